@@ -1,0 +1,102 @@
+# Slipway: the targets of a developer's day. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ROOT    := $(CURDIR)
+RUN     := $(ROOT)/.run
+BIN     := $(RUN)/bin
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/slipway-dev/slipway/pkg/version.version=$(VERSION) -X github.com/slipway-dev/slipway/pkg/version.commit=$(COMMIT)
+BINARIES := slipway apiserver controller-manager minijenkins
+DEVCLUSTER := $(BIN)/devcluster
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION := latest
+
+##@ Use
+
+.PHONY: run
+run: build ## Start the dev cluster (unless KUBECONFIG is set) and `slipway up`; stop with Ctrl-C
+	@hack/run.sh $(ARGS)
+
+.PHONY: demo
+demo: build-slipway ## Play the whole job against a running `make run`
+	@$(BIN)/slipway demo $(ARGS)
+
+.PHONY: down
+down: ## Stop the dev cluster and remove what it left on the machine
+	@if [ -x "$(DEVCLUSTER)" ]; then "$(DEVCLUSTER)" down; fi
+
+##@ Build
+
+.PHONY: build
+build: $(addprefix build-,$(BINARIES)) build-agent ## Build all binaries into .run/bin
+
+.PHONY: $(addprefix build-,$(BINARIES))
+$(addprefix build-,$(BINARIES)): build-%:
+	@mkdir -p $(BIN)
+	@echo "building $*"; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/$* ./cmd/$*
+
+.PHONY: build-agent
+build-agent: ## Build slipway-agent, the static binary that is copied into pods
+	@mkdir -p $(BIN)
+	@echo "building slipway-agent"; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/slipway-agent ./cmd/agent
+
+.PHONY: build-cluster
+build-cluster: $(DEVCLUSTER) ## Build the dev cluster's Kubernetes, etcd, containerd and CNI (minutes, once)
+	@$(DEVCLUSTER) build
+
+.PHONY: $(DEVCLUSTER)
+$(DEVCLUSTER):
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 $(GO) build -C hack/cluster -trimpath -o $(DEVCLUSTER) ./cmd/devcluster
+
+.PHONY: image
+image: ## Build the container image of one binary with Docker: make image BINARY=apiserver
+	docker build --build-arg BINARY=$(BINARY) -t slipway/$(BINARY):$(VERSION) .
+
+##@ Test
+
+.PHONY: test
+test: ## All tests: unit, real kube-apiserver and etcd, end-to-end on the dev cluster (root)
+	@hack/test.sh all
+
+.PHONY: test-unit
+test-unit: ## Only what needs no cluster
+	@hack/test.sh unit
+
+.PHONY: test-e2e
+test-e2e: ## Only the end-to-end tests on the dev cluster
+	@hack/test.sh e2e
+
+.PHONY: bench-devcontainer
+bench-devcontainer: build ## Time from create to ready of ten dev containers, median
+	@hack/test.sh bench-devcontainer
+
+##@ Generate and verify
+
+.PHONY: generate
+generate: ## Regenerate deepcopy code, CRDs, RBAC, the chart's copies of them, and openapi.json
+	@hack/generate.sh
+
+.PHONY: verify
+verify: ## Generated files, formatting, vet, lint, tidy and known vulnerabilities
+	@GOLANGCI_LINT_VERSION=$(GOLANGCI_LINT_VERSION) GOVULNCHECK_VERSION=$(GOVULNCHECK_VERSION) hack/verify.sh
+
+.PHONY: lint
+lint: ## Run golangci-lint
+	@GOLANGCI_LINT_VERSION=$(GOLANGCI_LINT_VERSION) hack/lint.sh
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	@gofmt -w cmd pkg config swagger-ui test
+
+##@ Help
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*##"; printf "Usage: make TARGET\n"} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-zA-Z0-9_.-]+:.*##/ {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Copyright 2026 The Slipway Authors.
+# SPDX-License-Identifier: Apache-2.0
+# Regenerates everything that is derived from the Go code.
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+mkdir -p "$BIN"
+go build -C hack/tools -o "$BIN/controller-gen" sigs.k8s.io/controller-tools/cmd/controller-gen
+"$BIN/controller-gen" object:headerFile=hack/boilerplate.go.txt crd:maxDescLen=2000 \
+  paths=./pkg/apis/... output:crd:artifacts:config=config/crd/bases
+"$BIN/controller-gen" rbac:roleName=slipway-controller-manager paths=./pkg/controller/... \
+  output:rbac:artifacts:config=config/rbac/controller-manager
+"$BIN/controller-gen" rbac:roleName=slipway-apiserver paths="{./pkg/apiserver/...,./pkg/kapis/...,./pkg/authn/...,./pkg/authz/...}" \
+  output:rbac:artifacts:config=config/rbac/apiserver
+mkdir -p charts/slipway/crds charts/slipway/files
+cp config/crd/bases/*.yaml charts/slipway/crds/
+for name in controller-manager apiserver; do
+  cp "config/rbac/$name/role.yaml" "charts/slipway/files/$name-role.yaml"
+done

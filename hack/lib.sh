@@ -1,0 +1,33 @@
+# Copyright 2026 The Slipway Authors.
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts of this folder share. It is sourced, not run.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+RUN=$ROOT/.run
+BIN=$RUN/bin
+DEVCLUSTER=$BIN/devcluster
+AGENT_IMAGE=registry.slipway.internal/slipway-agent:dev
+DEV_IMAGE=registry.slipway.internal/dev-base:bookworm
+export PATH=$BIN:$PATH
+
+# step TEXT COMMAND… runs the command and prints how long it took.
+step() {
+  local text=$1 start=$SECONDS
+  shift
+  echo "==> $text"
+  "$@" || { local rc=$?; echo "==> $text: failed after $((SECONDS - start)) s" >&2; return "$rc"; }
+  echo "==> $text: $((SECONDS - start)) s"
+}
+
+# cluster_up starts the dev cluster and puts the project's images into its registry.
+cluster_up() {
+  make --no-print-directory -C "$ROOT" build-cluster
+  "$DEVCLUSTER" up --wait
+  "$DEVCLUSTER" image build slipway-agent:dev --add "$BIN/slipway-agent:/slipway-agent:0755" \
+    --entrypoint '["/slipway-agent"]' >/dev/null
+  mkdir -p "$RUN/image"
+  echo 'This file is baked into the image of the dev container.' >"$RUN/image/slipway-marker"
+  "$DEVCLUSTER" image debian dev-base:bookworm \
+    --packages openssh-server,git,ca-certificates,bash,procps \
+    --add "$RUN/image/slipway-marker:/etc/slipway-marker:0644" >/dev/null
+}

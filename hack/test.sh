@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Copyright 2026 The Slipway Authors.
+# SPDX-License-Identifier: Apache-2.0
+# The tests in parts, each with the time it took: test.sh all|unit|e2e|bench-devcontainer.
+source "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+export KUBEBUILDER_ASSETS=$BIN
+
+unit_packages() { go list ./... | grep -v '/test/e2e'; }
+
+unit() {
+  step "build the test control plane (kube-apiserver, etcd)" build_control_plane
+  # shellcheck disable=SC2046 # one word a package is wanted
+  step "unit tests and tests on a real kube-apiserver" go test -timeout 20m $(unit_packages)
+  step "tests of the dev cluster's own code" go test -C hack/cluster ./...
+}
+
+build_control_plane() {
+  make --no-print-directory "$DEVCLUSTER"
+  "$DEVCLUSTER" build --only kube
+}
+
+e2e() {
+  step "build Slipway" make --no-print-directory build
+  step "dev cluster" cluster_up
+  step "end-to-end tests" env SLIPWAY_E2E=1 go test -count=1 -timeout 30m -v ./test/e2e/...
+}
+
+case ${1:-all} in
+  unit) unit ;;
+  e2e) e2e ;;
+  all)
+    total=$SECONDS
+    unit
+    e2e
+    echo "==> all tests: $((SECONDS - total)) s"
+    ;;
+  bench-devcontainer)
+    cluster_up
+    SLIPWAY_E2E=1 go test -count=1 -timeout 20m -run '^$' -bench DevContainerReady -benchtime 10x ./test/e2e/...
+    ;;
+  *)
+    echo "usage: $0 all|unit|e2e|bench-devcontainer" >&2
+    exit 2
+    ;;
+esac
