@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-    -ldflags "-s -w -X github.com/slipway-dev/slipway/pkg/version.version=$VERSION" \
+    -ldflags "-s -w -X github.com/slipway-dev/slipway/pkg/version.gitVersion=$VERSION" \
     -o /out/entrypoint ./cmd/$BINARY \
  && ln -s entrypoint /out/slipway-agent
 

@@ -9,7 +9,7 @@ BIN     := $(RUN)/bin
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X github.com/slipway-dev/slipway/pkg/version.version=$(VERSION) -X github.com/slipway-dev/slipway/pkg/version.commit=$(COMMIT)
+LDFLAGS := -s -w -X github.com/slipway-dev/slipway/pkg/version.gitVersion=$(VERSION) -X github.com/slipway-dev/slipway/pkg/version.gitCommit=$(COMMIT)
 BINARIES := slipway apiserver controller-manager minijenkins
 DEVCLUSTER := $(BIN)/devcluster
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -23,7 +23,7 @@ run: build ## Start the dev cluster (unless KUBECONFIG is set) and `slipway up`;
 
 .PHONY: demo
 demo: build-slipway ## Play the whole job against a running `make run`
-	@$(BIN)/slipway demo $(ARGS)
+	@$(BIN)/slipway demo --state-dir $(RUN)/slipway $(ARGS)
 
 .PHONY: down
 down: ## Stop the dev cluster and remove what it left on the machine

@@ -1,0 +1,229 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package jenkins
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
+)
+
+func TestFolders(t *testing.T) {
+	t.Run("exists, is deleted, is deleted again", func(t *testing.T) {
+		c, _ := replay(t, "02-folder.json")
+		if err := c.EnsureFolder(testContext(t), "rec-02g"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.DeleteFolder(testContext(t), "rec-02g"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.GetFolder(testContext(t), "rec-02g"); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("err = %v", err)
+		}
+		if err := c.DeleteFolder(testContext(t), "rec-02g"); err != nil {
+			t.Fatalf("second delete: %v", err)
+		}
+	})
+	t.Run("nested", func(t *testing.T) {
+		c, _ := replay(t, "02-folder.json")
+		f, err := c.GetFolder(testContext(t), "rec-02g/inner")
+		if err != nil || f.FullName != "rec-02g/inner" || f.Name != "inner" {
+			t.Fatalf("folder = %+v, %v", f, err)
+		}
+	})
+	t.Run("parent is missing", func(t *testing.T) {
+		c, srv := replay(t, "02-folder.json")
+		srv.AnyBody("nested: below a missing folder")
+		// The look at /job/nosuch/job/inner was not recorded; it is the 404 of any missing item.
+		srv.Exchange("get missing below").Request.Path = "/job/nosuch/job/inner/api/json"
+		if err := c.EnsureFolder(testContext(t), "nosuch/inner"); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("err = %v", err)
+		}
+	})
+	t.Run("space and umlaut", func(t *testing.T) {
+		c, srv := replay(t, "02-folder.json")
+		srv.AnyBody("name with space and umlaut: create")
+		const name = "rec-02g sp ä"
+		if err := c.createItem(testContext(t), "create", "", name, []byte("<x/>")); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := c.GetFolder(testContext(t), name); err != nil || f.Name != name {
+			t.Fatalf("folder = %+v, %v", f, err)
+		}
+		if err := c.DeleteFolder(testContext(t), name); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("creation writes XML, so that names keep their case", func(t *testing.T) {
+		var posted string
+		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				http.NotFound(w, r)
+				return
+			}
+			b, _ := io.ReadAll(r.Body)
+			posted = r.URL.RequestURI() + " " + r.Header.Get("Content-Type") + " " + string(b)
+		})
+		if err := c.EnsureFolder(testContext(t), "team"); err != nil {
+			t.Fatal(err)
+		}
+		want := "/createItem?name=team application/xml; charset=utf-8 <?xml version='1.1' encoding='UTF-8'?>\n" +
+			"<com.cloudbees.hudson.plugins.folder.Folder><description></description></com.cloudbees.hudson.plugins.folder.Folder>"
+		if diff := cmp.Diff(want, posted); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("somebody was faster", func(t *testing.T) {
+		gets := 0
+		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodPost:
+				http.Error(w, "A job already exists with the name ‘team’", http.StatusBadRequest)
+			case gets == 0:
+				gets++
+				http.NotFound(w, r)
+			default:
+				_, _ = fmt.Fprintf(w, `{"_class":%q,"name":"team"}`, FolderClass)
+			}
+		})
+		if err := c.EnsureFolder(testContext(t), "team"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a job has the name", func(t *testing.T) {
+		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"_class":"org.jenkinsci.plugins.workflow.job.WorkflowJob","name":"team"}`)
+		})
+		if err := c.EnsureFolder(testContext(t), "team"); !errors.Is(err, ErrConflict) {
+			t.Fatalf("err = %v", err)
+		}
+	})
+}
+
+func TestJobs(t *testing.T) {
+	t.Run("update and read back", func(t *testing.T) {
+		c, srv := replay(t, "03-pipeline-job.json")
+		doc := srv.Exchange("update config.xml with every property").Request.Body
+		if err := c.PutJob(testContext(t), "rec-03", "p1", []byte(doc)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetJobConfig(testContext(t), "rec-03", "p1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := jobxml.Parse(got)
+		if err != nil || parsed.Spec.Pipeline.Description != "all properties" || len(parsed.Spec.Pipeline.Parameters) != 6 {
+			t.Fatalf("parsed = %+v, %v", parsed, err)
+		}
+	})
+	t.Run("creation: answers of Jenkins", func(t *testing.T) {
+		c, srv := replay(t, "03-pipeline-job.json")
+		for _, tc := range []struct {
+			exchange, folder, name string
+			want                   error
+		}{
+			{"create by xml", "/job/rec-03", "p2", nil},
+			{"create duplicate by xml", "/job/rec-03", "p2", ErrConflict},
+			{"create with bad name", "/job/rec-03", "a/b", ErrInvalid},
+			{"create in a missing folder", "/job/nosuch", "p2", ErrNotFound},
+		} {
+			doc := srv.Exchange(tc.exchange).Request.Body
+			err := c.createItem(testContext(t), "create", tc.folder, tc.name, []byte(doc))
+			if !errors.Is(err, tc.want) {
+				t.Errorf("%s: %v, want %v", tc.exchange, err, tc.want)
+			}
+		}
+	})
+	t.Run("broken documents", func(t *testing.T) {
+		c, srv := replay(t, "03-pipeline-job.json")
+		for _, name := range []string{"update config.xml, broken xml", "update config.xml, other root"} {
+			doc := srv.Exchange(name).Request.Body
+			if err := c.PutJob(testContext(t), "rec-03", "p2", []byte(doc)); !errors.Is(err, ErrInternal) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	t.Run("missing", func(t *testing.T) {
+		c, _ := replay(t, "03-pipeline-job.json")
+		if _, err := c.GetJobConfig(testContext(t), "rec-03", "nosuch"); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("err = %v", err)
+		}
+		for range 2 {
+			if err := c.DeleteJob(testContext(t), "rec-03", "p2old"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	t.Run("list", func(t *testing.T) {
+		c, _ := replay(t, "03-pipeline-job.json")
+		got, err := c.ListJobs(testContext(t), "rec-03")
+		if err != nil || len(got) != 6 {
+			t.Fatalf("jobs = %+v, %v", got, err)
+		}
+		if got[0].Class != "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject" || got[0].Name != "mb" {
+			t.Errorf("first = %+v", got[0])
+		}
+	})
+}
+
+// jobServer is a Jenkins with one job, to see the order of calls.
+type jobServer struct {
+	exists   bool
+	stealing bool // the job is made by somebody else between update and creation
+	log      []string
+	body     []byte
+}
+
+func (s *jobServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.log = append(s.log, r.Method+" "+r.URL.RequestURI())
+	body, _ := io.ReadAll(r.Body)
+	if strings.HasSuffix(r.URL.Path, "/config.xml") {
+		if !s.exists {
+			http.NotFound(w, r)
+			return
+		}
+		s.body = body
+		return
+	}
+	if s.stealing {
+		s.exists = true
+		http.Error(w, "A job already exists with the name ‘j’", http.StatusBadRequest)
+		return
+	}
+	s.exists, s.body = true, body
+}
+
+func TestPutJob(t *testing.T) {
+	const update, create = "POST /job/f/job/j%20%C3%BC/config.xml", "POST /job/f/createItem?name=j+%C3%BC"
+	doc := []byte("<?xml version='1.1' encoding='UTF-8'?>\n<flow-definition/>")
+	for reason, tc := range map[string]struct {
+		srv  jobServer
+		want []string
+	}{
+		"exists":             {jobServer{exists: true}, []string{update}},
+		"new":                {jobServer{}, []string{update, create}},
+		"created in between": {jobServer{stealing: true}, []string{update, create, update}},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			c := handler(t, tc.srv.ServeHTTP)
+			if err := c.PutJob(testContext(t), "f", "j ü", doc); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, tc.srv.log); diff != "" {
+				t.Error(diff)
+			}
+			if !bytes.Equal(tc.srv.body, doc) {
+				t.Errorf("body = %s", tc.srv.body)
+			}
+		})
+	}
+}

@@ -1,0 +1,102 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package jenkins
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestGetPipeline(t *testing.T) {
+	c, _ := replay(t, "03-pipeline-job.json", "08-multibranch.json")
+	info, err := c.GetPipeline(testContext(t), "rec-03", "p1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for _, p := range info.Parameters {
+		types = append(types, p.Type)
+	}
+	if diff := cmp.Diff([]string{"string", "text", "boolean", "choice", "password", "file"}, types); diff != "" {
+		t.Error(diff)
+	}
+	info, err = c.GetPipeline(testContext(t), "rec-08c", "mb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.BranchNames = info.BranchNames[:2]
+	doc, err := json.Marshal(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"name":"mb","weatherScore":100,"estimatedDurationInMillis":266,"numberOfPipelines":9,"totalNumberOfBranches":9,"numberOfSuccessfulBranches":8,` +
+		`"branchNames":["main","a%25b"],"scmSource":{"id":"git","apiUrl":"file:///srv/repo/git/svc.git"},"scriptPath":"Jenkinsfile"}`
+	if diff := cmp.Diff(want, string(doc)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBranches(t *testing.T) {
+	c, _ := replay(t, "08-multibranch.json")
+	list, err := c.Branches(testContext(t), "rec-08c", "mb")
+	if err != nil || len(list) != 9 {
+		t.Fatalf("%d branches, %v", len(list), err)
+	}
+	names := map[string]string{}
+	for _, b := range list {
+		names[b.Name] = b.RawName
+		if b.Name != BranchJobName(b.RawName) {
+			t.Errorf("BranchJobName(%q) = %q, Jenkins says %q", b.RawName, BranchJobName(b.RawName), b.Name)
+		}
+	}
+	want := map[string]string{
+		"main": "main", "a%25b": "a%b", "größe": "größe", "UPPER-Case": "UPPER-Case", "fix%231": "fix#1", "feature%2Fx": "feature/x",
+		"very%2Fdeep%2Fer_name.with.dots": "very/deep/er_name.with.dots", "rel+1.0": "rel+1.0", "v1.0": "v1.0",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	doc, err := json.Marshal(list[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := `{"name":"größe","rawName":"größe","weatherScore":100,"latestRun":{"id":"1","pipeline":"größe","result":"SUCCESS","state":"FINISHED",` +
+		`"startTime":"2026-11-21T01:02:24.06Z","endTime":"2026-11-21T01:02:29.285Z","durationInMillis":5225,"causes":[{"shortDescription":"Branch indexing"}]},"branch":{"url":"größe"}}`
+	if diff := cmp.Diff(entry, string(doc)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScan(t *testing.T) {
+	c, _ := replay(t, "08-multibranch.json")
+	if err := c.Scan(testContext(t), "rec-08c", "mb"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Scan(testContext(t), "rec-08c", "rx"); !errors.Is(err, ErrInternal) {
+		t.Fatalf("a disabled job: %v", err)
+	}
+	log, err := c.ScanLog(testContext(t), "rec-08c", "mb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, log); !strings.Contains(got, "Finished") {
+		t.Errorf("log = %q", got)
+	}
+}
+
+// TestFolderNamedLogin: Jenkins leads from a deleted job to its folder, which is no request to log in.
+func TestFolderNamedLogin(t *testing.T) {
+	c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "/job/login")
+		w.WriteHeader(http.StatusFound)
+	})
+	if err := c.DeleteJob(testContext(t), "login", "j"); err != nil {
+		t.Fatal(err)
+	}
+}
