@@ -1,0 +1,271 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// advice ends every message about something that only Jenkins can do.
+const advice = "the built-in pipeline runner does not support it; connect a Jenkins server and run this pipeline there"
+
+// ignoredOptions change nothing that the engine does: the server keeps them, or they tune Jenkins.
+var ignoredOptions = map[string]bool{
+	"buildDiscarder": true, "disableConcurrentBuilds": true, "skipDefaultCheckout": true, "skipStagesAfterUnstable": true,
+	"parallelsAlwaysFailFast": true, "quietPeriod": true, "disableResume": true, "durabilityHint": true, "preserveStashes": true,
+	"newContainerPerStage": true, "disableRestartFromStage": true, "overrideIndexTriggers": true,
+}
+
+// unsupportedConditions are the when conditions that the engine can not evaluate.
+var unsupportedConditions = map[string]bool{"changeset": true, "changelog": true, "triggeredBy": true}
+
+// Check refuses what the engine cannot run, before anything starts. The error is a *CheckError. If
+// agents is nil, labels are not looked up.
+func Check(p *jenkinsfile.Pipeline, agents AgentProvider) error {
+	c := &checker{agents: agents, declared: map[string]bool{}}
+	c.pipeline(p)
+	if len(c.problems) == 0 {
+		return nil
+	}
+	sort.SliceStable(c.problems, func(i, j int) bool {
+		a, b := c.problems[i], c.problems[j]
+		return a.Line < b.Line || (a.Line == b.Line && a.Column < b.Column)
+	})
+	return &CheckError{Problems: c.problems}
+}
+
+type checker struct {
+	agents AgentProvider
+	// declared are the names that the Jenkinsfile itself defines: functions, variables, parameters.
+	declared map[string]bool
+	problems []*UnsupportedError
+}
+
+func (c *checker) refuse(pos jenkinsfile.Pos, name, format string, args ...any) {
+	c.problems = append(c.problems, &UnsupportedError{Line: pos.Line, Column: pos.Column, Name: name, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) unsupported(pos jenkinsfile.Pos, kind, name string) {
+	c.refuse(pos, name, "%s \"%s\": %s", kind, name, advice)
+}
+
+func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
+	for _, s := range p.Preamble {
+		c.preamble(s)
+		jenkinsfile.Walk(s, c.declare)
+	}
+	c.walkPipeline(p, c.declare)
+	for _, s := range p.Preamble {
+		jenkinsfile.Walk(s, c.node)
+	}
+	c.walkPipeline(p, c.node)
+	c.agent(p.Agent)
+	c.options(p.Options)
+	c.environment(p.Environment)
+	for _, d := range p.Tools {
+		c.unsupported(d.From, "tool", d.Name)
+	}
+	for _, d := range p.Libraries {
+		c.unsupported(d.From, "directive", "libraries")
+	}
+	for _, d := range p.ParameterDefs {
+		if d.Name == "run" || d.Name == "runParam" || d.Name == "credentials" {
+			c.unsupported(d.From, "parameter", d.Name)
+		}
+	}
+	p.WalkStages(c.stage)
+}
+
+// preamble refuses what stands outside of the pipeline block and is no function, variable or import
+// without effect.
+func (c *checker) preamble(s jenkinsfile.Stmt) {
+	switch s := s.(type) {
+	case *jenkinsfile.Annotation:
+		c.unsupported(s.From, "annotation", "@"+s.Name)
+	case *jenkinsfile.ClassDecl:
+		c.unsupported(s.From, "class", s.Name)
+	}
+}
+
+// walkPipeline visits every expression and statement of the pipeline.
+func (c *checker) walkPipeline(p *jenkinsfile.Pipeline, f func(jenkinsfile.Node)) {
+	steps := func(list []*jenkinsfile.Step) {
+		for _, s := range list {
+			jenkinsfile.Walk(s.Call, f)
+		}
+	}
+	post := func(list []*jenkinsfile.PostCondition) {
+		for _, pc := range list {
+			steps(pc.Steps.List)
+		}
+	}
+	env := func(list []*jenkinsfile.EnvVar) {
+		for _, v := range list {
+			if _, ok := v.CredentialsCall(); !ok {
+				jenkinsfile.Walk(v.Value, f)
+			}
+		}
+	}
+	env(p.Environment)
+	post(p.Post)
+	p.WalkStages(func(s *jenkinsfile.Stage) {
+		env(s.Environment)
+		post(s.Post)
+		if s.Steps != nil {
+			steps(s.Steps.List)
+		}
+		if s.When != nil {
+			walkConditions(s.When.Conditions, f)
+		}
+	})
+}
+
+func walkConditions(list []*jenkinsfile.Condition, f func(jenkinsfile.Node)) {
+	for _, w := range list {
+		walkConditions(w.Children, f)
+		for _, a := range w.Args {
+			jenkinsfile.Walk(a.Value, f)
+		}
+		if w.Body != nil {
+			jenkinsfile.Walk(w.Body, f)
+		}
+	}
+}
+
+func (c *checker) declare(n jenkinsfile.Node) {
+	switch n := n.(type) {
+	case *jenkinsfile.FuncDecl:
+		c.declared[n.Name] = true
+		c.declareParams(n.Params)
+	case *jenkinsfile.Closure:
+		c.declareParams(n.Params)
+		c.declared["it"] = true
+	case *jenkinsfile.VarDecl:
+		for _, v := range n.Vars {
+			c.declared[v.Name] = true
+		}
+	case *jenkinsfile.ForIn:
+		c.declared[n.Var] = true
+	case *jenkinsfile.Assign:
+		if id, ok := n.Target.(*jenkinsfile.Ident); ok {
+			c.declared[id.Name] = true
+		}
+	}
+}
+
+func (c *checker) declareParams(params []jenkinsfile.Param) {
+	for _, p := range params {
+		c.declared[p.Name] = true
+	}
+}
+
+// node refuses steps and Groovy that the engine does not know.
+func (c *checker) node(n jenkinsfile.Node) {
+	switch n := n.(type) {
+	case *jenkinsfile.Call:
+		if n.Object != nil || n.Callee != nil || c.declared[n.Name] {
+			return
+		}
+		def, ok := stepDefs[n.Name]
+		if !ok {
+			c.unsupported(n.NamePos, "step", n.Name)
+			return
+		}
+		c.stepArgs(n, def)
+	case *jenkinsfile.New:
+		c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)
+	case *jenkinsfile.ClassDecl:
+		c.unsupported(n.From, "class", n.Name)
+	case *jenkinsfile.Throw:
+		// new is understood there.
+	}
+}
+
+// stepArgs refuses named arguments that the step does not have here.
+func (c *checker) stepArgs(n *jenkinsfile.Call, def stepDef) {
+	if n.Name == "parallel" {
+		return
+	}
+	for _, a := range n.Args {
+		if !a.Named || a.Spread || a.NameExpr != nil || a.Name == def.only || contains(def.params, a.Name) {
+			continue
+		}
+		c.refuse(a.NamePos, n.Name, "parameter \"%s\" of step \"%s\": %s", a.Name, n.Name, advice)
+	}
+}
+
+func (c *checker) stage(s *jenkinsfile.Stage) {
+	c.agent(s.Agent)
+	c.options(s.Options)
+	c.environment(s.Environment)
+	if s.Input != nil {
+		c.unsupported(s.Input.From, "directive", "input")
+	}
+	if s.Matrix != nil {
+		c.unsupported(s.Matrix.From, "directive", "matrix")
+	}
+	for _, d := range s.Tools {
+		c.unsupported(d.From, "tool", d.Name)
+	}
+	if s.When != nil {
+		c.conditions(s.When.Conditions)
+	}
+}
+
+func (c *checker) conditions(list []*jenkinsfile.Condition) {
+	for _, w := range list {
+		if unsupportedConditions[w.Name] {
+			c.unsupported(w.From, "when condition", w.Name)
+		}
+		c.conditions(w.Children)
+	}
+}
+
+func (c *checker) options(list []*jenkinsfile.Directive) {
+	for _, o := range list {
+		switch o.Name {
+		case "timeout", "retry", "timestamps":
+		default:
+			if !ignoredOptions[o.Name] {
+				c.unsupported(o.From, "option", o.Name)
+			}
+		}
+	}
+}
+
+func (c *checker) environment(list []*jenkinsfile.EnvVar) {
+	for _, v := range list {
+		if arg, ok := v.CredentialsCall(); ok {
+			jenkinsfile.Walk(arg, c.node)
+		}
+	}
+}
+
+func (c *checker) agent(a *jenkinsfile.Agent) {
+	if a == nil {
+		return
+	}
+	switch a.Type {
+	case jenkinsfile.AgentAny, jenkinsfile.AgentNone:
+		return
+	case jenkinsfile.AgentLabel, jenkinsfile.AgentNode:
+	default:
+		c.unsupported(a.From, "agent", a.Type)
+		return
+	}
+	for _, f := range a.Fields {
+		if f.Name != "label" {
+			c.unsupported(f.Pos, "agent option", f.Name)
+		}
+	}
+	label, known := jenkinsfile.ConstantText(a.LabelExpr())
+	label = strings.TrimSpace(label)
+	if known && label != "" && c.agents != nil && !c.agents.HasLabel(label) {
+		c.refuse(a.From, "label", "There are no agents with the label ‘%s’", label)
+	}
+}

@@ -1,0 +1,243 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"bytes"
+	"context"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
+)
+
+// buildEnv are the variables that every build has, lowest first: about the build, of the server, the
+// parameters, and what env.X = … set.
+func (b *build) buildEnv() map[string]string {
+	i := b.spec.Build
+	number := itoa(i.Number)
+	env := map[string]string{
+		"JOB_NAME":           i.JobName,
+		"JOB_BASE_NAME":      path.Base(i.JobName),
+		"BUILD_NUMBER":       number,
+		"BUILD_ID":           number,
+		"BUILD_DISPLAY_NAME": "#" + number,
+		"BUILD_TAG":          "jenkins-" + strings.ReplaceAll(i.JobName, "/", "-") + "-" + number,
+		"CI":                 "true",
+	}
+	for name, v := range map[string]string{"BUILD_URL": i.BuildURL, "JOB_URL": i.JobURL, "BRANCH_NAME": i.Branch, "CHANGE_TARGET": i.ChangeTarget} {
+		if v != "" {
+			env[name] = v
+		}
+	}
+	for k, v := range b.spec.Env {
+		env[k] = v
+	}
+	for _, p := range b.spec.Params {
+		env[p.Name] = groovy.ToString(p.Value)
+	}
+	for k, v := range b.vars {
+		env[k] = v
+	}
+	return env
+}
+
+// env are all variables that a shell step gets.
+func (b *build) env(ctx context.Context) map[string]string {
+	f := flowOf(ctx)
+	env := b.buildEnv()
+	if f.agent != nil {
+		env["NODE_NAME"] = f.agent.Name()
+		env["WORKSPACE"] = f.agent.Workspace()
+		env["WORKSPACE_TMP"] = f.agent.Workspace() + "@tmp"
+	}
+	if f.node != nil {
+		env["STAGE_NAME"] = f.node.DisplayName
+	}
+	for k, v := range f.env {
+		env[k] = v
+	}
+	return env
+}
+
+// lookupEnv finds one variable, at last in the environment of the agent.
+func (b *build) lookupEnv(ctx context.Context, name string) (string, bool) {
+	if v, ok := b.env(ctx)[name]; ok {
+		return v, true
+	}
+	f := flowOf(ctx)
+	if f.agent == nil || !envName(name) {
+		return "", false
+	}
+	v, ok := f.agent.environment(ctx)[name]
+	return v, ok
+}
+
+func envName(s string) bool {
+	for i, r := range s {
+		if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// agentEnvTimeout bounds the one command that asks an agent for its environment.
+const agentEnvTimeout = 30 * time.Second
+
+// environment asks the agent once for its own variables, such as PATH and HOME.
+func (h *agentHandle) environment(ctx context.Context) map[string]string {
+	h.envOnce.Do(func() {
+		h.env = map[string]string{}
+		var out bytes.Buffer
+		h.b.baton.aside(func() {
+			ctx, cancel := context.WithTimeout(ctx, agentEnvTimeout)
+			defer cancel()
+			req := ShellRequest{ID: h.b.buildID() + "-env-" + pathHash(h.node+"\x00"+h.Name()), Script: "#!/bin/sh\nenv\n", Dir: h.Workspace()}
+			if code, err := h.Shell(ctx, req, &bytes.Buffer{}, &out); err != nil || code != 0 {
+				out.Reset()
+			}
+		})
+		for _, line := range strings.Split(out.String(), "\n") {
+			if k, v, ok := strings.Cut(line, "="); ok && envName(k) {
+				h.env[k] = v
+			}
+		}
+	})
+	return h.env
+}
+
+// overlay returns the flow with more variables. NAME+X=value puts value in front of NAME.
+func (b *build) overlay(ctx context.Context, add [][2]string) context.Context {
+	env := map[string]string{}
+	for k, v := range flowOf(ctx).env {
+		env[k] = v
+	}
+	for _, kv := range add {
+		name, value := kv[0], kv[1]
+		if base, _, ok := strings.Cut(name, "+"); ok {
+			name = base
+			old, found := env[name]
+			if !found {
+				old, found = b.lookupEnv(ctx, name)
+			}
+			if found && old != "" {
+				value += ":" + old
+			}
+		}
+		env[name] = value
+	}
+	return withFlow(ctx, func(f *flow) { f.env = env })
+}
+
+// inEnvironment runs body with the variables of an environment directive.
+func (b *build) inEnvironment(ctx context.Context, vars []*jenkinsfile.EnvVar, body func(context.Context) error) error {
+	if len(vars) == 0 {
+		return body(ctx)
+	}
+	var secrets, plain []*jenkinsfile.EnvVar
+	for _, v := range vars {
+		if _, ok := v.CredentialsCall(); ok {
+			secrets = append(secrets, v)
+		} else {
+			plain = append(plain, v)
+		}
+	}
+	return b.withSecrets(ctx, secrets, func(ctx context.Context) error {
+		if len(plain) == 0 {
+			return body(ctx)
+		}
+		// Values may use the variables above them.
+		inner := ctx
+		for _, v := range plain {
+			x, err := b.m.Eval(inner, v.Value)
+			if err != nil {
+				return err
+			}
+			inner = b.overlay(inner, [][2]string{{v.Name, groovy.ToString(x)}})
+		}
+		return b.runBlock(ctx, blockStep{
+			name:   "withEnv",
+			before: func(context.Context) (context.Context, error) { return inner, nil },
+			body:   func(ctx context.Context, _ string) error { return body(ctx) },
+		})
+	})
+}
+
+// withSecrets runs body with the variables that credentials() gives.
+func (b *build) withSecrets(ctx context.Context, vars []*jenkinsfile.EnvVar, body func(context.Context) error) error {
+	if len(vars) == 0 {
+		return body(ctx)
+	}
+	var add [][2]string
+	var names []string
+	for _, v := range vars {
+		arg, _ := v.CredentialsCall()
+		x, err := b.m.Eval(ctx, arg)
+		if err != nil {
+			return err
+		}
+		c, err := b.credential(ctx, groovy.ToString(x))
+		if err != nil {
+			return err
+		}
+		kv, err := b.secretVars(v.Name, c)
+		if err != nil {
+			return err
+		}
+		add = append(add, kv...)
+		names = append(names, secretName(v.Name, c.Kind))
+	}
+	return b.runBlock(ctx, blockStep{
+		name: "withCredentials",
+		before: func(ctx context.Context) (context.Context, error) {
+			b.stamped(ctx, "", "Masking supported pattern matches of $"+strings.Join(names, " or $"))
+			return b.overlay(ctx, add), nil
+		},
+		body: func(ctx context.Context, _ string) error { return body(ctx) },
+	})
+}
+
+func secretName(name string, kind CredentialKind) string {
+	if kind == CredentialUsernamePassword {
+		return name + "_PSW"
+	}
+	return name
+}
+
+// credential finds a credential and masks its secrets from now on.
+func (b *build) credential(ctx context.Context, id string) (Credential, error) {
+	if b.spec.Credentials == nil {
+		return Credential{}, failed("Could not find credentials entry with ID '%s'", id)
+	}
+	var c Credential
+	var ok bool
+	var err error
+	b.baton.aside(func() { c, ok, err = b.spec.Credentials.Credential(ctx, id) })
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return c, interrupted(ctx)
+	case err != nil:
+		return c, failed("Could not read credentials with ID '%s': %v", id, err)
+	case !ok:
+		return c, failed("Could not find credentials entry with ID '%s'", id)
+	}
+	b.masks.add(c.Password)
+	b.masks.add(c.Secret)
+	return c, nil
+}
+
+func (b *build) secretVars(name string, c Credential) ([][2]string, error) {
+	switch c.Kind {
+	case CredentialSecretText:
+		return [][2]string{{name, c.Secret}}, nil
+	case CredentialUsernamePassword:
+		pair := c.Username + ":" + c.Password
+		b.masks.add(pair)
+		return [][2]string{{name, pair}, {name + "_USR", c.Username}, {name + "_PSW", c.Password}}, nil
+	}
+	return nil, failed("credentials() of kind %s are not supported by the built-in runner; use Jenkins", c.Kind)
+}

@@ -1,0 +1,258 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// Why a stage is skipped, as the log says it.
+const (
+	skipFailure  = "earlier failure(s)"
+	skipUnstable = "earlier stage(s) marking the build as unstable"
+	skipWhen     = "when conditional"
+)
+
+// runStages runs stages one after the other. After a failure, and with a reason to skip, the stages
+// are gone through without being run. It returns the first error.
+func (b *build) runStages(ctx context.Context, stages []*jenkinsfile.Stage, skip string) error {
+	var first error
+	for _, st := range stages {
+		reason := skip
+		switch {
+		case reason != "":
+		case first != nil:
+			reason = skipFailure
+		case b.result == ResultUnstable && b.option(b.spec.Pipeline.Options, "skipStagesAfterUnstable"):
+			reason = skipUnstable
+		}
+		if err := b.runStage(ctx, st, reason); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// runStage runs one stage with its node.
+func (b *build) runStage(ctx context.Context, st *jenkinsfile.Stage, skip string) error {
+	return b.runBlock(ctx, blockStep{name: "stage", label: st.Name, body: func(ctx context.Context, id string) error {
+		node := flowOf(ctx).branchNode
+		if node == nil {
+			node = b.startNode(ctx, id, st.Name, "STAGE")
+		}
+		node.fans = st.Parallel != nil
+		ctx = withFlow(ctx, func(f *flow) {
+			f.node, f.branchNode = node, nil
+			f.path += "/" + st.Name
+			f.shells = new(int)
+		})
+		if skip != "" {
+			return b.skipStage(ctx, st, skip)
+		}
+		var skipped bool
+		err := b.guarded(func() (err error) {
+			skipped, err = b.stageBody(ctx, st)
+			return err
+		})
+		switch {
+		case skipped:
+			b.endNode(node, StateSkipped, ResultNotBuilt)
+		case node.fans && !ownFailure(err):
+			// Blue Ocean shows the stage around branches as a success whatever they did.
+			b.endNode(node, StateFinished, ResultSuccess)
+		default:
+			b.endNode(node, StateFinished, resultOf(err))
+		}
+		return err
+	}})
+}
+
+// branchError is the failure of a parallel branch.
+type branchError struct {
+	err  error
+	name string
+}
+
+func (e *branchError) Error() string { return e.err.Error() }
+
+func (e *branchError) Unwrap() error { return e.err }
+
+func ownFailure(err error) bool {
+	var be *branchError
+	return err != nil && !errors.As(err, &be)
+}
+
+// skipStage writes that a stage is skipped and goes through the stages in it.
+func (b *build) skipStage(ctx context.Context, st *jenkinsfile.Stage, reason string) error {
+	b.line("Stage \"" + st.Name + "\" skipped due to " + reason)
+	b.getContext()
+	b.endNode(flowOf(ctx).node, StateSkipped, ResultNotBuilt)
+	if st.Parallel != nil {
+		return b.runParallel(ctx, b.stageBranches(st.Parallel, reason), false)
+	}
+	return b.runStages(ctx, st.Stages, reason)
+}
+
+// stageBody runs what is in a stage: agent, environment, when, options, steps and post.
+func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped bool, err error) {
+	if st.When != nil && st.When.BeforeAgent {
+		run, err := b.when(ctx, st.When)
+		if err != nil {
+			return false, err
+		}
+		if !run {
+			return true, b.skipStage(ctx, st, skipWhen)
+		}
+	}
+	err = b.inAgent(ctx, st.Agent, st.Name, func(ctx context.Context) error {
+		return b.inEnvironment(ctx, st.Environment, func(ctx context.Context) error {
+			if st.When != nil && !st.When.BeforeAgent {
+				run, err := b.when(ctx, st.When)
+				if err != nil {
+					return err
+				}
+				if !run {
+					skipped = true
+					return b.skipStage(ctx, st, skipWhen)
+				}
+			}
+			b.noteRan(ctx)
+			return b.inOptions(ctx, st.Options, func(ctx context.Context) error { return b.stageContent(ctx, st) })
+		})
+	})
+	return skipped, err
+}
+
+func (b *build) noteRan(ctx context.Context) { b.ranNode = flowOf(ctx).node }
+
+func (b *build) stageContent(ctx context.Context, st *jenkinsfile.Stage) error {
+	var err error
+	switch {
+	case st.Steps != nil:
+		// Jenkins needs one turn more before the first step of a stage.
+		b.baton.yield()
+		err = b.runSteps(ctx, st.Steps.List)
+	case st.Parallel != nil:
+		failFast := st.FailFast || b.option(b.spec.Pipeline.Options, "parallelsAlwaysFailFast")
+		err = b.runParallel(ctx, b.stageBranches(st.Parallel, ""), failFast)
+	default:
+		err = b.runStages(ctx, st.Stages, "")
+	}
+	b.noteAbort(ctx)
+	if postErr := b.runPost(ctx, st.Post, err, func() { b.line("Post stage") }); err == nil {
+		err = postErr
+	}
+	return err
+}
+
+// runSteps runs declarative steps; each is a Groovy call.
+func (b *build) runSteps(ctx context.Context, steps []*jenkinsfile.Step) error {
+	for _, s := range steps {
+		if _, err := b.m.Eval(ctx, s.Call); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// branch is one branch of parallel.
+type branch struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (b *build) stageBranches(stages []*jenkinsfile.Stage, skip string) []branch {
+	out := make([]branch, 0, len(stages))
+	for _, st := range stages {
+		out = append(out, branch{st.Name, func(ctx context.Context) error { return b.runStage(ctx, st, skip) }})
+	}
+	return out
+}
+
+// runParallel runs branches side by side and returns the error of the one that failed first.
+func (b *build) runParallel(ctx context.Context, branches []branch, failFast bool) error {
+	if err := b.countStep(); err != nil {
+		return err
+	}
+	b.newID()
+	b.pipelineLine("parallel")
+	for range max(len(branches)-1, 0) {
+		b.newID()
+	}
+	parent := flowOf(ctx)
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	type end struct {
+		name string
+		err  error
+	}
+	ends := make(chan end, len(branches))
+	cursors := make([]*cursor, len(branches))
+	starts := make([]func(), 0, len(branches))
+	for i, br := range branches {
+		id := b.newID()
+		b.pipelineLine("{ (Branch: " + br.name + ")")
+		cursors[i] = &cursor{tails: append([]*graphNode(nil), parent.cursor.tails...)}
+		bctx := withFlow(inner, func(f *flow) {
+			f.cursor, f.shells = cursors[i], new(int)
+			f.path += "|" + br.name
+		})
+		node := b.startNode(bctx, id, br.name, "PARALLEL")
+		bctx = withFlow(bctx, func(f *flow) { f.branchNode, f.node = node, node })
+		starts = append(starts, func() {
+			turn := b.baton.ticket()
+			go func() {
+				<-turn
+				defer b.baton.give()
+				err := b.guarded(func() error { return br.run(bctx) })
+				b.endNode(node, StateFinished, resultOf(err))
+				b.newID()
+				b.pipelineLine("}")
+				if err != nil {
+					b.line("Failed in branch " + br.name)
+					if failFast {
+						cancel(&stopError{"Failed in branch " + br.name})
+					}
+				}
+				ends <- end{br.name, err}
+			}()
+		})
+	}
+	for _, start := range starts {
+		start()
+	}
+	var first error
+	b.baton.aside(func() {
+		for range branches {
+			if e := <-ends; e.err != nil && first == nil {
+				first = &branchError{err: e.err, name: e.name}
+			}
+		}
+	})
+	var tails []*graphNode
+	for _, c := range cursors {
+		tails = append(tails, c.tails...)
+	}
+	if len(tails) > 0 {
+		parent.cursor.tails, parent.cursor.joined = tails, true
+	}
+	b.newID()
+	b.pipelineLine("// parallel")
+	return first
+}
+
+// guarded turns a panic, which is a defect of the engine, into an error of the stage or branch: it
+// must not end the server with all its other builds.
+func (b *build) guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("engine: internal error: %v", r)
+		}
+	}()
+	return f()
+}

@@ -1,0 +1,217 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
+)
+
+// stepDef is a step that the engine can run.
+type stepDef struct {
+	// display is the name that Blue Ocean shows.
+	display string
+	// logName is what the log calls it, if not by its name.
+	logName string
+	// only is the parameter that may be given without its name; describe the one that is shown.
+	only, describe string
+	// params are the other parameters.
+	params []string
+	// agent is set if it needs an agent.
+	agent bool
+	// block is set if it has a block and writes its own log lines.
+	block bool
+	run   func(ctx context.Context, c *stepCall) (any, error)
+}
+
+// stepCall is one call of a step.
+type stepCall struct {
+	b    *build
+	name string
+	args map[string]any
+	// closure is the block; body runs it.
+	closure *groovy.Closure
+	body    func(context.Context) error
+	pos     jenkinsfile.Pos
+	// id is the flow node and w the log of a step without a block.
+	id string
+	w  *lineWriter
+	// result is the step's result if it did not fail; empty is success.
+	result Result
+	value  any
+}
+
+// stepDefs are all steps by name. It is filled in init, as the steps refer to it.
+var stepDefs map[string]stepDef
+
+func init() {
+	stepDefs = map[string]stepDef{
+		"echo":             {display: "Print Message", only: "message", describe: "message", run: stepEcho},
+		"println":          {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"print":            {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"error":            {display: "Error signal", only: "message", describe: "message", run: stepError},
+		"unstable":         {display: "Set stage result to unstable", only: "message", describe: "message", run: stepUnstable},
+		"sleep":            {display: "Sleep", only: "time", describe: "time", params: []string{"unit"}, run: stepSleep},
+		"sh":               {display: "Shell Script", only: "script", describe: "script", params: []string{"label", "returnStdout", "returnStatus", "encoding"}, agent: true, run: stepSh},
+		"pwd":              {display: "Determine current directory", only: "tmp", agent: true, run: stepPwd},
+		"isUnix":           {display: "Checks if running on a Unix-like node", agent: true, run: stepIsUnix},
+		"fileExists":       {display: "Verify if file exists in workspace", only: "file", describe: "file", agent: true, run: stepFileExists},
+		"readFile":         {display: "Read file from workspace", only: "file", describe: "file", params: []string{"encoding"}, agent: true, run: stepReadFile},
+		"writeFile":        {display: "Write file to workspace", describe: "file", params: []string{"file", "text", "encoding"}, agent: true, run: stepWriteFile},
+		"deleteDir":        {display: "Recursively delete the current directory from the workspace", agent: true, run: stepDeleteDir},
+		"cleanWs":          {display: "Delete workspace when build is done", agent: true, run: stepCleanWs},
+		"git":              {display: "Git", only: "url", describe: "url", params: []string{"branch", "credentialsId", "changelog", "poll"}, agent: true, run: stepGit},
+		"checkout":         {display: "Check out from version control", only: "scm", params: []string{"changelog", "poll"}, agent: true, run: stepCheckout},
+		"archiveArtifacts": {display: "Archive the artifacts", only: "artifacts", params: []string{"excludes", "allowEmptyArchive", "fingerprint", "onlyIfSuccessful", "caseSensitive", "defaultExcludes", "followSymlinks"}, agent: true, run: stepArchive},
+
+		"script":     {block: true, run: stepPlainBlock},
+		"timestamps": {block: true, run: stepTimestamps},
+		"dir":        {block: true, only: "path", agent: true, run: stepDir},
+		"withEnv":    {block: true, only: "overrides", run: stepWithEnv},
+		"timeout":    {block: true, only: "time", params: []string{"unit", "activity"}, run: stepTimeout},
+		"retry":      {block: true, only: "count", params: []string{"conditions"}, run: stepRetry},
+		"catchError": {block: true, only: "message", params: []string{"buildResult", "stageResult", "catchInterruptions"}, run: stepCatchError},
+		"warnError":  {block: true, only: "message", params: []string{"catchInterruptions"}, run: stepWarnError},
+		"stage":      {block: true, only: "name", run: stepStage},
+		"parallel":   {block: true, run: stepParallel},
+	}
+}
+
+// Step runs a step that the script calls.
+func (h *host) Step(ctx context.Context, inv groovy.Invocation) (any, error) {
+	b := h.b
+	if ctx.Err() != nil {
+		b.noteAbort(ctx)
+		return nil, interrupted(ctx)
+	}
+	def := stepDefs[inv.Name]
+	c := &stepCall{b: b, name: inv.Name, args: map[string]any{}, closure: inv.Body, pos: inv.Pos}
+	if err := c.bind(def, inv); err != nil {
+		return nil, err
+	}
+	c.body = func(ctx context.Context) error {
+		v, err := b.m.Call(ctx, inv.Body)
+		c.value = v
+		return err
+	}
+	if def.agent && flowOf(ctx).agent == nil {
+		return nil, failed("Attempted to execute a step that requires a node context while ‘agent none’ was specified. "+
+			"Be sure to specify your own ‘agent’ in the stage when using ‘agent none’ (step %s).", inv.Name)
+	}
+	if def.block {
+		return def.run(ctx, c)
+	}
+	return b.atomic(ctx, def, c)
+}
+
+// bind gives the arguments their names.
+func (c *stepCall) bind(def stepDef, inv groovy.Invocation) error {
+	if inv.Name == "parallel" {
+		if inv.Named != nil {
+			c.args["branches"] = inv.Named
+		} else if len(inv.Args) == 1 {
+			c.args["branches"] = inv.Args[0]
+		}
+		return nil
+	}
+	if inv.Named != nil {
+		for _, k := range inv.Named.Keys() {
+			name := groovy.ToString(k)
+			if name != def.only && !contains(def.params, name) {
+				return &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "Unknown parameter '" + clip(name) + "' of the step " + inv.Name, Pos: inv.Pos}
+			}
+			v, _ := inv.Named.Get(k)
+			c.args[name] = v
+		}
+	}
+	if len(inv.Args) > 1 || (len(inv.Args) == 1 && def.only == "") {
+		return &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "Expected named arguments for the step " + inv.Name, Pos: inv.Pos}
+	}
+	if len(inv.Args) == 1 {
+		c.args[def.only] = inv.Args[0]
+	}
+	if def.block && inv.Body == nil {
+		return &groovy.Exception{Class: "java.lang.IllegalStateException", Message: inv.Name + " step must be called with a body", Pos: inv.Pos}
+	}
+	return nil
+}
+
+func contains(list []string, s string) bool { return offered(list, s) }
+
+// text returns a string argument; missing and null are empty.
+func (c *stepCall) text(name string) string {
+	v := c.args[name]
+	if v == nil {
+		return ""
+	}
+	return groovy.ToString(v)
+}
+
+func (c *stepCall) flag(name string) bool {
+	v := c.args[name]
+	if s, ok := v.(string); ok {
+		return s == "true"
+	}
+	return groovy.Truth(v)
+}
+
+// atomic runs a step without a block.
+func (b *build) atomic(ctx context.Context, def stepDef, c *stepCall) (any, error) {
+	if err := b.countStep(); err != nil {
+		return nil, err
+	}
+	c.id = b.newID()
+	logName := def.logName
+	if logName == "" {
+		logName = c.name
+	}
+	b.pipelineLine(logName)
+	display := def.display
+	if label := c.text("label"); c.name == "sh" && label != "" {
+		display = label
+	}
+	if c.name == "git" {
+		b.maskURL(c.text("url"))
+	}
+	step := b.openStep(ctx, c.id, display, c.text(def.describe))
+	c.w = b.writer(ctx, c.id)
+	v, err := def.run(ctx, c)
+	c.w.Close()
+	if err != nil {
+		b.closeStep(step, resultOf(err), err)
+		b.noteAbort(ctx)
+	} else {
+		if c.result == "" {
+			c.result = ResultSuccess
+		}
+		b.closeStep(step, c.result, nil)
+	}
+	b.baton.yield()
+	return v, err
+}
+
+// say writes a line into the step's log.
+func (c *stepCall) say(text string) { _, _ = c.w.Write([]byte(text + "\n")) }
+
+// agent runs f, which talks to the agent, without the baton. An error is the agent's, unless the
+// context has ended.
+func (c *stepCall) agent(ctx context.Context, f func(a *agentHandle) error) error {
+	a := flowOf(ctx).agent
+	var err error
+	c.b.baton.aside(func() { err = f(a) })
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	var e *groovy.Exception
+	if errors.As(err, &e) {
+		return err
+	}
+	return &agentError{agent: a.Name(), err: err}
+}

@@ -1,0 +1,575 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package groovy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// classRef is the name of a class in an expression. Only a few static methods exist.
+type classRef string
+
+func (f *frame) eval(s *scope, x jenkinsfile.Expr) (any, error) {
+	if err := f.tick(x.Start()); err != nil {
+		return nil, err
+	}
+	switch x := x.(type) {
+	case *jenkinsfile.Constant:
+		return x.Value, nil
+	case *jenkinsfile.GString:
+		return f.gstring(s, x)
+	case *jenkinsfile.Ident:
+		return f.ident(s, x)
+	case *jenkinsfile.Property:
+		return f.property(s, x)
+	case *jenkinsfile.Index:
+		return f.index(s, x)
+	case *jenkinsfile.Call:
+		return f.callExpr(s, x)
+	case *jenkinsfile.Closure:
+		return &Closure{params: x.Params, hasParams: x.HasParams, body: x.Body, scope: s, pos: x.From}, nil
+	case *jenkinsfile.List:
+		return f.list(s, x)
+	case *jenkinsfile.Map:
+		return f.mapLiteral(s, x)
+	case *jenkinsfile.Assign:
+		return f.assign(s, x)
+	}
+	return f.operator(s, x)
+}
+
+func (f *frame) operator(s *scope, x jenkinsfile.Expr) (any, error) {
+	switch x := x.(type) {
+	case *jenkinsfile.Unary:
+		return f.unary(s, x)
+	case *jenkinsfile.Binary:
+		return f.binary(s, x)
+	case *jenkinsfile.Ternary:
+		return f.ternary(s, x)
+	case *jenkinsfile.Range:
+		return f.rangeExpr(s, x)
+	case *jenkinsfile.TypeOp:
+		v, err := f.eval(s, x.X)
+		if err != nil {
+			return nil, err
+		}
+		if x.Op == "instanceof" {
+			return isInstance(v, x.Type), nil
+		}
+		return coerce(v, x.Type, x.From)
+	case *jenkinsfile.MultiAssign:
+		return f.multiAssign(s, x)
+	case *jenkinsfile.MethodPointer:
+		v, err := f.eval(s, x.Object)
+		if err != nil {
+			return nil, err
+		}
+		return &Closure{object: v, method: x.Name, pos: x.From}, nil
+	case *jenkinsfile.New:
+		return nil, rejected(x.From, "new "+x.Type)
+	}
+	return nil, rejected(x.Start(), "this expression")
+}
+
+func (f *frame) gstring(s *scope, x *jenkinsfile.GString) (any, error) {
+	var b strings.Builder
+	for _, part := range x.Parts {
+		v, err := f.eval(s, part)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := v.(*Closure); ok {
+			if v, err = f.call(c, nil); err != nil {
+				return nil, err
+			}
+		}
+		b.WriteString(ToString(v))
+		if b.Len() > f.m.limits.StringBytes {
+			break
+		}
+	}
+	return f.checked(GString(b.String()), x.From)
+}
+
+func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
+	if owner, ok := s.lookup(x.Name); ok {
+		return owner.vars[x.Name], nil
+	}
+	if x.Name == "this" || x.Name == "owner" || x.Name == "delegate" {
+		return scriptObject{}, nil
+	}
+	v, ok, err := f.m.host.Global(f.ctx, x.Name)
+	if err != nil {
+		return nil, withPos(err, x.From)
+	}
+	if ok {
+		return v, nil
+	}
+	if _, known := staticMethods[x.Name]; known || looksLikeClass(x.Name) {
+		return classRef(x.Name), nil
+	}
+	return nil, missingProperty(x.From, x.Name, "groovy.lang.Binding")
+}
+
+// looksLikeClass knows the classes that instanceof-like tests and switch may name.
+func looksLikeClass(name string) bool {
+	switch name {
+	case "String", "Integer", "Boolean", "List", "Map", "Number", "Closure", "Exception":
+		return true
+	}
+	return false
+}
+
+// scriptObject is this.
+type scriptObject struct{}
+
+// withPos adds the place to an exception of the host that has none.
+func withPos(err error, pos jenkinsfile.Pos) error {
+	if e, ok := err.(*Exception); ok && e.Pos.Line == 0 {
+		e.Pos = pos
+	}
+	return err
+}
+
+func (f *frame) property(s *scope, x *jenkinsfile.Property) (any, error) {
+	if path := classPath(x); path != "" {
+		if _, bound := s.lookup(path[:strings.IndexByte(path, '.')]); !bound {
+			return classRef(path), nil
+		}
+	}
+	obj, err := f.eval(s, x.Object)
+	if err != nil {
+		return nil, err
+	}
+	name, err := f.propertyName(s, x)
+	if err != nil {
+		return nil, err
+	}
+	if obj == nil && x.Safe {
+		return nil, nil
+	}
+	if x.Spread {
+		return f.spread(obj, func(item any) (any, error) { return f.get(item, name, x.From) })
+	}
+	return f.get(obj, name, x.From)
+}
+
+// classPath returns the name if the expression is a qualified class name such as java.io.File.
+func classPath(x *jenkinsfile.Property) string {
+	var parts []string
+	var e jenkinsfile.Expr = x
+	for {
+		switch y := e.(type) {
+		case *jenkinsfile.Property:
+			if y.NameExpr != nil || y.Safe || y.Spread {
+				return ""
+			}
+			parts = append([]string{y.Name}, parts...)
+			e = y.Object
+			continue
+		case *jenkinsfile.Ident:
+			switch y.Name {
+			case "java", "javax", "groovy", "hudson", "jenkins", "org", "com":
+				return strings.Join(append([]string{y.Name}, parts...), ".")
+			}
+		}
+		return ""
+	}
+}
+
+func (f *frame) propertyName(s *scope, x *jenkinsfile.Property) (string, error) {
+	if x.NameExpr == nil {
+		return x.Name, nil
+	}
+	v, err := f.eval(s, x.NameExpr)
+	return ToString(v), err
+}
+
+func (f *frame) spread(obj any, each func(any) (any, error)) (any, error) {
+	if obj == nil {
+		return nil, nil
+	}
+	out := &List{}
+	for _, item := range itemsOf(obj) {
+		v, err := each(item)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	return out, nil
+}
+
+// get reads a property of a value.
+func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
+	switch name {
+	case "class", "metaClass":
+		if _, isMap := obj.(*Map); !isMap {
+			return nil, rejected(pos, "the property "+name)
+		}
+	}
+	switch o := obj.(type) {
+	case nil:
+		return nil, throw(pos, "java.lang.NullPointerException", "Cannot get property '%s' on null object", name)
+	case *Map:
+		v, _ := o.Get(name)
+		return v, nil
+	case *List:
+		if name == "size" {
+			break
+		}
+		return f.spread(o, func(item any) (any, error) { return f.get(item, name, pos) })
+	case *Exception:
+		return exceptionProperty(o, name, pos)
+	case entry:
+		switch name {
+		case "key":
+			return o.key, nil
+		case "value":
+			return o.value, nil
+		}
+	case scriptObject:
+		return f.ident(f.m.globals, &jenkinsfile.Ident{Name: name, Span: jenkinsfile.Span{From: pos, To: pos}})
+	case classRef:
+		return nil, rejected(pos, "staticField "+string(o)+" "+name)
+	case Object:
+		v, ok, err := o.Property(f.ctx, name)
+		if err != nil {
+			return nil, withPos(err, pos)
+		}
+		if ok {
+			return v, nil
+		}
+	}
+	return nil, missingProperty(pos, name, className(obj))
+}
+
+func exceptionProperty(e *Exception, name string, pos jenkinsfile.Pos) (any, error) {
+	switch name {
+	case "message", "localizedMessage":
+		return e.Message, nil
+	case "cause":
+		return nil, nil
+	case "stackTrace":
+		return &List{}, nil
+	}
+	return nil, missingProperty(pos, name, e.Class)
+}
+
+func (f *frame) index(s *scope, x *jenkinsfile.Index) (any, error) {
+	obj, err := f.eval(s, x.Object)
+	if err != nil {
+		return nil, err
+	}
+	if len(x.Args) != 1 {
+		keys := &List{}
+		for _, a := range x.Args {
+			k, err := f.eval(s, a)
+			if err != nil {
+				return nil, err
+			}
+			keys.Items = append(keys.Items, k)
+		}
+		return f.at(obj, keys, x.From)
+	}
+	key, err := f.eval(s, x.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	return f.at(obj, key, x.From)
+}
+
+// at is Groovy's getAt.
+func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
+	if keys, ok := key.(*List); ok {
+		if _, isMap := obj.(*Map); !isMap {
+			return f.slice(obj, keys, pos)
+		}
+	}
+	switch o := obj.(type) {
+	case nil:
+		return nil, throw(pos, "java.lang.NullPointerException", "Cannot invoke method getAt() on null object")
+	case *Map:
+		v, _ := o.Get(key)
+		return v, nil
+	case *List:
+		if i, ok := key.(int64); ok {
+			if i < 0 {
+				i += int64(len(o.Items))
+				if i < 0 {
+					return nil, throw(pos, "java.lang.ArrayIndexOutOfBoundsException", "Negative array index [%d] too large for array size %d", i-int64(len(o.Items)), len(o.Items))
+				}
+			}
+			if i >= int64(len(o.Items)) {
+				return nil, nil
+			}
+			return o.Items[i], nil
+		}
+	case string, GString:
+		if i, ok := key.(int64); ok {
+			str, _ := text(o)
+			r := []rune(str)
+			if i < 0 {
+				i += int64(len(r))
+			}
+			if i < 0 || i >= int64(len(r)) {
+				return nil, throw(pos, "java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", i)
+			}
+			return string(r[i]), nil
+		}
+	case matcher:
+		return o.at(key, pos)
+	}
+	if name, ok := text(key); ok {
+		return f.get(obj, name, pos)
+	}
+	return nil, missingMethod(pos, "getAt", obj, []any{key})
+}
+
+func (f *frame) slice(obj any, keys *List, pos jenkinsfile.Pos) (any, error) {
+	out := &List{}
+	for _, k := range keys.Items {
+		v, err := f.at(obj, k, pos)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	if _, ok := text(obj); ok {
+		var b strings.Builder
+		for _, v := range out.Items {
+			b.WriteString(ToString(v))
+		}
+		return f.checked(b.String(), pos)
+	}
+	return f.checked(out, pos)
+}
+
+func (f *frame) list(s *scope, x *jenkinsfile.List) (any, error) {
+	out := &List{Items: make([]any, 0, len(x.Items))}
+	for _, a := range x.Items {
+		v, err := f.eval(s, a.Value)
+		if err != nil {
+			return nil, err
+		}
+		if a.Spread {
+			out.Items = append(out.Items, itemsOf(v)...)
+			continue
+		}
+		out.Items = append(out.Items, v)
+	}
+	return f.checked(out, x.From)
+}
+
+func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
+	out := NewMap()
+	for _, e := range x.Entries {
+		v, err := f.eval(s, e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if e.Spread {
+			if m, ok := v.(*Map); ok {
+				for _, k := range m.keys {
+					out.Put(k, m.values[k])
+				}
+			}
+			continue
+		}
+		k, err := f.eval(s, e.Key)
+		if err != nil {
+			return nil, err
+		}
+		out.Put(k, v)
+	}
+	return f.checked(out, x.From)
+}
+
+func (f *frame) ternary(s *scope, x *jenkinsfile.Ternary) (any, error) {
+	v, err := f.eval(s, x.Cond)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case x.Then == nil && Truth(v):
+		return v, nil
+	case x.Then != nil && Truth(v):
+		return f.eval(s, x.Then)
+	}
+	return f.eval(s, x.Else)
+}
+
+func (f *frame) rangeExpr(s *scope, x *jenkinsfile.Range) (any, error) {
+	a, err := f.eval(s, x.From)
+	if err != nil {
+		return nil, err
+	}
+	b, err := f.eval(s, x.To)
+	if err != nil {
+		return nil, err
+	}
+	from, okA := a.(int64)
+	to, okB := b.(int64)
+	letters := false
+	if !okA || !okB {
+		p, _ := text(a)
+		q, _ := text(b)
+		if len(p) != 1 || len(q) != 1 {
+			return nil, throw(x.Span.From, "java.lang.IllegalArgumentException", "Incompatible range %s..%s", ToString(a), ToString(b))
+		}
+		from, to, letters = int64(p[0]), int64(q[0]), true
+	}
+	step := int64(1)
+	if to < from {
+		step = -1
+	}
+	if x.Exclusive {
+		if from == to {
+			return &List{}, nil
+		}
+		to -= step
+	}
+	if n := (to - from) * step; n < 0 || n >= int64(f.m.limits.Items) {
+		return nil, &LimitError{Message: fmt.Sprintf("Range with more than %d items", f.m.limits.Items), Pos: x.Span.From}
+	}
+	out := &List{}
+	for i := from; ; i += step {
+		if letters {
+			out.Items = append(out.Items, string(rune(i)))
+		} else {
+			out.Items = append(out.Items, i)
+		}
+		if i == to {
+			break
+		}
+	}
+	return f.checked(out, x.Span.From)
+}
+
+func (f *frame) assign(s *scope, x *jenkinsfile.Assign) (any, error) {
+	v, err := f.eval(s, x.Value)
+	if err != nil {
+		return nil, err
+	}
+	if x.Op != "=" {
+		old, err := f.eval(s, x.Target)
+		if err != nil {
+			return nil, err
+		}
+		if v, err = f.binaryValues(strings.TrimSuffix(x.Op, "="), old, v, x.Span.From); err != nil {
+			return nil, err
+		}
+	}
+	return v, f.store(s, x.Target, v)
+}
+
+// store sets a variable, property or element.
+func (f *frame) store(s *scope, target jenkinsfile.Expr, v any) error {
+	switch t := target.(type) {
+	case *jenkinsfile.Ident:
+		if owner, ok := s.lookup(t.Name); ok {
+			owner.vars[t.Name] = v
+			return nil
+		}
+		f.m.globals.declare(t.Name, v)
+		return nil
+	case *jenkinsfile.Property:
+		obj, err := f.eval(s, t.Object)
+		if err != nil {
+			return err
+		}
+		name, err := f.propertyName(s, t)
+		if err != nil {
+			return err
+		}
+		if obj == nil && t.Safe {
+			return nil
+		}
+		return f.set(obj, name, v, t.From)
+	case *jenkinsfile.Index:
+		obj, err := f.eval(s, t.Object)
+		if err != nil {
+			return err
+		}
+		if len(t.Args) != 1 {
+			return rejected(t.From, "an assignment to several elements")
+		}
+		key, err := f.eval(s, t.Args[0])
+		if err != nil {
+			return err
+		}
+		return f.setAt(obj, key, v, t.From)
+	}
+	return rejected(target.Start(), "this assignment")
+}
+
+func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
+	switch o := obj.(type) {
+	case nil:
+		return throw(pos, "java.lang.NullPointerException", "Cannot set property '%s' on null object", name)
+	case *Map:
+		o.Put(name, v)
+		_, err := f.checked(o, pos)
+		return err
+	case Object:
+		ok, err := o.SetProperty(f.ctx, name, v)
+		if err != nil || ok {
+			return withPos(err, pos)
+		}
+	case scriptObject:
+		f.m.globals.declare(name, v)
+		return nil
+	}
+	return missingProperty(pos, name, className(obj))
+}
+
+func (f *frame) setAt(obj, key, v any, pos jenkinsfile.Pos) error {
+	switch o := obj.(type) {
+	case *Map:
+		o.Put(key, v)
+		_, err := f.checked(o, pos)
+		return err
+	case *List:
+		i, ok := key.(int64)
+		if !ok {
+			break
+		}
+		if i < 0 {
+			i += int64(len(o.Items))
+		}
+		if i < 0 || i >= int64(f.m.limits.Items) {
+			return throw(pos, "java.lang.ArrayIndexOutOfBoundsException", "%d", i)
+		}
+		for int64(len(o.Items)) <= i {
+			o.Items = append(o.Items, nil)
+		}
+		o.Items[i] = v
+		return f.charge(16, pos)
+	}
+	if name, ok := text(key); ok {
+		return f.set(obj, name, v, pos)
+	}
+	return missingMethod(pos, "putAt", obj, []any{key, v})
+}
+
+func (f *frame) multiAssign(s *scope, x *jenkinsfile.MultiAssign) (any, error) {
+	v, err := f.eval(s, x.Value)
+	if err != nil {
+		return nil, err
+	}
+	items := itemsOf(v)
+	for i, t := range x.Targets {
+		var item any
+		if i < len(items) {
+			item = items[i]
+		}
+		if err := f.store(s, t, item); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,371 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package groovy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// Host gives a script its names and steps.
+type Host interface {
+	// Global returns a global variable (params, env, currentBuild, a variable of the environment).
+	Global(ctx context.Context, name string) (value any, ok bool, err error)
+	// HasStep tells if there is a step of that name.
+	HasStep(name string) bool
+	// Step runs a step.
+	Step(ctx context.Context, inv Invocation) (any, error)
+	// StepNames and GlobalNames are listed in the message about an unknown method.
+	StepNames() []string
+	GlobalNames() []string
+}
+
+// Invocation is a call of a step.
+type Invocation struct {
+	Name string
+	// Args are the arguments without names, a trailing closure excluded.
+	Args []any
+	// Named are the named arguments, nil without any.
+	Named *Map
+	// Body is the trailing closure, nil without one.
+	Body *Closure
+	Pos  jenkinsfile.Pos
+}
+
+// Limits bound what a script may use; zero fields take the defaults.
+type Limits struct {
+	// Steps is the number of evaluated expressions and statements; default 20 million.
+	Steps int
+	// StringBytes is the size of one string; default 4 MiB.
+	StringBytes int
+	// Items is the number of items of one list or map; default 200000.
+	Items int
+	// TotalBytes is what all strings and lists together may take that were ever made; default 512 MiB.
+	TotalBytes int
+	// Depth is how deep calls may nest; default 200.
+	Depth int
+}
+
+func (l *Limits) setDefaults() {
+	for _, f := range []struct {
+		field *int
+		value int
+	}{{&l.Steps, 20_000_000}, {&l.StringBytes, 4 << 20}, {&l.Items, 200_000}, {&l.TotalBytes, 512 << 20}, {&l.Depth, 200}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+}
+
+// Machine runs the code of one build. It is not safe for concurrent use: a host with parallel
+// branches lets one run at a time and switches inside of Host.Step.
+type Machine struct {
+	host    Host
+	limits  Limits
+	steps   int
+	bytes   int
+	globals *scope
+	// Cleanup makes the context that finally blocks run with once the build is aborted; nil leaves
+	// them the ended context.
+	Cleanup func(ctx context.Context) (context.Context, context.CancelFunc)
+}
+
+// New makes a machine.
+func New(host Host, limits Limits) *Machine {
+	limits.setDefaults()
+	return &Machine{host: host, limits: limits, globals: newScope(nil)}
+}
+
+// scope holds variables.
+type scope struct {
+	vars   map[string]any
+	parent *scope
+	depth  int
+}
+
+func newScope(parent *scope) *scope {
+	s := &scope{parent: parent}
+	if parent != nil {
+		s.depth = parent.depth
+	}
+	return s
+}
+
+func (s *scope) lookup(name string) (*scope, bool) {
+	for x := s; x != nil; x = x.parent {
+		if _, ok := x.vars[name]; ok {
+			return x, true
+		}
+	}
+	return nil, false
+}
+
+func (s *scope) declare(name string, v any) {
+	if s.vars == nil {
+		s.vars = map[string]any{}
+	}
+	s.vars[name] = v
+}
+
+// control is how break, continue and return leave statements.
+type control int
+
+const (
+	flowNone control = iota
+	flowBreak
+	flowContinue
+	flowReturn
+)
+
+// frame is the state of one running function, closure or script.
+type frame struct {
+	m   *Machine
+	ctx context.Context
+	// depth counts nested calls.
+	depth int
+	// value is what return gives, or the value of the last expression statement.
+	value any
+}
+
+type depthKey struct{}
+
+func (m *Machine) frame(ctx context.Context) *frame {
+	d, _ := ctx.Value(depthKey{}).(int)
+	return &frame{m: m, ctx: ctx, depth: d}
+}
+
+// Define sets a variable that the whole script sees.
+func (m *Machine) Define(name string, v any) { m.globals.declare(name, v) }
+
+// Lookup returns a variable of the script's global scope.
+func (m *Machine) Lookup(name string) (any, bool) {
+	v, ok := m.globals.vars[name]
+	return v, ok
+}
+
+// Eval evaluates an expression in the global scope.
+func (m *Machine) Eval(ctx context.Context, x jenkinsfile.Expr) (any, error) {
+	return m.frame(ctx).eval(newScope(m.globals), x)
+}
+
+// Exec runs statements in a new scope and returns the value of the last one or of return.
+func (m *Machine) Exec(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
+	f := m.frame(ctx)
+	_, err := f.stmts(newScope(m.globals), body)
+	return f.value, err
+}
+
+// ExecTop runs the statements outside of the pipeline block: functions and variables are declared
+// for the whole script.
+func (m *Machine) ExecTop(ctx context.Context, body []jenkinsfile.Stmt) error {
+	f := m.frame(ctx)
+	for _, s := range body {
+		if d, ok := s.(*jenkinsfile.FuncDecl); ok {
+			m.globals.declare(d.Name, &Closure{params: d.Params, hasParams: true, body: d.Body.Stmts, scope: m.globals, pos: d.From})
+		}
+	}
+	for _, s := range body {
+		switch s.(type) {
+		case *jenkinsfile.FuncDecl, *jenkinsfile.Import, *jenkinsfile.Annotation:
+			continue
+		}
+		if _, err := f.stmt(m.globals, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Closure makes a closure value from the tree in the global scope.
+func (m *Machine) Closure(c *jenkinsfile.Closure) *Closure {
+	return &Closure{params: c.Params, hasParams: c.HasParams, body: c.Body, scope: m.globals, pos: c.From}
+}
+
+// Call calls a closure.
+func (m *Machine) Call(ctx context.Context, c *Closure, args ...any) (any, error) {
+	return m.frame(ctx).call(c, args)
+}
+
+func (f *frame) call(c *Closure, args []any) (any, error) {
+	if c.method != "" {
+		return f.invoke(c.object, c.method, args, c.pos)
+	}
+	if f.depth >= f.m.limits.Depth {
+		return nil, &LimitError{Message: fmt.Sprintf("Calls nested deeper than %d", f.m.limits.Depth), Pos: c.pos}
+	}
+	if err := f.tick(c.pos); err != nil {
+		return nil, err
+	}
+	s := newScope(c.scope)
+	inner := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1}
+	if err := inner.bind(s, c, args); err != nil {
+		return nil, err
+	}
+	flow, err := inner.stmts(s, c.body)
+	if err != nil {
+		return nil, err
+	}
+	if flow == flowBreak || flow == flowContinue {
+		return nil, nil
+	}
+	return inner.value, nil
+}
+
+// bind sets the parameters of a call.
+func (f *frame) bind(s *scope, c *Closure, args []any) error {
+	if !c.hasParams {
+		var it any
+		if len(args) > 0 {
+			it = args[0]
+		}
+		s.declare("it", it)
+		return nil
+	}
+	if len(c.params) > 1 && len(args) == 1 {
+		if l, ok := args[0].(*List); ok && len(l.Items) >= len(c.params) {
+			args = l.Items
+		} else if e, ok := args[0].(entry); ok {
+			args = []any{e.key, e.value}
+		}
+	}
+	if len(args) > 0 && len(c.params) == len(args)+1 {
+		if e, ok := args[0].(entry); ok {
+			args = append([]any{e.key, e.value}, args[1:]...)
+		}
+	}
+	for i, p := range c.params {
+		var v any
+		switch {
+		case i < len(args):
+			v = args[i]
+		case p.Default != nil:
+			d, err := f.eval(s, p.Default)
+			if err != nil {
+				return err
+			}
+			v = d
+		}
+		s.declare(p.Name, v)
+	}
+	return nil
+}
+
+// checkEvery is how many ticks pass between two looks at the context.
+const checkEvery = 512
+
+// tick counts one unit of work.
+func (f *frame) tick(pos jenkinsfile.Pos) error {
+	f.m.steps++
+	if f.m.steps > f.m.limits.Steps {
+		return &LimitError{Message: fmt.Sprintf("The script did more than %d steps of evaluation; is a loop endless?", f.m.limits.Steps), Pos: pos}
+	}
+	if f.m.steps%checkEvery == 0 && f.ctx.Err() != nil {
+		return fmt.Errorf("stopped at line %d: %w", pos.Line, context.Cause(f.ctx))
+	}
+	return nil
+}
+
+// charge counts memory of a new value.
+func (f *frame) charge(n int, pos jenkinsfile.Pos) error {
+	f.m.bytes += n
+	if f.m.bytes > f.m.limits.TotalBytes {
+		return &LimitError{Message: fmt.Sprintf("The script made values of more than %d bytes", f.m.limits.TotalBytes), Pos: pos}
+	}
+	return nil
+}
+
+// checked refuses values that are too big.
+func (f *frame) checked(v any, pos jenkinsfile.Pos) (any, error) {
+	size := 0
+	switch x := v.(type) {
+	case string:
+		size = len(x)
+	case GString:
+		size = len(x)
+	case *List:
+		if len(x.Items) > f.m.limits.Items {
+			return nil, &LimitError{Message: fmt.Sprintf("List with more than %d items", f.m.limits.Items), Pos: pos}
+		}
+		return v, f.charge(16*len(x.Items), pos)
+	case *Map:
+		if x.Len() > f.m.limits.Items {
+			return nil, &LimitError{Message: fmt.Sprintf("Map with more than %d entries", f.m.limits.Items), Pos: pos}
+		}
+		return v, nil
+	default:
+		return v, nil
+	}
+	if size > f.m.limits.StringBytes {
+		return nil, &LimitError{Message: fmt.Sprintf("String of more than %d bytes", f.m.limits.StringBytes), Pos: pos}
+	}
+	return v, f.charge(size, pos)
+}
+
+func throw(pos jenkinsfile.Pos, class, format string, args ...any) error {
+	return &Exception{Class: class, Message: fmt.Sprintf(format, args...), Pos: pos}
+}
+
+func missingProperty(pos jenkinsfile.Pos, name, class string) error {
+	return throw(pos, "groovy.lang.MissingPropertyException", "No such property: %s for class: %s", name, class)
+}
+
+func rejected(pos jenkinsfile.Pos, what string) error {
+	return throw(pos, "org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAccessException",
+		"Scripts not permitted to use %s (line %d); run this pipeline on Jenkins if it needs it", what, pos.Line)
+}
+
+// asException gives the exception that catch binds; nil if the error can not be caught.
+func asException(err error) *Exception {
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return nil
+	}
+	var e *Exception
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// superclasses are the classes that a catch of them covers, beside the class itself.
+var superclasses = map[string][]string{
+	"hudson.AbortException": {"java.io.IOException", "java.lang.Exception"},
+	"org.jenkinsci.plugins.workflow.steps.FlowInterruptedException": {"java.lang.InterruptedException", "java.lang.Exception"},
+	"java.lang.NoSuchMethodError":                                   {"java.lang.Error"},
+	"java.lang.AssertionError":                                      {"java.lang.Error"},
+}
+
+// catches tells if a catch clause with these types takes the exception; none means Exception.
+func catches(e *Exception, types []string) bool {
+	if len(types) == 0 {
+		types = []string{"java.lang.Exception"}
+	}
+	supers, known := superclasses[e.Class]
+	if !known {
+		supers = []string{"java.lang.RuntimeException", "java.lang.Exception"}
+	}
+	for _, t := range types {
+		if strings.HasSuffix(t, "Throwable") {
+			return true
+		}
+		for _, name := range append([]string{e.Class}, supers...) {
+			if t == name || t == name[strings.LastIndexByte(name, '.')+1:] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkedSize refuses collections that grow too big while a method builds them.
+func (f *frame) checkedSize(n int, pos jenkinsfile.Pos) (any, error) {
+	if n > f.m.limits.Items {
+		return nil, &LimitError{Message: fmt.Sprintf("Collection with more than %d items", f.m.limits.Items), Pos: pos}
+	}
+	return nil, nil
+}

@@ -1,0 +1,364 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package groovy
+
+import (
+	"context"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+func (f *frame) stmts(s *scope, body []jenkinsfile.Stmt) (control, error) {
+	for _, st := range body {
+		flow, err := f.stmt(s, st)
+		if err != nil || flow != flowNone {
+			return flow, err
+		}
+	}
+	return flowNone, nil
+}
+
+func (f *frame) stmt(s *scope, st jenkinsfile.Stmt) (control, error) {
+	if err := f.tick(st.Start()); err != nil {
+		return flowNone, err
+	}
+	switch st := st.(type) {
+	case *jenkinsfile.ExprStmt:
+		v, err := f.eval(s, st.X)
+		f.value = v
+		return flowNone, err
+	case *jenkinsfile.VarDecl:
+		return flowNone, f.varDecl(s, st)
+	case *jenkinsfile.If:
+		return f.ifStmt(s, st)
+	case *jenkinsfile.Block:
+		return f.stmts(newScope(s), st.Stmts)
+	case *jenkinsfile.Return:
+		f.value = nil
+		if st.X != nil {
+			v, err := f.eval(s, st.X)
+			if err != nil {
+				return flowNone, err
+			}
+			f.value = v
+		}
+		return flowReturn, nil
+	case *jenkinsfile.Break:
+		return flowBreak, nil
+	case *jenkinsfile.Continue:
+		return flowContinue, nil
+	case *jenkinsfile.ForIn, *jenkinsfile.For, *jenkinsfile.While, *jenkinsfile.Switch:
+		return f.loopStmt(s, st)
+	case *jenkinsfile.Try:
+		return f.tryStmt(s, st)
+	case *jenkinsfile.Throw:
+		return flowNone, f.throwStmt(s, st)
+	case *jenkinsfile.Assert:
+		return flowNone, f.assertStmt(s, st)
+	case *jenkinsfile.FuncDecl:
+		s.declare(st.Name, &Closure{params: st.Params, hasParams: true, body: st.Body.Stmts, scope: s, pos: st.From})
+		return flowNone, nil
+	case *jenkinsfile.Import, *jenkinsfile.Annotation:
+		return flowNone, nil
+	}
+	return flowNone, rejected(st.Start(), "a class declaration")
+}
+
+func (f *frame) loopStmt(s *scope, st jenkinsfile.Stmt) (control, error) {
+	f.value = nil
+	switch st := st.(type) {
+	case *jenkinsfile.ForIn:
+		return f.forIn(s, st)
+	case *jenkinsfile.For:
+		return f.forStmt(s, st)
+	case *jenkinsfile.While:
+		return f.while(s, st)
+	case *jenkinsfile.Switch:
+		return f.switchStmt(s, st)
+	}
+	return flowNone, nil
+}
+
+func (f *frame) varDecl(s *scope, d *jenkinsfile.VarDecl) error {
+	f.value = nil
+	if d.Tuple {
+		v, err := f.eval(s, d.Vars[0].Value)
+		if err != nil {
+			return err
+		}
+		items := itemsOf(v)
+		for i, name := range d.Vars {
+			var item any
+			if i < len(items) {
+				item = items[i]
+			}
+			s.declare(name.Name, item)
+		}
+		return nil
+	}
+	for _, v := range d.Vars {
+		var value any
+		if v.Value != nil {
+			x, err := f.eval(s, v.Value)
+			if err != nil {
+				return err
+			}
+			if value, err = coerce(x, d.Type, v.Pos); err != nil {
+				return err
+			}
+		}
+		if _, exists := s.vars[v.Name]; exists && s != f.m.globals {
+			return throw(v.Pos, "org.codehaus.groovy.control.MultipleCompilationErrorsException",
+				"The current scope already contains a variable of the name %s", v.Name)
+		}
+		s.declare(v.Name, value)
+		f.value = value
+	}
+	return nil
+}
+
+func (f *frame) cond(s *scope, x jenkinsfile.Expr) (bool, error) {
+	v, err := f.eval(s, x)
+	return Truth(v), err
+}
+
+func (f *frame) ifStmt(s *scope, st *jenkinsfile.If) (control, error) {
+	ok, err := f.cond(s, st.Cond)
+	if err != nil {
+		return flowNone, err
+	}
+	f.value = nil
+	switch {
+	case ok:
+		return f.stmt(newScope(s), st.Then)
+	case st.Else != nil:
+		return f.stmt(newScope(s), st.Else)
+	}
+	return flowNone, nil
+}
+
+// body runs the body of a loop and tells if the loop ends.
+func (f *frame) body(s *scope, st jenkinsfile.Stmt) (control, bool, error) {
+	flow, err := f.stmt(s, st)
+	if err != nil || flow == flowReturn {
+		return flow, true, err
+	}
+	return flowNone, flow == flowBreak, nil
+}
+
+func (f *frame) forIn(s *scope, st *jenkinsfile.ForIn) (control, error) {
+	v, err := f.eval(s, st.X)
+	if err != nil {
+		return flowNone, err
+	}
+	for _, item := range itemsOf(v) {
+		inner := newScope(s)
+		inner.declare(st.Var, item)
+		if flow, done, err := f.body(inner, st.Body); done {
+			return flow, err
+		}
+	}
+	return flowNone, nil
+}
+
+func (f *frame) forStmt(s *scope, st *jenkinsfile.For) (control, error) {
+	s = newScope(s)
+	if st.Init != nil {
+		if _, err := f.stmt(s, st.Init); err != nil {
+			return flowNone, err
+		}
+	}
+	for {
+		if err := f.tick(st.From); err != nil {
+			return flowNone, err
+		}
+		if st.Cond != nil {
+			if ok, err := f.cond(s, st.Cond); err != nil || !ok {
+				return flowNone, err
+			}
+		}
+		if flow, done, err := f.body(newScope(s), st.Body); done {
+			return flow, err
+		}
+		for _, post := range st.Post {
+			if _, err := f.eval(s, post); err != nil {
+				return flowNone, err
+			}
+		}
+	}
+}
+
+func (f *frame) while(s *scope, st *jenkinsfile.While) (control, error) {
+	for first := true; ; first = false {
+		if err := f.tick(st.From); err != nil {
+			return flowNone, err
+		}
+		if !st.Do || !first {
+			if ok, err := f.cond(s, st.Cond); err != nil || !ok {
+				return flowNone, err
+			}
+		}
+		if flow, done, err := f.body(newScope(s), st.Body); done {
+			return flow, err
+		}
+	}
+}
+
+func (f *frame) switchStmt(s *scope, st *jenkinsfile.Switch) (control, error) {
+	v, err := f.eval(s, st.X)
+	if err != nil {
+		return flowNone, err
+	}
+	start := -1
+	for i, c := range st.Cases {
+		if c.X == nil {
+			continue
+		}
+		x, err := f.eval(s, c.X)
+		if err != nil {
+			return flowNone, err
+		}
+		ok, err := f.isCase(x, v, c.X.Start())
+		if err != nil {
+			return flowNone, err
+		}
+		if ok {
+			start = i
+			break
+		}
+	}
+	for i := 0; i < len(st.Cases) && start < 0; i++ {
+		if st.Cases[i].X == nil {
+			start = i
+		}
+	}
+	if start < 0 {
+		return flowNone, nil
+	}
+	inner := newScope(s)
+	for _, c := range st.Cases[start:] {
+		flow, err := f.stmts(inner, c.Body)
+		if err != nil || flow == flowReturn || flow == flowContinue {
+			return flow, err
+		}
+		if flow == flowBreak {
+			return flowNone, nil
+		}
+	}
+	return flowNone, nil
+}
+
+// isCase is Groovy's test of a case (and of in): equal, in the list, matching, or true.
+func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
+	switch c := c.(type) {
+	case *List:
+		for _, x := range c.Items {
+			if Equal(x, v) {
+				return true, nil
+			}
+		}
+		return false, nil
+	case *Map:
+		x, _ := c.Get(v)
+		return Truth(x), nil
+	case Pattern:
+		return matchWhole(c.Source, ToString(v), pos)
+	case *Closure:
+		x, err := f.call(c, []any{v})
+		return Truth(x), err
+	case classRef:
+		return isInstance(v, string(c)), nil
+	}
+	return Equal(c, v), nil
+}
+
+func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error) {
+	flow, err = f.stmts(newScope(s), st.Body.Stmts)
+	if err != nil {
+		if e := asException(err); e != nil && f.ctx.Err() == nil {
+			for _, c := range st.Catches {
+				if !catches(e, c.Types) {
+					continue
+				}
+				inner := newScope(s)
+				inner.declare(c.Name, e)
+				flow, err = f.stmts(inner, c.Body.Stmts)
+				break
+			}
+		}
+	}
+	if st.Finally == nil {
+		return flow, err
+	}
+	value := f.value
+	outer := f.ctx
+	cancel := context.CancelFunc(func() {})
+	if f.ctx.Err() != nil && f.m.Cleanup != nil {
+		f.ctx, cancel = f.m.Cleanup(f.ctx)
+	}
+	finalFlow, finalErr := f.stmts(newScope(s), st.Finally.Stmts)
+	cancel()
+	f.ctx = outer
+	if finalErr != nil || finalFlow != flowNone {
+		return finalFlow, finalErr
+	}
+	f.value = value
+	return flow, err
+}
+
+func (f *frame) throwStmt(s *scope, st *jenkinsfile.Throw) error {
+	// "throw new Exception('x')" is the only use of new that is understood.
+	if n, ok := st.X.(*jenkinsfile.New); ok && len(n.Args) <= 1 {
+		if class, ok := throwable(n.Type); ok {
+			e := &Exception{Class: class, Pos: st.From}
+			if len(n.Args) == 1 {
+				v, err := f.eval(s, n.Args[0].Value)
+				if err != nil {
+					return err
+				}
+				e.Message = ToString(v)
+			}
+			return e
+		}
+	}
+	v, err := f.eval(s, st.X)
+	if err != nil {
+		return err
+	}
+	if e, ok := v.(*Exception); ok {
+		return e
+	}
+	return throw(st.From, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
+		"Cannot cast object '%s' with class '%s' to class 'java.lang.Throwable'", ToString(v), className(v))
+}
+
+// throwable returns the full name of an exception class that a script may make.
+func throwable(name string) (string, bool) {
+	switch name {
+	case "Exception", "RuntimeException", "IllegalArgumentException", "IllegalStateException", "Error", "UnsupportedOperationException":
+		return "java.lang." + name, true
+	case "java.lang.Exception", "java.lang.RuntimeException", "hudson.AbortException", "java.lang.IllegalArgumentException",
+		"java.lang.IllegalStateException", "java.io.IOException":
+		return name, true
+	case "AbortException":
+		return "hudson.AbortException", true
+	}
+	return "", false
+}
+
+func (f *frame) assertStmt(s *scope, st *jenkinsfile.Assert) error {
+	ok, err := f.cond(s, st.Cond)
+	if err != nil || ok {
+		return err
+	}
+	message := "assertion failed"
+	if st.Message != nil {
+		v, err := f.eval(s, st.Message)
+		if err != nil {
+			return err
+		}
+		message = ToString(v)
+	}
+	return throw(st.From, "java.lang.AssertionError", "%s", message)
+}

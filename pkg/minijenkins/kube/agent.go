@@ -1,0 +1,373 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+const (
+	// stopTimeout bounds the stop of a step: TERM, grace, KILL.
+	stopTimeout = 45 * time.Second
+	// maxBreaks is how many exec streams of one step may break in a row without a byte between.
+	maxBreaks = 20
+	// releaseTimeout bounds the deletion of a pod.
+	releaseTimeout = time.Minute
+)
+
+// podAgent is an agent that is a pod.
+type podAgent struct {
+	p               *Provider
+	name, container string
+	workspace       string
+	template        *store.Template
+	changed         <-chan struct{}
+	stopWatch       func()
+	release         sync.Once
+	lifeOnce        sync.Once
+	dead            chan struct{}
+	deadReason      error
+	stopLife        context.CancelFunc
+}
+
+// Name implements engine.Agent.
+func (a *podAgent) Name() string { return a.name }
+
+// Workspace implements engine.Agent.
+func (a *podAgent) Workspace() string { return a.workspace }
+
+// watchLife looks for the pod's death from the first step on.
+func (a *podAgent) watchLife(ctx context.Context) {
+	a.lifeOnce.Do(func() {
+		a.dead = make(chan struct{})
+		life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		a.stopLife = cancel
+		go func() {
+			for {
+				if err := a.alive(); err != nil {
+					a.deadReason = err
+					close(a.dead)
+					return
+				}
+				select {
+				case <-life.Done():
+					return
+				case <-a.changed:
+				}
+			}
+		}()
+	})
+}
+
+// alive returns why the pod cannot run steps any more; nil while it can.
+func (a *podAgent) alive() error {
+	pod, err := a.p.pods.Get(a.name)
+	if apierrors.IsNotFound(err) {
+		return failf("Agent %s was deleted", a.name)
+	}
+	if err != nil {
+		return nil //nolint:nilerr // the cache is asked again after the next change
+	}
+	if st := describe(pod, a.container); st.fatal {
+		return failf("Agent %s is gone: %s", a.name, st.reason)
+	}
+	return nil
+}
+
+// bound returns a context that ends when the pod dies as well.
+func (a *podAgent) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	a.watchLife(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-a.dead:
+			cancel(a.deadReason)
+		case <-ctx.Done():
+		case <-done:
+		}
+	}()
+	return ctx, sync.OnceFunc(func() { close(done); cancel(nil) })
+}
+
+// command runs a short subcommand, with the pod's death as the error if it dies.
+func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Writer, args ...string) (*tail, error) {
+	ctx, cancel := a.bound(ctx)
+	defer cancel()
+	t, err := a.agentCommand(ctx, stdin, stdout, args...)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return t, cause
+		}
+	}
+	return t, err
+}
+
+// Shell implements engine.Agent. The step is started once, however often the stream breaks; its
+// output is read from where the last stream ended.
+func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
+	body, err := json.Marshal(struct {
+		Script         string            `json:"script"`
+		Dir            string            `json:"dir"`
+		Env            map[string]string `json:"env,omitempty"`
+		SeparateStdout bool              `json:"separateStdout,omitempty"`
+	}{req.Script, req.Dir, req.Env, stdout != nil})
+	if err != nil {
+		return 0, fmt.Errorf("encode step: %w", err)
+	}
+	if err := a.startStep(ctx, req.ID, body); err != nil {
+		return 0, err
+	}
+	code, err := a.attach(ctx, req.ID, out, "")
+	if err == nil && stdout != nil {
+		code, err = a.attach(ctx, req.ID, stdout, "--stdout")
+	}
+	if err != nil && ctx.Err() != nil && a.alive() == nil {
+		a.stopStep(ctx, req.ID)
+	}
+	return code, err
+}
+
+// startStep starts the step. A start that broke is repeated: the same ID is never started twice.
+func (a *podAgent) startStep(ctx context.Context, id string, body []byte) error {
+	for try := 0; ; try++ {
+		cctx, cancel := context.WithTimeout(ctx, callTimeout)
+		_, err := a.command(cctx, bytes.NewReader(body), nil, "step", "start", "--id", id)
+		cancel()
+		var own *commandError
+		var dead *Error
+		if err == nil || errors.As(err, &own) || errors.As(err, &dead) || ctx.Err() != nil || try == 2 {
+			return a.explain(ctx, "start step", err)
+		}
+		if err := pause(ctx, time.Duration(try+1)*500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// explain wraps an error with what was tried; the causes of an abort stay as they are.
+func (a *podAgent) explain(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	var dead *Error
+	if errors.As(err, &dead) {
+		return err
+	}
+	return fmt.Errorf("%s on %s: %w", what, a.name, err)
+}
+
+// counter counts what it passes on.
+type counter struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	if err != nil {
+		c.err = err
+	}
+	return n, err
+}
+
+// attach streams the output of a step to its end and returns its exit code.
+func (a *podAgent) attach(ctx context.Context, id string, out io.Writer, flag string) (int, error) {
+	c := &counter{w: out}
+	breaks := 0
+	for {
+		from := c.n
+		args := []string{"step", "attach", "--id", id, "--offset", strconv.FormatInt(c.n, 10)}
+		if flag != "" {
+			args = append(args, flag)
+		}
+		t, err := a.command(ctx, nil, c, args...)
+		if err == nil {
+			line, _ := t.lastLine()
+			var res struct {
+				ExitCode *int `json:"exitCode"`
+			}
+			if json.Unmarshal(line, &res) == nil && res.ExitCode != nil {
+				return *res.ExitCode, nil
+			}
+			// A stream that ended without the result was cut.
+		}
+		var own *commandError
+		var dead *Error
+		switch {
+		case c.err != nil:
+			return 0, fmt.Errorf("write output: %w", c.err)
+		case ctx.Err() != nil, errors.As(err, &dead):
+			return 0, a.explain(ctx, "step", err)
+		case errors.As(err, &own) && own.code != exitKilled:
+			return 0, a.explain(ctx, "step", err)
+		}
+		if c.n > from {
+			breaks = 0
+		}
+		if breaks++; breaks > maxBreaks {
+			if err == nil {
+				err = errors.New("the stream ended without a result")
+			}
+			return 0, a.explain(ctx, "stream of step broke again and again", err)
+		}
+		if err := pause(ctx, min(5*time.Second, time.Duration(breaks)*250*time.Millisecond)); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// exitKilled is the exit code of a slipway-agent that was killed, as when the container runtime
+// restarts; its step may live on.
+const exitKilled = 137
+
+// stopStep ends the script of an aborted build.
+func (a *podAgent) stopStep(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	_, _ = a.command(ctx, nil, nil, "step", "stop", "--id", id)
+}
+
+// Open implements engine.Agent.
+func (a *podAgent) Open(ctx context.Context, path string) (io.ReadCloser, error) {
+	pr, pw := io.Pipe()
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, err := a.command(ctx, nil, pw, "file", "read", path)
+		if err == nil {
+			err = io.EOF
+		}
+		_ = pw.CloseWithError(err)
+	}()
+	r := bufio.NewReader(pr)
+	// A file that cannot be read fails before its first byte.
+	if _, err := r.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+		cancel()
+		_ = pr.Close()
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return &remoteFile{Reader: r, stop: func() { cancel(); _ = pr.Close() }}, nil
+}
+
+type remoteFile struct {
+	io.Reader
+	stop func()
+}
+
+func (f *remoteFile) Close() error {
+	f.stop()
+	return nil
+}
+
+// WriteFile implements engine.Agent.
+func (a *podAgent) WriteFile(ctx context.Context, path string, content []byte) error {
+	_, err := a.command(ctx, bytes.NewReader(content), nil, "file", "write", "--size", strconv.Itoa(len(content)), path)
+	return a.explain(ctx, "write "+path, err)
+}
+
+// Glob implements engine.Agent.
+func (a *podAgent) Glob(ctx context.Context, dir, includes, excludes string) ([]string, error) {
+	var b bytes.Buffer
+	_, err := a.command(ctx, nil, &b, "file", "glob", "--null", "--dir", dir, "--includes", includes, "--excludes", excludes)
+	if err != nil {
+		return nil, a.explain(ctx, "list files", err)
+	}
+	var out []string
+	for _, n := range strings.Split(b.String(), "\x00") {
+		if n != "" {
+			out = append(out, n)
+		}
+	}
+	sort.Strings(out)
+	return out, nil
+}
+
+// Clone implements engine.Agent.
+func (a *podAgent) Clone(ctx context.Context, req engine.CloneRequest, out io.Writer) (string, error) {
+	body, err := json.Marshal(struct {
+		URL      string `json:"url"`
+		Ref      string `json:"ref,omitempty"`
+		Username string `json:"username,omitempty"`
+		Password string `json:"password,omitempty"`
+	}{req.URL, req.Ref, req.Username, req.Password})
+	if err != nil {
+		return "", fmt.Errorf("encode clone: %w", err)
+	}
+	t, err := a.command(ctx, bytes.NewReader(body), out, "git", "clone", "--dir", req.Dir)
+	if err != nil {
+		return "", a.explain(ctx, "clone", err)
+	}
+	line, before := t.lastLine()
+	_, _ = out.Write(before)
+	var res struct {
+		Commit string `json:"commit"`
+	}
+	if err := json.Unmarshal(line, &res); err != nil || res.Commit == "" {
+		return "", fmt.Errorf("clone on %s: no commit was reported", a.name)
+	}
+	return res.Commit, nil
+}
+
+// RemoveAll implements engine.Agent.
+func (a *podAgent) RemoveAll(ctx context.Context, dir string) error {
+	_, err := a.command(ctx, nil, nil, "file", "rm", dir)
+	return a.explain(ctx, "delete "+dir, err)
+}
+
+// Release implements engine.Agent.
+func (a *podAgent) Release(ctx context.Context) (err error) {
+	a.release.Do(func() {
+		a.stopWatch()
+		if a.stopLife != nil {
+			a.stopLife()
+		}
+		defer a.p.giveRoom(a.template)
+		defer a.p.letGo(a.name)
+		ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
+		defer cancel()
+		for try := 0; ; try++ {
+			if err = a.p.deletePod(ctx, a.name); err == nil || try == 4 {
+				return
+			}
+			if pause(ctx, time.Second<<try) != nil {
+				return
+			}
+		}
+	})
+	return err
+}
+
+var _ engine.Agent = (*podAgent)(nil)

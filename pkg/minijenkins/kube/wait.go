@@ -1,0 +1,305 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// Acquire implements engine.AgentProvider.
+func (a *buildAgents) Acquire(ctx context.Context, req engine.AgentRequest, waiting func(string)) (engine.Agent, error) {
+	if waiting == nil {
+		waiting = func(string) {}
+	}
+	t, err := a.resolve(req.Label)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.p.takeRoom(ctx, t, waiting); err != nil {
+		return nil, err
+	}
+	agent, err := a.start(ctx, t, req.Label, waiting)
+	if err != nil {
+		a.p.giveRoom(t)
+		return nil, err
+	}
+	return agent, nil
+}
+
+// takeRoom waits until the template may have one more pod.
+func (p *Provider) takeRoom(ctx context.Context, t *store.Template, waiting func(string)) error {
+	told := false
+	for {
+		p.mu.Lock()
+		if t.InstanceCap <= 0 || t.Seq == 0 || p.perTemplate[t.Seq] < t.InstanceCap {
+			p.perTemplate[t.Seq]++
+			p.mu.Unlock()
+			return nil
+		}
+		room := p.room
+		p.mu.Unlock()
+		if !told {
+			told = true
+			waiting(fmt.Sprintf("All nodes of label ‘%s’ are in use (%d at most)", t.Label, t.InstanceCap))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-room:
+		}
+	}
+}
+
+func (p *Provider) giveRoom(t *store.Template) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.perTemplate[t.Seq]--; p.perTemplate[t.Seq] <= 0 {
+		delete(p.perTemplate, t.Seq)
+	}
+	close(p.room)
+	p.room = make(chan struct{})
+}
+
+// start creates the pod and waits until steps can run in it. If that fails the pod is deleted.
+func (a *buildAgents) start(ctx context.Context, t *store.Template, label string, waiting func(string)) (_ *podAgent, err error) {
+	r, err := a.render(t, label)
+	if err != nil {
+		return nil, err
+	}
+	name := r.pod.Name
+	p := a.p
+	p.hold(name, strings.Fields(t.Label))
+	ch, stop := p.watch(name)
+	defer func() {
+		if err != nil {
+			stop()
+			// The build may have been aborted; the pod must go all the same.
+			if derr := p.deletePod(context.WithoutCancel(ctx), name); derr != nil {
+				err = errors.Join(err, derr)
+			}
+			p.letGo(name)
+		}
+	}()
+	if err := p.create(ctx, r.pod); err != nil {
+		return nil, err
+	}
+	tell := tellOnce(func(reason string) {
+		p.update(name, false, reason)
+		waiting(reason)
+	})
+	tell("Pod " + name + " is created")
+	if err := p.waitRunning(ctx, name, r.container, ch, tell); err != nil {
+		return nil, err
+	}
+	p.update(name, true, "")
+	return &podAgent{p: p, name: name, container: r.container, changed: ch, stopWatch: stop, template: t,
+		workspace: path.Join(r.workingDir, "workspace", workspaceName(a.build.Job))}, nil
+}
+
+// workspaceName is the job's path; it names a folder, so what would leave it is replaced.
+func workspaceName(job string) string {
+	return strings.TrimPrefix(path.Clean("/"+strings.ReplaceAll(job, "\x00", "_")), "/")
+}
+
+func tellOnce(f func(string)) func(string) {
+	last := ""
+	return func(reason string) {
+		if reason != "" && reason != last {
+			last = reason
+			f(reason)
+		}
+	}
+}
+
+// create tries the pod by a dry run, which tells of quota, Pod Security and schema errors before
+// anything exists, and creates it.
+func (p *Provider) create(ctx context.Context, pod *corev1.Pod) error {
+	api := p.client.CoreV1().Pods(p.cfg.Namespace)
+	for _, dry := range []bool{true, false} {
+		opts := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}
+		if dry {
+			opts.DryRun = []string{metav1.DryRunAll}
+		}
+		cctx, cancel := context.WithTimeout(ctx, callTimeout)
+		_, err := api.Create(cctx, pod, opts)
+		cancel()
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			var st apierrors.APIStatus
+			if errors.As(err, &st) {
+				return failf("The agent pod was refused: %s", st.Status().Message)
+			}
+			return fmt.Errorf("create agent pod: %w", err)
+		}
+	}
+	return nil
+}
+
+// waitRunning waits until the agent container runs.
+func (p *Provider) waitRunning(ctx context.Context, name, container string, ch <-chan struct{}, tell func(string)) error {
+	timeout := time.NewTimer(p.cfg.StartTimeout)
+	defer timeout.Stop()
+	// Until the watch has shown the pod, the first event must not be missed.
+	seen := false
+	last := "the pod was not seen by the watch"
+	for {
+		pod, err := p.pods.Get(name)
+		switch {
+		case err == nil:
+			seen = true
+			st := describe(pod, container)
+			if st.running {
+				return nil
+			}
+			if st.fatal {
+				return failf("The agent pod %s failed to start: %s%s", name, st.reason, p.events(ctx, name, st.reason))
+			}
+			if st.reason != "" {
+				last = st.reason
+				tell("Pod " + name + ": " + st.reason)
+			}
+		case seen:
+			return failf("The agent pod %s was deleted while it started: %s", name, last)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timeout.C:
+			return failf("The agent pod %s did not start within %s: %s%s", name, p.cfg.StartTimeout, last, p.events(ctx, name, last))
+		case <-ch:
+		}
+	}
+}
+
+// events adds the last warnings about a pod to a reason, if they say more and may be read.
+func (p *Provider) events(ctx context.Context, name, reason string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list, err := p.client.CoreV1().Events(p.cfg.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.Set{"involvedObject.name": name, "involvedObject.kind": "Pod", "type": corev1.EventTypeWarning}.String(), Limit: 20})
+	if err != nil || len(list.Items) == 0 {
+		return ""
+	}
+	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	e := list.Items[len(list.Items)-1]
+	if e.Message == "" || strings.Contains(reason, e.Message) {
+		return ""
+	}
+	return " (" + e.Reason + ": " + e.Message + ")"
+}
+
+// status is what a starting pod is at.
+type status struct {
+	running bool
+	// fatal says that waiting does not help.
+	fatal  bool
+	reason string
+}
+
+// hopeless are reasons of waiting containers that do not heal by themselves.
+var hopeless = map[string]bool{"InvalidImageName": true, "ErrImageNeverPull": true}
+
+// describe says in one sentence what a pod waits for.
+func describe(pod *corev1.Pod, container string) status {
+	if pod.DeletionTimestamp != nil {
+		return status{fatal: true, reason: "the pod is being deleted"}
+	}
+	for i := range pod.Status.InitContainerStatuses {
+		if st := containerStatus("init container", &pod.Status.InitContainerStatuses[i], true); st.reason != "" {
+			return st
+		}
+	}
+	running := false
+	var waiting status
+	for i := range pod.Status.ContainerStatuses {
+		cs := &pod.Status.ContainerStatuses[i]
+		if cs.Name == container && cs.State.Running != nil {
+			running = true
+		}
+		if st := containerStatus("container", cs, false); st.fatal || waiting.reason == "" {
+			waiting = st
+		}
+	}
+	switch {
+	case waiting.fatal:
+		return waiting
+	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
+		return status{fatal: true, reason: orElse(strings.TrimSpace(pod.Status.Reason+" "+pod.Status.Message), "the pod ended ("+string(pod.Status.Phase)+")")}
+	case running:
+		return status{running: true}
+	case waiting.reason != "":
+		return waiting
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return status{reason: orElse(c.Reason, "not scheduled") + ": " + c.Message}
+		}
+	}
+	return status{reason: "waiting to be scheduled"}
+}
+
+// containerStatus says what is wrong with a container, or what it waits for.
+func containerStatus(kind string, cs *corev1.ContainerStatus, mayEnd bool) status {
+	what := kind + " " + cs.Name
+	switch {
+	case cs.State.Terminated != nil:
+		t := cs.State.Terminated
+		if mayEnd && t.ExitCode == 0 {
+			return status{}
+		}
+		text := fmt.Sprintf("%s ended with exit code %d", what, t.ExitCode)
+		if t.Reason != "" && t.Reason != "Error" && t.Reason != "Completed" {
+			text += " (" + t.Reason + ")"
+		}
+		if m := strings.TrimSpace(t.Message); m != "" {
+			text += ": " + m
+		}
+		return status{fatal: true, reason: text}
+	case cs.State.Waiting != nil:
+		w := cs.State.Waiting
+		switch w.Reason {
+		case "PodInitializing", "":
+			if mayEnd {
+				return status{}
+			}
+			return status{reason: "starting"}
+		case "ContainerCreating":
+			return status{reason: "starting"}
+		}
+		return status{fatal: hopeless[w.Reason], reason: what + ": " + w.Reason + orPrefix(": ", w.Message)}
+	case mayEnd && cs.State.Running != nil:
+		return status{reason: what + " runs"}
+	}
+	return status{}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func orPrefix(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}

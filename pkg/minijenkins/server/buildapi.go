@@ -1,0 +1,280 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// buildRoutes serves what is below a build.
+func (s *Server) buildRoutes(c *call, it *item) {
+	s.mu.RLock()
+	b := it.build(c.next())
+	s.mu.RUnlock()
+	if b == nil {
+		fail404(c.w)
+		return
+	}
+	if c.isAPI() {
+		s.locked(c, func(base string) any { return s.buildBean(base, it, b) })
+		return
+	}
+	switch action := c.rest(); {
+	case action == "":
+		mark(c.w)
+		writePage(c.w, http.StatusOK, typeHTML, page(it.Name+" #"+strconv.Itoa(b.Number), ""))
+	case action == "consoleText":
+		s.consoleText(c, b.Key())
+	case action == "logText/progressiveText":
+		s.progressiveText(c, b.Key())
+	case c.segs[0] == "artifact":
+		c.next()
+		s.artifact(c, it, b)
+	case c.segs[0] == "wfapi" || c.segs[0] == "execution":
+		s.buildWfapi(c, it, b)
+	default:
+		s.buildChange(c, it, b, action)
+	}
+}
+
+// buildChange serves the form actions of a build.
+func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
+	switch action {
+	case "stop", "term", "kill", "doDelete", "toggleLogKeep", "submitDescription", "replay/run", "replay/rebuild":
+	default:
+		fail404(c.w)
+		return
+	}
+	if !c.post() || !c.form() {
+		return
+	}
+	self := c.view + it.path() + strconv.Itoa(b.Number) + "/"
+	switch action {
+	case "stop", "term", "kill":
+		s.interrupt(b.Key(), loginOf(c.r).user, action == "kill")
+		redirect(c.w, self)
+	case "doDelete":
+		s.deleteBuild(c, it, b)
+	case "toggleLogKeep":
+		s.changeBuild(c, b, self, func(n *store.Build) { n.KeepLog = !n.KeepLog })
+	case "submitDescription":
+		text := c.r.Form.Get("description")
+		s.changeBuild(c, b, self, func(n *store.Build) { n.Description = text })
+	default:
+		script := ""
+		if action == "replay/run" {
+			script = mainScript(c.r.Form.Get("json"), c.r.Form.Get("mainScript"))
+		}
+		if _, err := s.replay(it, b, loginOf(c.r).user, script); err != nil {
+			fail500(c.w, c.r, err.Error())
+			return
+		}
+		redirect(c.w, self+"replay/../..")
+	}
+}
+
+func (s *Server) changeBuild(c *call, b *store.Build, target string, f func(*store.Build)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *b
+	f(&next)
+	if err := s.store.PutBuild(&next); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	*b = next
+	redirect(c.w, target)
+}
+
+// interrupt stops a build if it runs. A hard stop ends it at once and lets what it does die alone.
+func (s *Server) interrupt(k store.BuildKey, user string, hard bool) {
+	s.mu.RLock()
+	r := s.runs[k]
+	s.mu.RUnlock()
+	if r == nil {
+		return
+	}
+	r.cancel(abortBy(user))
+	if hard {
+		r.finish(engine.ResultAborted, "Hard kill!")
+	}
+}
+
+func (s *Server) deleteBuild(c *call, it *item, b *store.Build) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if it.builds[b.Number] != b {
+		fail404(c.w)
+		return
+	}
+	if b.KeepLog {
+		failForm(c.w, "Unable to delete "+fullDisplayName(it)+" "+buildName(b)+": This record is explicitly marked to be kept.")
+		return
+	}
+	if b.Building {
+		failForm(c.w, "Unable to delete "+fullDisplayName(it)+" "+buildName(b)+": it is still running.")
+		return
+	}
+	if err := s.store.DeleteBuild(b.Key()); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	delete(it.builds, b.Number)
+	redirect(c.w, c.view+it.path())
+}
+
+// artifact sends an artifact.
+func (s *Server) artifact(c *call, it *item, b *store.Build) {
+	name := c.rest()
+	view := false
+	for _, suffix := range []string{"/*view*", "/*fingerprint*"} {
+		if t, ok := strings.CutSuffix(name, suffix); ok {
+			name, view = t, suffix == "/*view*"
+			if !view {
+				fail404(c.w)
+				return
+			}
+		}
+	}
+	f, err := s.store.OpenArtifact(b.Key(), name)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			fail500(c.w, c.r, "the artifact cannot be opened")
+			return
+		}
+		fail404(c.w)
+		return
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	switch {
+	case err != nil:
+		fail500(c.w, c.r, "the artifact cannot be read")
+		return
+	case st.IsDir() && !c.slash:
+		redirect(c.w, s.baseURL(c.r)+it.path()+strconv.Itoa(b.Number)+"/artifact/"+encodeSegments("", c.segs))
+		return
+	case st.IsDir():
+		mark(c.w)
+		writePage(c.w, http.StatusOK, typeHTML, page("Artifacts", ""))
+		return
+	}
+	base := path.Base(name)
+	h := c.w.Header()
+	h.Set("Content-Type", artifactType(base))
+	// What a build made must not run as a page of this server.
+	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; img-src 'self'; style-src 'self';")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if view {
+		h.Set("Content-Disposition", mime.FormatMediaType("inline", map[string]string{"filename": base}))
+	}
+	http.ServeContent(c.w, c.r, "", st.ModTime().Truncate(time.Second), f)
+}
+
+func artifactType(name string) string {
+	t := mime.TypeByExtension(path.Ext(name))
+	if t == "" {
+		return "application/octet-stream"
+	}
+	t, _, _ = strings.Cut(t, ";")
+	return t
+}
+
+// buildWfapi serves the stage view API of a build.
+func (s *Server) buildWfapi(c *call, it *item, b *store.Build) {
+	nodes, steps, err := s.graphOf(b.Key())
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	w := wfView{self: it.path() + strconv.Itoa(b.Number) + "/", nodes: nodes, steps: steps, now: s.now()}
+	switch p := c.rest(); {
+	case p == "wfapi/describe" || p == "wfapi":
+		s.plain(c, func() any { return w.describe(b, s.hasArtifacts(b.Key()), s.now()) })
+	case p == "wfapi/artifacts":
+		s.plain(c, func() any { return s.wfArtifacts(w.self, b.Key()) })
+	case p == "wfapi/changesets" || p == "wfapi/pendingInputActions":
+		s.plain(c, func() any { return []*object{} })
+	case len(c.segs) == 5 && c.segs[1] == "node" && c.segs[3] == "wfapi":
+		o := w.node(c.segs[2])
+		if c.segs[4] == "log" {
+			o = s.wfLog(w, b.Key(), c.segs[2])
+		}
+		if o == nil {
+			fail404(c.w)
+			return
+		}
+		s.plain(c, func() any { return o })
+	default:
+		fail404(c.w)
+	}
+}
+
+// plain answers with everything in an object and without Jenkins' headers, as the stage view API does.
+func (s *Server) plain(c *call, make func() any) {
+	s.mu.RLock()
+	body, err := renderAll(make())
+	s.mu.RUnlock()
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	writePage(c.w, http.StatusOK, typeJSON, string(body))
+}
+
+// graphOf reads the nodes and steps of a build that may run.
+func (s *Server) graphOf(k store.BuildKey) ([]engine.Node, []engine.Step, error) {
+	s.mu.RLock()
+	live := s.runs[k]
+	s.mu.RUnlock()
+	return s.graph(k, live)
+}
+
+func (s *Server) hasArtifacts(k store.BuildKey) bool {
+	list, err := s.store.Artifacts(k)
+	return err == nil && len(list) > 0
+}
+
+// jobWfapi serves the stage view API of a job.
+func (s *Server) jobWfapi(c *call, it *item) {
+	self := it.path() + "wfapi/"
+	switch c.rest() {
+	case "wfapi/describe", "wfapi":
+		s.plain(c, func() any {
+			return bean("").in("_links", hrefs("self", self+"describe", "runs", self+"runs")).
+				in("name", it.Name).in("runCount", len(it.builds))
+		})
+	case "wfapi/runs":
+		since := strings.TrimPrefix(c.r.URL.Query().Get("since"), "#")
+		from, _ := strconv.Atoi(since)
+		full := c.r.URL.Query().Get("fullStages") == "true"
+		s.plain(c, func() any {
+			out := []*object{}
+			for _, b := range it.history() {
+				if b.Number < from || len(out) == 10 {
+					break
+				}
+				n, st, err := s.graph(b.Key(), s.runs[b.Key()])
+				if err != nil {
+					continue
+				}
+				w := wfView{self: it.path() + strconv.Itoa(b.Number) + "/", nodes: n, steps: st, now: s.now(), full: full}
+				out = append(out, w.describe(b, s.hasArtifacts(b.Key()), s.now()))
+			}
+			return out
+		})
+	default:
+		fail404(c.w)
+	}
+}

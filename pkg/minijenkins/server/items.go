@@ -1,0 +1,391 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// itemRoutes serves /job/…: it finds the item and hands on what is behind it.
+func (s *Server) itemRoutes(c *call) {
+	s.mu.RLock()
+	it := s.lookup(c)
+	s.mu.RUnlock()
+	if it == nil {
+		fail404(c.w)
+		return
+	}
+	if c.isAPI() {
+		s.locked(c, func(base string) any { return s.itemBean(base, it) })
+		return
+	}
+	s.itemAction(c, it)
+}
+
+// itemAction serves what is below an item, the root included.
+func (s *Server) itemAction(c *call, it *item) {
+	if len(c.segs) == 0 {
+		s.itemPage(c, it)
+		return
+	}
+	switch action := c.segs[0]; action {
+	case "config.xml":
+		if it.isRoot() {
+			fail404(c.w)
+			return
+		}
+		s.configXML(c, it)
+	case "createItem", "checkJobName", "view":
+		s.folderAction(c, it, action)
+	case "doDelete", "confirmRename", "doRename", "submitDescription", "disable", "enable":
+		switch {
+		case it.isRoot():
+			fail404(c.w)
+		case c.post() && c.form():
+			s.changeItem(c, it, action)
+		}
+	default:
+		if it.isJob() {
+			s.jobAction(c, it)
+			return
+		}
+		fail404(c.w)
+	}
+}
+
+func (s *Server) itemPage(c *call, it *item) {
+	if c.r.Method == http.MethodDelete && !it.isRoot() {
+		if err := s.deleteItem(c.r.Context(), it); err != nil {
+			fail500(c.w, c.r, err.Error())
+			return
+		}
+		empty(c.w, http.StatusNoContent)
+		return
+	}
+	mark(c.w)
+	writePage(c.w, http.StatusOK, typeHTML, page(it.Name+" [Jenkins]", "<h1>"+html.EscapeString(it.Name)+"</h1>"))
+}
+
+// folderAction serves what only folders have.
+func (s *Server) folderAction(c *call, it *item, action string) {
+	if !it.isFolder() {
+		fail404(c.w)
+		return
+	}
+	switch action {
+	case "createItem":
+		if c.post() {
+			s.createItem(c, it)
+		}
+	case "checkJobName":
+		s.checkJobName(c, it)
+	case "view":
+		// "All" is the one view of a folder.
+		c.next()
+		if !strings.EqualFold(c.next(), "all") {
+			fail404(c.w)
+			return
+		}
+		if c.isAPI() {
+			s.locked(c, func(base string) any {
+				return bean("hudson.model.AllView").set("description", nil).set("jobs", s.childBeans(base, it)).
+					vis(3, "name", "All").set("property", []*object{}).vis(3, "url", base+it.path())
+			})
+			return
+		}
+		s.itemAction(c, it)
+	}
+}
+
+func taken(name string) error {
+	return &nameError{"A job already exists with the name ‘" + name + "’"}
+}
+
+// checkJobName tells if a name is free: always 200, an error in the page if not.
+func (s *Server) checkJobName(c *call, it *item) {
+	name := c.r.URL.Query().Get("value")
+	msg := ""
+	if strings.TrimSpace(name) != "" {
+		err := checkName(name)
+		s.mu.RLock()
+		if err == nil && it.find(name) != nil {
+			err = taken(name)
+		}
+		s.mu.RUnlock()
+		if err != nil {
+			msg = `<div class="error">` + html.EscapeString(err.Error()) + "</div>"
+		}
+	}
+	if msg == "" {
+		msg = "<div/>"
+	}
+	writePage(c.w, http.StatusOK, typeHTML, msg)
+}
+
+var modes = map[string]store.Kind{
+	classFolder: store.KindFolder, classWorkflowJob: store.KindPipeline, classMultibranch: store.KindMultibranch,
+}
+
+// createItem makes an item: from XML, as a copy, or empty by form.
+func (s *Server) createItem(c *call, up *item) {
+	t := mediaType(c.r)
+	isXML := strings.HasPrefix(t, "application/xml") || strings.HasPrefix(t, "text/xml")
+	if !isXML && !c.form() {
+		return
+	}
+	if isXML {
+		c.r.Form = c.r.URL.Query()
+	}
+	q := c.r.Form
+	if !q.Has("name") {
+		failForm(c.w, "Query parameter 'name' is required")
+		return
+	}
+	name, mode := q.Get("name"), q.Get("mode")
+	if err := checkName(name); err != nil {
+		failForm(c.w, err.Error())
+		return
+	}
+	it := &store.Item{Parent: up.ID, Name: strings.TrimSpace(name), NextBuild: 1}
+	switch {
+	case isXML:
+		body, ok := c.readBody()
+		if !ok {
+			return
+		}
+		it.Config, it.CaseSensitive = body, true
+	case t == "":
+		failForm(c.w, "No Content-Type header set")
+		return
+	case mode == "":
+		failForm(c.w, "No mode given")
+		return
+	case mode == "copy":
+		s.mu.RLock()
+		from := up.find(q.Get("from"))
+		if from != nil {
+			it.Config = from.Config
+		}
+		s.mu.RUnlock()
+		if from == nil {
+			failForm(c.w, "No such job: "+q.Get("from"))
+			return
+		}
+	default:
+		kind, ok := modes[mode]
+		if !ok {
+			failForm(c.w, "No item type ‘"+mode+"’ is known")
+			return
+		}
+		it.Config = defaultConfig(kind)
+	}
+	s.addItem(c, up, it, isXML)
+}
+
+// addItem stores a new item and answers.
+func (s *Server) addItem(c *call, up *item, it *store.Item, isXML bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if up.find(it.Name) != nil {
+		failForm(c.w, taken(it.Name).Error())
+		return
+	}
+	cfg, err := parseConfig(it.Config)
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	if len(it.Name) > maxName {
+		fail500(c.w, c.r, "the name is too long")
+		return
+	}
+	it.Kind = cfg.kind
+	if !up.isRoot() && s.items[up.ID] != up {
+		fail404(c.w) // the folder was deleted meanwhile
+		return
+	}
+	if err := s.store.AddItem(it); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	n := newItem(it, cfg, up)
+	s.items[it.ID], up.kids[it.Name] = n, n
+	if isXML {
+		empty(c.w, http.StatusOK)
+		return
+	}
+	redirect(c.w, c.view+n.path()+"configure")
+}
+
+// configXML reads or replaces config.xml.
+func (s *Server) configXML(c *call, it *item) {
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead:
+		s.mu.RLock()
+		body := string(it.Config)
+		s.mu.RUnlock()
+		writePage(c.w, http.StatusOK, "application/xml", body)
+	case http.MethodPost:
+		body, ok := c.readBody()
+		if !ok {
+			return
+		}
+		if isForm(c.r) {
+			fail500(c.w, c.r, "config.xml was sent as a form")
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := s.setConfig(it, body); err != nil {
+			fail500(c.w, c.r, err.Error())
+			return
+		}
+		empty(c.w, http.StatusOK)
+	default:
+		fail404(c.w)
+	}
+}
+
+// setConfig replaces the config.xml of an item. s.mu is held.
+func (s *Server) setConfig(it *item, doc []byte) error {
+	cfg, err := parseConfig(doc)
+	if err != nil {
+		return err
+	}
+	if cfg.kind != it.Kind {
+		return fmt.Errorf("%w: the class cannot change", errConfig)
+	}
+	next := *it.Item
+	next.Config = doc
+	// What the Jenkinsfile gave the job is gone with the old configuration, until the next build.
+	next.Parameters, next.NoConcurrent, next.Discard = nil, false, store.Discard{}
+	if err := s.store.PutItem(&next); err != nil {
+		return fmt.Errorf("store config.xml: %w", err)
+	}
+	*it.Item = next
+	it.cfg = cfg
+	s.poke()
+	return nil
+}
+
+// changeItem serves the form actions of an item.
+func (s *Server) changeItem(c *call, it *item, action string) {
+	if action == "doDelete" {
+		up := it.up.path()
+		if err := s.deleteItem(c.r.Context(), it); err != nil {
+			fail500(c.w, c.r, err.Error())
+			return
+		}
+		redirect(c.w, c.view+up)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch action {
+	case "confirmRename", "doRename":
+		s.rename(c, it, c.r.Form.Get("newName"))
+		return
+	case "submitDescription":
+		s.edit(c, it, "description", c.r.Form.Get("description"))
+	case "disable", "enable":
+		if it.isFolder() {
+			fail404(c.w)
+			return
+		}
+		s.edit(c, it, "disabled", fmt.Sprint(action == "disable"))
+	}
+}
+
+// edit sets one element of config.xml. s.mu is held.
+func (s *Server) edit(c *call, it *item, name, text string) {
+	if err := s.setElement(it, name, text); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	redirect(c.w, c.view+it.path())
+}
+
+func (s *Server) setElement(it *item, name, text string) error {
+	doc, err := setElement(it.Config, name, text)
+	if err != nil {
+		return err
+	}
+	params, noConcurrent, keep := it.Parameters, it.NoConcurrent, it.Discard
+	if err := s.setConfig(it, doc); err != nil {
+		return err
+	}
+	it.Parameters, it.NoConcurrent, it.Discard = params, noConcurrent, keep
+	return s.store.PutItem(it.Item)
+}
+
+func (s *Server) rename(c *call, it *item, name string) {
+	name = strings.TrimSpace(name)
+	err := checkName(name)
+	other := it.up.find(name)
+	switch {
+	case err != nil:
+		failForm(c.w, err.Error())
+		return
+	case name == it.Name:
+		failForm(c.w, "The new name is the same as the current name.")
+		return
+	case other != nil && other != it:
+		failForm(c.w, "The name “"+name+"” is already in use.")
+		return
+	}
+	old := it.path()
+	next := *it.Item
+	next.Name = name
+	if err := s.store.PutItem(&next); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	delete(it.up.kids, it.Name)
+	*it.Item = next
+	it.up.kids[name] = it
+	redirect(c.w, c.view+old+"../"+encodeSegment(name))
+}
+
+// deleteItem interrupts what runs below an item, waits a moment for it and removes everything.
+func (s *Server) deleteItem(ctx context.Context, it *item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.items[it.ID] != it {
+		return errors.New("the item is deleted already")
+	}
+	var ids []uint64
+	for _, k := range it.under() {
+		ids = append(ids, k.ID)
+	}
+	if err := s.store.DeleteItems(ids); err != nil {
+		return err
+	}
+	delete(it.up.kids, it.Name)
+	for _, id := range ids {
+		delete(s.items, id)
+		for qid, q := range s.queue {
+			if q.Job == id {
+				delete(s.queue, qid)
+			}
+		}
+		for key, r := range s.runs {
+			if key.Job == id {
+				klog.FromContext(ctx).V(1).Info("build interrupted, its job is deleted", "job", r.jobName, "number", key.Number)
+				go r.finish(engine.ResultAborted, "")
+				r.cancel(&engine.AbortError{Reason: "The job was deleted"})
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,377 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// The classes of items, which are the root elements of their config.xml.
+const (
+	classFolder      = "com.cloudbees.hudson.plugins.folder.Folder"
+	classWorkflowJob = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
+	classMultibranch = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+	rootWorkflowJob  = "flow-definition"
+
+	propParameters    = "hudson.model.ParametersDefinitionProperty"
+	propNoConcurrent  = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
+	propDiscarder     = "jenkins.model.BuildDiscarderProperty"
+	definitionScript  = "org.jenkinsci.plugins.workflow.cps.CpsFlowDefinition"
+	definitionFromSCM = "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition"
+)
+
+// errConfig says that a config.xml cannot be read.
+var errConfig = errors.New("bad config.xml")
+
+// jobConfig is what a config.xml says, as far as minijenkins acts on it.
+type jobConfig struct {
+	kind        store.Kind
+	description *string
+	disabled    bool
+	// authToken lets a request with it start the job as a remote cause.
+	authToken string
+	// properties are the classes of the job properties, in order.
+	properties []string
+	// hasParameters tells an empty list from none.
+	hasParameters bool
+	parameters    []jenkinsfile.Parameter
+	noConcurrent  bool
+	abortPrevious bool
+	discard       store.Discard
+	// definition is the class of the definition; script is of a CpsFlowDefinition, scm of the other.
+	definition string
+	script     string
+	scm        scmConfig
+}
+
+// scmConfig is the repository of a CpsScmFlowDefinition.
+type scmConfig struct{ url, branch, credentialsID, scriptPath string }
+
+// element is an XML element.
+type element struct {
+	name     string
+	attrs    map[string]string
+	text     string
+	children []*element
+}
+
+func (e *element) child(names ...string) *element {
+	for _, n := range names {
+		if e == nil {
+			return nil
+		}
+		var found *element
+		for _, c := range e.children {
+			if c.name == n {
+				found = c
+				break
+			}
+		}
+		e = found
+	}
+	return e
+}
+
+func (e *element) value(names ...string) string {
+	if c := e.child(names...); c != nil {
+		return c.text
+	}
+	return ""
+}
+
+var (
+	prolog11  = regexp.MustCompile(`^(\x{FEFF}?\s*<\?xml\s+version=['"])1\.1(['"])`)
+	charRefRE = regexp.MustCompile(`&#(x[0-9a-fA-F]{1,6}|[0-9]{1,7});`)
+)
+
+// controlBase is where control characters of XML 1.1 are put while encoding/xml, which knows only
+// 1.0, reads a document: a private area of Unicode.
+const controlBase = 0xF0000
+
+// prepare makes XML 1.1 readable by encoding/xml. With sameLength every offset stays what it was.
+func prepare(doc []byte, sameLength bool) []byte {
+	if !prolog11.Match(doc) {
+		return doc
+	}
+	doc = prolog11.ReplaceAll(doc, []byte("${1}1.0${2}"))
+	return charRefRE.ReplaceAllFunc(doc, func(ref []byte) []byte {
+		num, base := string(ref[2:len(ref)-1]), 10
+		if num[0] == 'x' {
+			num, base = num[1:], 16
+		}
+		n, err := strconv.ParseInt(num, base, 32)
+		if err != nil || n >= 0x20 || n == 0 || n == '\t' || n == '\n' || n == '\r' {
+			return ref
+		}
+		if sameLength {
+			return bytes.Repeat([]byte{'?'}, len(ref))
+		}
+		return []byte(string(rune(controlBase + n)))
+	})
+}
+
+func restore(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r > controlBase && r < controlBase+0x20 }) {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if r > controlBase && r < controlBase+0x20 {
+			return r - controlBase
+		}
+		return r
+	}, s)
+}
+
+func newDecoder(doc []byte) *xml.Decoder {
+	d := xml.NewDecoder(bytes.NewReader(doc))
+	d.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
+		switch strings.ToLower(charset) {
+		case "utf-8", "us-ascii":
+			return in, nil
+		case "iso-8859-1":
+			data, err := io.ReadAll(in)
+			if err != nil {
+				return nil, err
+			}
+			out := make([]byte, 0, len(data)*2)
+			for _, b := range data {
+				out = utf8.AppendRune(out, rune(b))
+			}
+			return bytes.NewReader(out), nil
+		}
+		return nil, fmt.Errorf("unknown encoding %q", charset)
+	}
+	return d
+}
+
+// maxXMLDepth bounds the nesting of a config.xml.
+const maxXMLDepth = 200
+
+func parseXML(doc []byte) (*element, error) {
+	d := newDecoder(prepare(doc, false))
+	var stack []*element
+	var root *element
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errConfig, err)
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			e := &element{name: t.Name.Local, attrs: map[string]string{}}
+			for _, a := range t.Attr {
+				e.attrs[a.Name.Local] = a.Value
+			}
+			switch {
+			case len(stack) > 0:
+				p := stack[len(stack)-1]
+				p.children = append(p.children, e)
+			case root != nil:
+				return nil, fmt.Errorf("%w: a second root element", errConfig)
+			default:
+				root = e
+			}
+			if stack = append(stack, e); len(stack) > maxXMLDepth {
+				return nil, fmt.Errorf("%w: too deep", errConfig)
+			}
+		case xml.EndElement:
+			e := stack[len(stack)-1]
+			e.text = restore(e.text)
+			stack = stack[:len(stack)-1]
+		case xml.CharData:
+			if len(stack) > 0 {
+				stack[len(stack)-1].text += string(t)
+			} else if len(bytes.TrimSpace(t)) > 0 {
+				return nil, fmt.Errorf("%w: text outside of the root element", errConfig)
+			}
+		case xml.Directive:
+			return nil, fmt.Errorf("%w: a document type is not allowed", errConfig)
+		}
+	}
+	if root == nil {
+		return nil, fmt.Errorf("%w: no root element", errConfig)
+	}
+	return root, nil
+}
+
+// parseConfig reads a config.xml. Elements that it does not know are ignored, as Jenkins does.
+func parseConfig(doc []byte) (*jobConfig, error) {
+	root, err := parseXML(doc)
+	if err != nil {
+		return nil, err
+	}
+	c := &jobConfig{disabled: strings.TrimSpace(root.value("disabled")) == "true"}
+	switch root.name {
+	case classFolder:
+		c.kind = store.KindFolder
+	case rootWorkflowJob:
+		c.kind = store.KindPipeline
+	case classMultibranch:
+		c.kind = store.KindMultibranch
+	default:
+		return nil, fmt.Errorf("%w: unknown class %q", errConfig, root.name)
+	}
+	if d := root.child("description"); d != nil {
+		c.description = &d.text
+	}
+	c.authToken = strings.TrimSpace(root.value("authToken"))
+	if def := root.child("definition"); def != nil {
+		c.definition = def.attrs["class"]
+		c.script = def.value("script")
+		c.scm = scmConfig{
+			url:           strings.TrimSpace(def.value("scm", "userRemoteConfigs", "hudson.plugins.git.UserRemoteConfig", "url")),
+			credentialsID: strings.TrimSpace(def.value("scm", "userRemoteConfigs", "hudson.plugins.git.UserRemoteConfig", "credentialsId")),
+			branch:        strings.TrimSpace(def.value("scm", "branches", "hudson.plugins.git.BranchSpec", "name")),
+			scriptPath:    strings.TrimSpace(def.value("scriptPath")),
+		}
+	}
+	if props := root.child("properties"); props != nil {
+		for _, p := range props.children {
+			c.property(p)
+		}
+	}
+	return c, nil
+}
+
+func (c *jobConfig) property(p *element) {
+	c.properties = append(c.properties, p.name)
+	switch p.name {
+	case propNoConcurrent:
+		c.noConcurrent = true
+		c.abortPrevious = strings.TrimSpace(p.value("abortPrevious")) == "true"
+	case propDiscarder:
+		c.discard.Num, _ = strconv.Atoi(strings.TrimSpace(p.value("strategy", "numToKeep")))
+		c.discard.Days, _ = strconv.Atoi(strings.TrimSpace(p.value("strategy", "daysToKeep")))
+	case propParameters:
+		c.hasParameters = true
+		if defs := p.child("parameterDefinitions"); defs != nil {
+			for _, d := range defs.children {
+				if def, ok := parameterOf(d); ok {
+					c.parameters = append(c.parameters, def)
+				}
+			}
+		}
+	}
+}
+
+// parameterClasses are the definitions that minijenkins knows.
+var parameterClasses = map[string]jenkinsfile.ParameterType{
+	"hudson.model.StringParameterDefinition":   jenkinsfile.ParameterString,
+	"hudson.model.TextParameterDefinition":     jenkinsfile.ParameterText,
+	"hudson.model.BooleanParameterDefinition":  jenkinsfile.ParameterBoolean,
+	"hudson.model.ChoiceParameterDefinition":   jenkinsfile.ParameterChoice,
+	"hudson.model.PasswordParameterDefinition": jenkinsfile.ParameterPassword,
+	"hudson.model.FileParameterDefinition":     jenkinsfile.ParameterFile,
+}
+
+func parameterOf(e *element) (jenkinsfile.Parameter, bool) {
+	typ, ok := parameterClasses[e.name]
+	if !ok {
+		return jenkinsfile.Parameter{}, false
+	}
+	p := jenkinsfile.Parameter{
+		Name: e.value("name"), Type: typ, Description: e.value("description"),
+		Default: e.value("defaultValue"), Trim: strings.TrimSpace(e.value("trim")) == "true",
+	}
+	switch typ {
+	case jenkinsfile.ParameterBoolean:
+		p.Default = strconv.FormatBool(strings.TrimSpace(p.Default) == "true")
+	case jenkinsfile.ParameterChoice:
+		collectStrings(e.child("choices"), &p.Choices)
+		if len(p.Choices) > 0 {
+			p.Default = p.Choices[0]
+		}
+	}
+	return p, p.Name != ""
+}
+
+func collectStrings(e *element, into *[]string) {
+	if e == nil {
+		return
+	}
+	for _, c := range e.children {
+		if c.name == "string" {
+			*into = append(*into, c.text)
+		} else {
+			collectStrings(c, into)
+		}
+	}
+}
+
+// setElement replaces the text of a child of the root, or adds the child at the end, and leaves
+// every other byte alone.
+func setElement(doc []byte, name, text string) ([]byte, error) {
+	d := newDecoder(prepare(doc, true))
+	depth, from, to, end := 0, -1, -1, -1
+	for {
+		before := d.InputOffset()
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errConfig, err)
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			if depth == 1 && t.Name.Local == name && from < 0 {
+				from = int(before)
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+			if depth == 1 && t.Name.Local == name && to < 0 && from >= 0 {
+				to = int(d.InputOffset())
+			}
+			if depth == 0 {
+				end = int(before)
+			}
+		}
+	}
+	if end < 0 || bytes.HasSuffix(bytes.TrimSpace(doc), []byte("/>")) {
+		return nil, fmt.Errorf("%w: the root element is empty", errConfig)
+	}
+	repl := "<" + name + ">" + escapeXML(text) + "</" + name + ">"
+	if from < 0 || to < 0 {
+		from, to, repl = end, end, "  "+repl+"\n"
+	}
+	return bytes.Join([][]byte{doc[:from], []byte(repl), doc[to:]}, nil), nil
+}
+
+func escapeXML(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' {
+			return -1
+		}
+		return r
+	}, html.EscapeString(s))
+}
+
+// defaultConfig is the config.xml of an item that was made by form.
+func defaultConfig(kind store.Kind) []byte {
+	const head = "<?xml version='1.1' encoding='UTF-8'?>\n"
+	switch kind {
+	case store.KindFolder:
+		return []byte(head + "<" + classFolder + ">\n  <properties/>\n  <healthMetrics/>\n</" + classFolder + ">")
+	case store.KindMultibranch:
+		return []byte(head + "<" + classMultibranch + ">\n  <properties/>\n  <triggers/>\n  <disabled>false</disabled>\n</" + classMultibranch + ">")
+	default:
+		return []byte(head + "<flow-definition>\n  <keepDependencies>false</keepDependencies>\n  <properties/>\n  <triggers/>\n  <disabled>false</disabled>\n</flow-definition>")
+	}
+}

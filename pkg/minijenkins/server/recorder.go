@@ -1,0 +1,186 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// PutNode implements engine.Recorder.
+func (r *buildRun) PutNode(n engine.Node) {
+	n.Edges = slices.Clone(n.Edges)
+	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		return
+	}
+	seq, known := r.nodeSeq[n.ID]
+	if !known {
+		seq = len(r.nodes)
+		r.nodeSeq[n.ID] = seq
+		r.nodes = append(r.nodes, n)
+	} else {
+		r.nodes[seq] = n
+	}
+	r.mu.Unlock()
+	if err := r.s.store.PutNode(r.build.Key(), seq, n); err != nil {
+		klog.FromContext(r.ctx).Error(err, "node is not stored", "job", r.jobName, "number", r.build.Number)
+	}
+}
+
+// PutStep implements engine.Recorder.
+func (r *buildRun) PutStep(st engine.Step) {
+	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		return
+	}
+	seq, known := r.stepSeq[st.ID]
+	if !known {
+		seq = len(r.steps)
+		r.stepSeq[st.ID] = seq
+		r.steps = append(r.steps, st)
+	} else {
+		r.steps[seq] = st
+	}
+	r.mu.Unlock()
+	if st.State == engine.StateFinished {
+		r.log.EndStep(st.ID)
+	}
+	if err := r.s.store.PutStep(r.build.Key(), seq, st); err != nil {
+		klog.FromContext(r.ctx).Error(err, "step is not stored", "job", r.jobName, "number", r.build.Number)
+	}
+}
+
+// Log implements engine.Recorder.
+func (r *buildRun) Log(stepID string) io.Writer { return guardedWriter{r, r.log.Writer(stepID)} }
+
+// guardedWriter drops what comes after the end of the build.
+type guardedWriter struct {
+	r *buildRun
+	w io.Writer
+}
+
+func (g guardedWriter) Write(p []byte) (int, error) {
+	g.r.mu.Lock()
+	ended := g.r.ended
+	g.r.mu.Unlock()
+	if ended {
+		return len(p), nil
+	}
+	return g.w.Write(p)
+}
+
+// SetDescription implements engine.Recorder.
+func (r *buildRun) SetDescription(text string) {
+	r.change(func(b *store.Build) { b.Description = text })
+}
+
+// SetDisplayName implements engine.Recorder.
+func (r *buildRun) SetDisplayName(text string) {
+	r.change(func(b *store.Build) { b.DisplayName = text })
+}
+
+func (r *buildRun) change(f func(*store.Build)) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if r.s.items[r.build.Job] == nil {
+		return
+	}
+	f(r.build)
+	if err := r.s.store.PutBuild(r.build); err != nil {
+		klog.FromContext(r.ctx).Error(err, "build is not stored", "job", r.jobName, "number", r.build.Number)
+	}
+}
+
+// graph copies the nodes and steps of a running build.
+func (r *buildRun) graph() ([]engine.Node, []engine.Step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.nodes), slices.Clone(r.steps)
+}
+
+// begun tells if the build has reached a stage.
+func (r *buildRun) begun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.nodes) > 0
+}
+
+// interruptedBy are the users and reasons that interrupted the build so far.
+func (r *buildRun) interruptedBy() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.abortedBy)
+}
+
+// graph reads the nodes and steps of a build.
+func (s *Server) graph(k store.BuildKey, live *buildRun) ([]engine.Node, []engine.Step, error) {
+	if live != nil {
+		n, st := live.graph()
+		return n, st, nil
+	}
+	return s.store.Graph(k)
+}
+
+// artifacts implements engine.Artifacts.
+type artifacts struct{ r *buildRun }
+
+func (a artifacts) Put(ctx context.Context, path string, content io.Reader) error {
+	return a.r.s.store.PutArtifact(ctx, a.r.build.Key(), path, content)
+}
+
+// waitingAgents shows in the queue what a build waits for while it gets its agent.
+type waitingAgents struct {
+	run   *buildRun
+	inner engine.AgentProvider
+}
+
+func (a *waitingAgents) HasLabel(label string) bool { return a.inner.HasLabel(label) }
+
+func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, waiting func(string)) (engine.Agent, error) {
+	s := a.run.s
+	id, err := s.store.NextQueueID()
+	if err != nil {
+		return nil, err
+	}
+	p := &placeholder{id: id, since: s.now(), run: a.run, why: "Waiting for next available executor"}
+	s.mu.Lock()
+	s.placeholders[id] = p
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.placeholders, id)
+		s.mu.Unlock()
+	}()
+	return a.inner.Acquire(ctx, req, func(reason string) {
+		s.mu.Lock()
+		p.why = reason
+		s.mu.Unlock()
+		if waiting != nil {
+			waiting(reason)
+		}
+	})
+}
+
+// blockage is what a running build waits for, nil if it does not. s.mu is held.
+func (s *Server) blockage(k store.BuildKey) any {
+	var found *placeholder
+	for _, p := range s.placeholders {
+		if p.run.build.Key() == k && (found == nil || p.id < found.id) {
+			found = p
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found.why
+}

@@ -1,0 +1,50 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// mainScript finds the changed Jenkinsfile in the form of a replay.
+func mainScript(jsonField, field string) string {
+	var f struct {
+		MainScript string `json:"mainScript"`
+	}
+	if json.Unmarshal([]byte(jsonField), &f) == nil && f.MainScript != "" {
+		return f.MainScript
+	}
+	return field
+}
+
+// replay queues a build again with its parameters; script replaces its Jenkinsfile if it is not empty.
+func (s *Server) replay(it *item, b *store.Build, user, script string) (*store.QueueItem, error) {
+	if script == "" {
+		var err error
+		if script, err = s.store.Script(b.Key()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("replay: %w", err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.items[it.ID] != it || it.cfg.disabled {
+		return nil, errors.New("replay: the job cannot be built")
+	}
+	q, _, err := s.enqueue(start{job: it, params: b.Params, cause: store.Cause{User: user}, script: script})
+	if err != nil {
+		return nil, err
+	}
+	changed := *q
+	changed.Causes = append(changed.Causes, store.Cause{Replay: b.Number})
+	if err := s.store.PutQueueItem(&changed); err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	*q = changed
+	return q, nil
+}

@@ -1,0 +1,390 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+var errPath = errors.New("bad path")
+
+// segments splits a path, decodes each segment once and drops empty ones. Plain ".." is resolved as
+// a servlet container does; an encoded one, NUL and invalid UTF-8 are refused.
+func segments(escaped string) (segs []string, slash bool, err error) {
+	for _, raw := range strings.Split(escaped, "/") {
+		switch raw {
+		case "", ".":
+			continue
+		case "..":
+			if len(segs) == 0 {
+				return nil, false, errPath
+			}
+			segs = segs[:len(segs)-1]
+			continue
+		}
+		seg, err := url.PathUnescape(raw)
+		if err != nil || seg == "." || seg == ".." || strings.ContainsRune(seg, 0) || !utf8.ValidString(seg) {
+			return nil, false, errPath
+		}
+		segs = append(segs, seg)
+	}
+	return segs, strings.HasSuffix(escaped, "/"), nil
+}
+
+// call is a request on its way to its handler.
+type call struct {
+	w http.ResponseWriter
+	r *http.Request
+	// segs is what is left of the path; slash says that it ended in one.
+	segs  []string
+	slash bool
+	// view is the part of the path before the item, as in "/view/all".
+	view string
+}
+
+// next takes a segment off the path; "" at the end.
+func (c *call) next() string {
+	if len(c.segs) == 0 {
+		return ""
+	}
+	s := c.segs[0]
+	c.segs = c.segs[1:]
+	return s
+}
+
+// rest is what is left of the path, decoded.
+func (c *call) rest() string { return strings.Join(c.segs, "/") }
+
+func (c *call) isAPI() bool {
+	return len(c.segs) >= 2 && c.segs[0] == "api" && c.segs[1] == "json" && (len(c.segs) == 2 || c.rest() == "api/json/api/json")
+}
+
+// post answers anything but POST with 405 and tells if the request is a POST.
+func (c *call) post() bool {
+	if c.r.Method != http.MethodPost {
+		failPost(c.w)
+		return false
+	}
+	return true
+}
+
+// serve is the way of every request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler { //nolint:errorlint // the value is compared, as net/http does
+				panic(v)
+			}
+			klog.FromContext(r.Context()).Error(nil, "handler panicked", "method", r.Method, "panic", v)
+			fail500(w, r, "internal error")
+		}
+	}()
+	segs, slash, err := segments(r.URL.EscapedPath())
+	if err != nil || strings.ContainsRune(r.URL.RawQuery, 0) {
+		failContainer(w, http.StatusBadRequest, "Invalid path")
+		return
+	}
+	if r.ContentLength > s.cfg.MaxBody {
+		failContainer(w, http.StatusRequestEntityTooLarge, "The request is too large")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	if r = s.guard(w, r, segs); r == nil {
+		return
+	}
+	c := &call{w: w, r: r, segs: segs, slash: slash}
+	s.top(c)
+}
+
+// readBody reads the whole body; it answers and returns false if it is too large or broken.
+func (c *call) readBody() ([]byte, bool) {
+	data, err := io.ReadAll(c.r.Body)
+	if err == nil {
+		return data, true
+	}
+	c.bodyError(err)
+	return nil, false
+}
+
+// bodyError answers for a body that could not be read.
+func (c *call) bodyError(err error) {
+	var big *http.MaxBytesError
+	if errors.As(err, &big) {
+		failContainer(c.w, http.StatusRequestEntityTooLarge, "The request is too large")
+		return
+	}
+	failContainer(c.w, http.StatusBadRequest, "The request cannot be read")
+}
+
+// form parses query and form body; it answers and returns false if they are broken.
+func (c *call) form() bool {
+	if err := c.r.ParseForm(); err != nil {
+		c.bodyError(err)
+		return false
+	}
+	return true
+}
+
+func (s *Server) top(c *call) {
+	switch first := c.next(); first {
+	case "":
+		mark(c.w)
+		writePage(c.w, http.StatusOK, typeHTML, page("Dashboard [Jenkins]", "<h1>minijenkins</h1>"))
+	case "login":
+		mark(c.w)
+		writePage(c.w, http.StatusOK, typeHTML, page("Sign in - Jenkins", "<h1>Sign in to Jenkins</h1>"))
+	case "api":
+		c.segs = append([]string{first}, c.segs...)
+		s.rootAPI(c)
+	case "whoAmI":
+		s.whoAmI(c)
+	case "me":
+		s.user(c, loginOf(c.r).user)
+	case "user":
+		s.user(c, c.next())
+	case "crumbIssuer":
+		if !c.isAPI() {
+			fail404(c.w)
+			return
+		}
+		s.serveCrumb(c.w, c.r)
+	case "view":
+		s.topView(c)
+	case "job":
+		c.segs = append([]string{first}, c.segs...)
+		s.itemRoutes(c)
+	case "queue":
+		s.queueRoutes(c)
+	case "label":
+		s.label(c)
+	case "computer":
+		s.computers(c)
+	case "manage", "cloud":
+		s.cloudRoutes(c)
+	case "overallLoad":
+		s.overallLoad(c)
+	case "blue":
+		s.blue(c)
+	case "createItem", "checkJobName":
+		c.segs = append([]string{first}, c.segs...)
+		s.itemAction(c, s.root)
+	default:
+		fail404(c.w)
+	}
+}
+
+// topView serves view/all: the root under another path.
+func (s *Server) topView(c *call) {
+	name := c.next()
+	if !strings.EqualFold(name, "all") {
+		fail404(c.w)
+		return
+	}
+	if c.isAPI() {
+		s.locked(c, func(base string) any {
+			return bean("hudson.model.AllView").set("description", nil).
+				set("jobs", s.childBeans(base, s.root)).vis(3, "name", "all").set("property", []*object{}).vis(3, "url", base+"/")
+		})
+		return
+	}
+	c.view = "/view/" + encodeSegment(name)
+	if len(c.segs) > 0 && c.segs[0] == "job" {
+		s.itemRoutes(c)
+		return
+	}
+	s.itemAction(c, s.root)
+}
+
+// locked renders an object while the model is held for reading, and answers when it is not. A nil
+// *object is 404.
+func (s *Server) locked(c *call, make func(base string) any) {
+	s.mu.RLock()
+	v := make(s.baseURL(c.r))
+	if o, ok := v.(*object); ok && o == nil {
+		s.mu.RUnlock()
+		fail404(c.w)
+		return
+	}
+	body, err := render(c.r, v)
+	s.mu.RUnlock()
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	writeJSON(c.w, c.r.URL.Query(), body)
+}
+
+func (s *Server) rootAPI(c *call) {
+	if !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	s.locked(c, func(base string) any {
+		view := bean("hudson.model.AllView").vis(3, "name", "all").vis(3, "url", base+"/")
+		var quiet any
+		return bean("hudson.model.Hudson").
+			set("assignedLabels", []*object{bean("").vis(2, "name", "built-in")}).
+			set("mode", "NORMAL").set("nodeDescription", "the Jenkins controller's built-in node").set("nodeName", "").
+			set("numExecutors", 0).set("description", nil).
+			lazy(1, "jobs", func() any { return s.childBeans(base, s.root) }).
+			set("overallLoad", bean("")).set("primaryView", view).
+			set("quietDownReason", quiet).set("quietingDown", s.quieting).set("slaveAgentPort", -1).
+			set("unlabeledLoad", bean("jenkins.model.UnlabeledLoadStatistics")).
+			set("url", base+"/").set("useCrumbs", true).set("useSecurity", true).
+			set("views", []*object{view})
+	})
+}
+
+func (s *Server) whoAmI(c *call) {
+	if !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	l := loginOf(c.r)
+	name, authority := l.user, "authenticated"
+	if l.anonymous() {
+		name, authority = anonymousName, anonymousName
+	}
+	show(c.w, c.r, bean("hudson.security.WhoAmI").set("anonymous", l.anonymous()).set("authenticated", true).
+		set("authorities", []string{authority}).set("name", name))
+}
+
+func (s *Server) user(c *call, name string) {
+	known := slices.ContainsFunc(s.cfg.Accounts, func(a Account) bool { return a.Name == name })
+	if !known || !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	show(c.w, c.r, bean("hudson.model.User").set("absoluteUrl", s.baseURL(c.r)+"/user/"+encodeSegment(name)).
+		set("description", nil).set("fullName", name).set("id", name).set("property", []*object{}))
+}
+
+// overallLoad has the shape of Jenkins' statistics without numbers.
+func (s *Server) overallLoad(c *call) {
+	if !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	o := bean("hudson.model.OverallLoadStatistics")
+	for _, n := range []string{"availableExecutors", "busyExecutors", "connectingExecutors", "definedExecutors", "idleExecutors",
+		"onlineExecutors", "queueLength", "totalExecutors", "totalQueueLength"} {
+		o.set(n, bean(""))
+	}
+	show(c.w, c.r, o)
+}
+
+// queueRoutes serves /queue.
+func (s *Server) queueRoutes(c *call) {
+	switch {
+	case c.isAPI():
+		s.locked(c, func(base string) any {
+			return bean("hudson.model.Queue").set("discoverableItems", []*object{}).
+				inLazy(1, "items", func() any { return s.queueBeans(base) })
+		})
+	case len(c.segs) == 1 && c.segs[0] == "cancelItem":
+		if c.post() && c.form() {
+			s.cancelQueueItem(c, c.r.Form.Get("id"))
+		}
+	case len(c.segs) >= 2 && c.segs[0] == "item":
+		s.queueItem(c, c.segs[1], c.segs[2:])
+	default:
+		fail404(c.w)
+	}
+}
+
+// queueBeans lists the queue from the newest item to the oldest.
+func (s *Server) queueBeans(base string) []*object {
+	type entry struct {
+		id int64
+		o  *object
+	}
+	var list []entry
+	for _, q := range s.waiting() {
+		list = append(list, entry{q.ID, s.queueBean(base, q)})
+	}
+	for _, p := range s.placeholders {
+		list = append(list, entry{p.id, s.placeholderBean(p)})
+	}
+	slices.SortFunc(list, func(a, b entry) int { return int(b.id - a.id) })
+	out := []*object{}
+	for _, e := range list {
+		out = append(out, e.o)
+	}
+	return out
+}
+
+func (s *Server) queueItem(c *call, ref string, rest []string) {
+	id, err := strconv.ParseInt(ref, 10, 64)
+	if err != nil {
+		fail500(c.w, c.r, "not a number")
+		return
+	}
+	c.segs = rest
+	if len(rest) == 1 && rest[0] == "cancelQueue" {
+		if c.post() {
+			s.cancelQueueItem(c, ref)
+		}
+		return
+	}
+	if !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	s.locked(c, func(base string) any {
+		if q := s.queue[id]; q != nil {
+			return s.queueBean(base, q)
+		}
+		if p := s.placeholders[id]; p != nil {
+			return s.placeholderBean(p)
+		}
+		return (*object)(nil)
+	})
+}
+
+func (s *Server) cancelQueueItem(c *call, ref string) {
+	id, err := strconv.ParseInt(ref, 10, 64)
+	if err != nil {
+		failOops(c.w, c.r, http.StatusNotFound, "no such item")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.placeholders[id]; p != nil {
+		p.run.cancel(abortBy(loginOf(c.r).user))
+		empty(c.w, http.StatusNoContent)
+		return
+	}
+	switch err := s.cancelItem(id); {
+	case err == nil:
+		empty(c.w, http.StatusNoContent)
+	case errors.Is(err, errNoItem):
+		failOops(c.w, c.r, http.StatusNotFound, err.Error())
+	default:
+		fail500(c.w, c.r, err.Error())
+	}
+}
+
+// lookup finds the item of a path that begins with "job"; it returns nil if there is none. s.mu is held.
+func (s *Server) lookup(c *call) *item {
+	it := s.root
+	for len(c.segs) >= 2 && c.segs[0] == "job" && it != nil {
+		if it.Kind != store.KindFolder {
+			return nil
+		}
+		it = it.find(c.segs[1])
+		c.segs = c.segs[2:]
+	}
+	return it
+}

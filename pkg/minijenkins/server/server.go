@@ -1,0 +1,336 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server is minijenkins: a small server that speaks the REST wire format of Jenkins 2.541.2
+// (classic API, Blue Ocean, stage view, the form endpoints of the Kubernetes cloud) and runs
+// Declarative Pipelines. It answers what clients of Jenkins call, not what browsers show.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// Config configures a Server. StateDir, Accounts and AgentSource are required.
+type Config struct {
+	// StateDir is the folder for all state. Only one server can use it at a time.
+	StateDir string
+	// Listen is the address that Run serves at, as in "127.0.0.1:8080"; empty if the caller serves
+	// Handler itself.
+	Listen string
+	// BaseURL is the URL under which clients and pods reach the server, without a path; empty means
+	// the host of each request, and "http://LISTEN" in the environment of builds.
+	BaseURL string
+	// Accounts are the users. All of them may do anything.
+	Accounts []Account
+	// NewAgents makes the source of agents, see KubeAgents.
+	NewAgents func(AgentDeps) (AgentSource, error)
+	// QuietPeriod is how long a started job waits for equal starts; 0 means 5 s, less than 0 none.
+	QuietPeriod time.Duration
+	// LeftItemTTL is how long a queue item can be read after it left the queue; 0 means 5 min.
+	LeftItemTTL time.Duration
+	// StopTimeout is how long running builds may go on when the server stops, before they are
+	// interrupted; 0 means 30 s, less than 0 none.
+	StopTimeout time.Duration
+	// InterruptTimeout is how long interrupted builds may take to end; 0 means 20 s.
+	InterruptTimeout time.Duration
+	// MaxBody is the greatest request body in bytes; 0 means 16 MiB.
+	MaxBody int64
+	// LoadSCM reads the Jenkinsfile of a job whose definition is a repository; nil refuses such jobs.
+	LoadSCM func(ctx context.Context, scm engine.SCM, path string) (string, error)
+}
+
+// AgentDeps is what a source of agents gets from the server.
+type AgentDeps struct {
+	// Instance is the ID of the state folder. Pods carry it as a label.
+	Instance string
+	// Templates are the pod templates as they are now.
+	Templates func() []*store.Template
+	// JenkinsURL is the base URL for agents.
+	JenkinsURL string
+}
+
+// AgentSource makes agents for builds.
+type AgentSource interface {
+	// ForBuild makes the provider of one build.
+	ForBuild(b kube.Build) engine.AgentProvider
+	// Agents are the agents that live now.
+	Agents() []kube.AgentInfo
+	// Reap deletes every agent that a former process left.
+	Reap(ctx context.Context) error
+	// Run watches and collects orphans until ctx ends.
+	Run(ctx context.Context) error
+}
+
+// KubeAgents is NewAgents for pods of a cluster.
+func KubeAgents(cfg kube.Config) func(AgentDeps) (AgentSource, error) {
+	return func(d AgentDeps) (AgentSource, error) {
+		cfg.Instance, cfg.Templates = d.Instance, d.Templates
+		if cfg.JenkinsURL == "" {
+			cfg.JenkinsURL = d.JenkinsURL
+		}
+		return kube.New(cfg)
+	}
+}
+
+// Server is a minijenkins.
+type Server struct {
+	cfg    Config
+	store  *store.Store
+	agents AgentSource
+	// parse, check and run are the engine's, other ones in tests.
+	parse func(string) (*jenkinsfile.Pipeline, error)
+	check func(*jenkinsfile.Pipeline, engine.AgentProvider) error
+	run   func(context.Context, engine.RunSpec) (engine.Result, error)
+	now   func() time.Time
+	wake  chan struct{}
+
+	// mu guards all below. A change is written to the store while it is held, so that what is in
+	// memory never runs ahead of the disk.
+	mu           sync.RWMutex
+	root         *item
+	items        map[uint64]*item
+	queue        map[int64]*store.QueueItem
+	placeholders map[int64]*placeholder
+	runs         map[store.BuildKey]*buildRun
+	templates    []*store.Template
+	clouds       map[string]*store.Cloud
+	quieting     bool
+	base         context.Context
+	wg           sync.WaitGroup
+}
+
+// New opens the state folder and ends the builds that were running when the last process died. It
+// starts nothing; Run does.
+func New(cfg Config) (*Server, error) {
+	if cfg.StateDir == "" || len(cfg.Accounts) == 0 || cfg.NewAgents == nil {
+		return nil, errors.New("minijenkins: StateDir, Accounts and NewAgents are required")
+	}
+	for _, a := range cfg.Accounts {
+		if a.Name == "" || a.Token == "" && a.Password == "" {
+			return nil, errors.New("minijenkins: an account needs a name and a token or password")
+		}
+	}
+	setDefaults(&cfg)
+	if cfg.BaseURL != "" {
+		u, err := url.Parse(cfg.BaseURL)
+		if err != nil || u.Host == "" || u.Path != "" {
+			return nil, fmt.Errorf("minijenkins: base URL %q: must be http(s)://HOST", cfg.BaseURL)
+		}
+	}
+	st, err := store.Open(cfg.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("minijenkins: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, store: st, parse: jenkinsfile.Parse, check: engine.Check, run: engine.Run,
+		now: time.Now, wake: make(chan struct{}, 1),
+		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
+		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
+	}
+	if err := s.restoreState(); err != nil {
+		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())
+	}
+	s.agents, err = cfg.NewAgents(AgentDeps{Instance: st.Instance(), Templates: s.templateList, JenkinsURL: s.buildURLBase()})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("minijenkins: agents: %w", err), st.Close())
+	}
+	return s, nil
+}
+
+func setDefaults(cfg *Config) {
+	orElse := func(d *time.Duration, v time.Duration) {
+		switch {
+		case *d == 0:
+			*d = v
+		case *d < 0:
+			*d = 0
+		}
+	}
+	orElse(&cfg.QuietPeriod, 5*time.Second)
+	orElse(&cfg.LeftItemTTL, 5*time.Minute)
+	orElse(&cfg.StopTimeout, 30*time.Second)
+	orElse(&cfg.InterruptTimeout, 20*time.Second)
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = 16 << 20
+	}
+	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
+}
+
+func (s *Server) restoreState() error {
+	st, err := s.store.Load()
+	if err != nil {
+		return err
+	}
+	if err := s.load(st); err != nil {
+		return err
+	}
+	known := map[store.BuildKey]bool{}
+	for _, b := range st.Builds {
+		known[b.Key()] = true
+		if b.Building {
+			if err := s.endInterrupted(b, "The build was interrupted by a restart of minijenkins."); err != nil {
+				return err
+			}
+		}
+	}
+	return s.store.Sweep(func(k store.BuildKey) bool { return known[k] })
+}
+
+// templateList copies the templates for the source of agents.
+func (s *Server) templateList() []*store.Template {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return append([]*store.Template(nil), s.templates...)
+}
+
+// Handler serves the API.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// Close closes the state folder of a server that is not run, or no longer.
+func (s *Server) Close() error { return s.store.Close() }
+
+// Run starts builds, watches agents and, if Listen is set, serves HTTP, until ctx ends. Then no
+// build starts any more; running builds get StopTimeout to end and are interrupted after it.
+func (s *Server) Run(ctx context.Context) error {
+	log := klog.FromContext(ctx).WithName("minijenkins")
+	work, stopWork := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), log))
+	defer stopWork()
+	s.mu.Lock()
+	s.base = work
+	s.mu.Unlock()
+	if err := s.agents.Reap(ctx); err != nil {
+		log.Error(err, "agents of a former process could not be deleted yet")
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.agents.Run(work) })
+	g.Go(func() error { s.schedule(gctx); return nil })
+	if s.cfg.Listen != "" {
+		g.Go(func() error { return s.listen(gctx) })
+	}
+	g.Go(func() error {
+		<-gctx.Done()
+		s.drain(gctx)
+		stopWork()
+		return nil
+	})
+	err := g.Wait()
+	return errors.Join(err, s.store.Close())
+}
+
+func (s *Server) listen(ctx context.Context) error {
+	l, err := net.Listen("tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context {
+			return klog.NewContext(context.WithoutCancel(ctx), klog.FromContext(ctx))
+		}}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	klog.FromContext(ctx).Info("minijenkins listens", "address", l.Addr().String())
+	select {
+	case err := <-done:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		return errors.Join(srv.Close())
+	}
+	return nil
+}
+
+// drain waits for the running builds and interrupts those that take too long.
+func (s *Server) drain(ctx context.Context) {
+	s.mu.Lock()
+	s.quieting = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	if waitFor(done, s.cfg.StopTimeout) {
+		return
+	}
+	const reason = "The build was interrupted by a shutdown of minijenkins."
+	for _, r := range s.running() {
+		r.cancel(&engine.AbortError{Reason: reason})
+	}
+	if waitFor(done, s.cfg.InterruptTimeout) {
+		return
+	}
+	for _, r := range s.running() {
+		klog.FromContext(ctx).Info("build did not end in time", "job", r.jobName, "number", r.build.Number)
+		r.finish(engine.ResultAborted, reason)
+	}
+}
+
+func waitFor(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func (s *Server) running() []*buildRun {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]*buildRun, 0, len(s.runs))
+	for _, r := range s.runs {
+		out = append(out, r)
+	}
+	return out
+}
+
+func (s *Server) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// buildURLBase is the base URL in the environment of builds.
+func (s *Server) buildURLBase() string {
+	if s.cfg.BaseURL != "" {
+		return s.cfg.BaseURL
+	}
+	if s.cfg.Listen != "" {
+		return "http://" + s.cfg.Listen
+	}
+	return "http://localhost"
+}
+
+// baseURL is the base URL for the answer to a request.
+func (s *Server) baseURL(r *http.Request) string {
+	if s.cfg.BaseURL != "" {
+		return s.cfg.BaseURL
+	}
+	return (&url.URL{Scheme: scheme(r), Host: r.Host}).String()
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}

@@ -1,0 +1,170 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"html"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// The stage view API (plugin pipeline-rest-api) of a build.
+
+// renderAll renders an object with everything in it.
+func renderAll(v any) ([]byte, error) {
+	var b bytes.Buffer
+	err := renderJSON(&b, v, byDepth(-always))
+	return b.Bytes(), err
+}
+
+// hrefs makes _links of names and addresses in turn.
+func hrefs(pairs ...string) *object {
+	o := bean("")
+	for i := 0; i+1 < len(pairs); i += 2 {
+		o.in(pairs[i], bean("").in("href", pairs[i+1]))
+	}
+	return o
+}
+
+// wfView is a build in the stage view API.
+type wfView struct {
+	// self is the path of the build with a slash at the end.
+	self  string
+	nodes []engine.Node
+	steps []engine.Step
+	now   time.Time
+	// full shows the steps of each stage as well.
+	full bool
+}
+
+func (w wfView) describe(b *store.Build, hasArtifacts bool, now time.Time) *object {
+	links := hrefs("self", w.self+"wfapi/describe")
+	if hasArtifacts {
+		links.in("artifacts", bean("").in("href", w.self+"wfapi/artifacts"))
+	}
+	status, d := "IN_PROGRESS", now.Sub(b.Started)
+	if !b.Building {
+		status, d = wfStatus(engine.StateFinished, b.Result), b.Duration
+	}
+	start := b.Started.UnixMilli()
+	stages := []*object{}
+	for _, n := range w.nodes {
+		stages = append(stages, w.stage(n, w.full))
+	}
+	return bean("").in("_links", links).in("id", strconv.Itoa(b.Number)).in("name", buildName(b)).in("status", status).
+		in("startTimeMillis", start).in("endTimeMillis", start+d.Milliseconds()).in("durationMillis", d.Milliseconds()).
+		in("queueDurationMillis", max(0, b.Started.Sub(b.Queued).Milliseconds())).in("pauseDurationMillis", 0).in("stages", stages)
+}
+
+// elapsed is how long a node or step has taken so far.
+func elapsed(now, begin time.Time, d time.Duration, state engine.State) int64 {
+	if d == 0 && !begin.IsZero() && (state == engine.StateRunning || state == engine.StatePaused) {
+		d = now.Sub(begin)
+	}
+	return max(0, d.Milliseconds())
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func (w wfView) stage(n engine.Node, withSteps bool) *object {
+	o := bean("").in("_links", hrefs("self", w.self+"execution/node/"+n.ID+"/wfapi/describe")).in("id", n.ID).
+		in("name", n.DisplayName).in("execNode", "").in("status", wfStatus(n.State, n.Result)).
+		in("startTimeMillis", millis(n.StartTime)).in("durationMillis", elapsed(w.now, n.StartTime, n.Duration, n.State)).
+		in("pauseDurationMillis", 0)
+	if !withSteps {
+		return o
+	}
+	list := []*object{}
+	parent := n.ID
+	for _, st := range w.steps {
+		if st.NodeID == n.ID {
+			list = append(list, w.step(st, parent))
+			parent = st.ID
+		}
+	}
+	return o.in("stageFlowNodes", list)
+}
+
+func (w wfView) step(st engine.Step, parent string) *object {
+	p := w.self + "execution/node/" + st.ID + "/"
+	o := bean("").in("_links", hrefs("self", p+"wfapi/describe", "log", p+"wfapi/log", "console", p+"log")).in("id", st.ID).
+		in("name", st.DisplayName).in("execNode", "").in("status", wfStatus(st.State, st.Result))
+	if st.Error != "" {
+		o.in("error", bean("").in("message", st.Error).in("type", "hudson.AbortException"))
+	}
+	if st.DisplayDescription != "" {
+		o.in("parameterDescription", st.DisplayDescription)
+	}
+	return o.in("startTimeMillis", millis(st.StartTime)).in("durationMillis", elapsed(w.now, st.StartTime, st.Duration, st.State)).
+		in("pauseDurationMillis", 0).in("parentNodes", []string{parent})
+}
+
+// node is a stage with its steps, or a step; nil if there is none.
+func (w wfView) node(id string) *object {
+	for _, n := range w.nodes {
+		if n.ID == id {
+			return w.stage(n, true)
+		}
+	}
+	for _, st := range w.steps {
+		if st.ID == id {
+			return w.step(st, st.NodeID)
+		}
+	}
+	return nil
+}
+
+// maxWfLog is how much of the end of a step's log the stage view API shows.
+const maxWfLog = 150 << 10
+
+// wfLog is the end of a step's log; nil if there is no such step.
+func (s *Server) wfLog(w wfView, k store.BuildKey, id string) *object {
+	var found *engine.Step
+	for i := range w.steps {
+		if w.steps[i].ID == id {
+			found = &w.steps[i]
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	t, err := s.stepText(k, func(step string) bool { return step == id })
+	if err != nil {
+		return nil
+	}
+	defer t.Close()
+	from := max(0, t.Size()-maxWfLog)
+	data, err := io.ReadAll(t.From(from))
+	if err != nil {
+		return nil
+	}
+	text := html.EscapeString(strings.ToValidUTF8(string(data), "\uFFFD"))
+	return bean("").in("nodeId", id).in("nodeStatus", wfStatus(found.State, found.Result)).in("length", t.Size()).
+		in("hasMore", from > 0).in("text", text).in("consoleUrl", w.self+"execution/node/"+id+"/log")
+}
+
+func (s *Server) wfArtifacts(self string, k store.BuildKey) []*object {
+	out := []*object{}
+	list, err := s.store.Artifacts(k)
+	if err != nil {
+		return out
+	}
+	for i, a := range list {
+		enc := strings.TrimSuffix(encodeSegments("", strings.Split(a.Path, "/")), "/")
+		out = append(out, bean("").in("id", "n"+strconv.Itoa(i+2)).in("name", a.Path[strings.LastIndexByte(a.Path, '/')+1:]).
+			in("path", enc).in("url", self+"artifact/"+enc).in("size", a.Size))
+	}
+	return out
+}

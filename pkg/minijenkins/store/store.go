@@ -1,0 +1,394 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store keeps the state of minijenkins in a folder: a bbolt database for folders, jobs,
+// the queue, builds, their nodes and steps and the pod templates; one append-only file per build
+// log; one folder per build for its artifacts.
+//
+// Every change of the database is one transaction that is on disk when the call returns, so a
+// killed server finds either all of it or nothing.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+)
+
+// ErrLocked says that another process uses the state folder.
+var ErrLocked = errors.New("the state folder is in use by another process")
+
+var (
+	bucketMeta      = []byte("meta")
+	bucketItems     = []byte("items")
+	bucketBuilds    = []byte("builds")
+	bucketNodes     = []byte("nodes")
+	bucketSteps     = []byte("steps")
+	bucketQueue     = []byte("queue")
+	bucketClouds    = []byte("clouds")
+	bucketTemplates = []byte("templates")
+	keyInstance     = []byte("instance")
+	keySecret       = []byte("secret")
+)
+
+// Store is an open state folder. It is safe for concurrent use.
+type Store struct {
+	dir      string
+	db       *bbolt.DB
+	root     *os.Root
+	instance string
+	secret   []byte
+}
+
+// Open opens the folder and makes it if need be. Only one process can have it open; ErrLocked is
+// wrapped if another one has.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "builds"), 0o700); err != nil {
+		return nil, fmt.Errorf("make state folder: %w", err)
+	}
+	db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, &bbolt.Options{Timeout: 2 * time.Second})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fmt.Errorf("open %s: %w", dir, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	// Nodes and steps are written one by one: a short delay joins those of parallel branches.
+	db.MaxBatchDelay = time.Millisecond
+	s := &Store{dir: dir, db: db}
+	if s.root, err = os.OpenRoot(filepath.Join(dir, "builds")); err != nil {
+		return nil, errors.Join(fmt.Errorf("open builds folder: %w", err), db.Close())
+	}
+	if err = s.init(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) init() error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		for _, b := range [][]byte{bucketMeta, bucketItems, bucketBuilds, bucketNodes, bucketSteps, bucketQueue, bucketClouds, bucketTemplates} {
+			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
+				return fmt.Errorf("make bucket %s: %w", b, err)
+			}
+		}
+		m := tx.Bucket(bucketMeta)
+		if m.Get(keyInstance) == nil {
+			id := make([]byte, 5)
+			key := make([]byte, 32)
+			_, _ = rand.Read(id)
+			_, _ = rand.Read(key)
+			if err := errors.Join(m.Put(keyInstance, []byte(hex.EncodeToString(id))), m.Put(keySecret, key)); err != nil {
+				return err
+			}
+		}
+		s.instance = string(m.Get(keyInstance))
+		s.secret = append([]byte(nil), m.Get(keySecret)...)
+		return nil
+	})
+}
+
+// Close closes the database. Logs that are open stay usable.
+func (s *Store) Close() error {
+	return errors.Join(s.db.Close(), s.root.Close())
+}
+
+// Instance is the ID of this state folder: 10 hex digits, made once. Pods carry it as a label.
+func (s *Store) Instance() string { return s.instance }
+
+// Secret is a random key of this state folder, for crumbs and the like.
+func (s *Store) Secret() []byte { return s.secret }
+
+// Ping tells if the database can be read.
+func (s *Store) Ping(context.Context) error {
+	return s.db.View(func(*bbolt.Tx) error { return nil })
+}
+
+func u64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+func (k BuildKey) bytes() []byte {
+	return binary.BigEndian.AppendUint64(u64(k.Job), uint64(k.Number)) //nolint:gosec // a build number is positive
+}
+
+func (k BuildKey) dir() string {
+	return filepath.Join(strconv.FormatUint(k.Job, 10), strconv.Itoa(k.Number))
+}
+
+func put(b *bbolt.Bucket, key []byte, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	return b.Put(key, data)
+}
+
+func all[T any](b *bbolt.Bucket, prefix []byte) ([]*T, error) {
+	var out []*T
+	c := b.Cursor()
+	for k, v := c.Seek(prefix); k != nil && len(k) >= len(prefix) && string(k[:len(prefix)]) == string(prefix); k, v = c.Next() {
+		t := new(T)
+		if err := json.Unmarshal(v, t); err != nil {
+			return nil, fmt.Errorf("decode %T: %w", t, err)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// State is everything that is held in memory while the server runs.
+type State struct {
+	Items     []*Item
+	Builds    []*Build
+	Queue     []*QueueItem
+	Clouds    []*Cloud
+	Templates []*Template
+}
+
+// Load reads the state.
+func (s *Store) Load() (*State, error) {
+	st := &State{}
+	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+		if st.Items, err = all[Item](tx.Bucket(bucketItems), nil); err != nil {
+			return err
+		}
+		if st.Builds, err = all[Build](tx.Bucket(bucketBuilds), nil); err != nil {
+			return err
+		}
+		if st.Queue, err = all[QueueItem](tx.Bucket(bucketQueue), nil); err != nil {
+			return err
+		}
+		if st.Clouds, err = all[Cloud](tx.Bucket(bucketClouds), nil); err != nil {
+			return err
+		}
+		st.Templates, err = all[Template](tx.Bucket(bucketTemplates), nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	return st, nil
+}
+
+// AddItem stores a new item and sets its ID.
+func (s *Store) AddItem(it *Item) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketItems)
+		id, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		it.ID = id
+		return put(b, u64(id), it)
+	})
+}
+
+// PutItem replaces an item.
+func (s *Store) PutItem(it *Item) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketItems), u64(it.ID), it) })
+}
+
+// DeleteItems removes items with their builds and queue items in one transaction, then their files.
+func (s *Store) DeleteItems(ids []uint64) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		gone := map[uint64]bool{}
+		for _, id := range ids {
+			gone[id] = true
+			if err := tx.Bucket(bucketItems).Delete(u64(id)); err != nil {
+				return err
+			}
+			for _, b := range [][]byte{bucketBuilds, bucketNodes, bucketSteps} {
+				if err := deletePrefix(tx.Bucket(b), u64(id)); err != nil {
+					return err
+				}
+			}
+		}
+		q, err := all[QueueItem](tx.Bucket(bucketQueue), nil)
+		if err != nil {
+			return err
+		}
+		for _, it := range q {
+			if gone[it.Job] {
+				if err := tx.Bucket(bucketQueue).Delete(u64(uint64(it.ID))); err != nil { //nolint:gosec // IDs are positive
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("delete items: %w", err)
+	}
+	// The files of a deleted item are unreachable; what a failure here leaves, Sweep removes.
+	for _, id := range ids {
+		_ = s.root.RemoveAll(strconv.FormatUint(id, 10))
+	}
+	return nil
+}
+
+func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
+	var keys [][]byte
+	c := b.Cursor()
+	for k, _ := c.Seek(prefix); k != nil && string(k[:min(len(k), len(prefix))]) == string(prefix); k, _ = c.Next() {
+		keys = append(keys, append([]byte(nil), k...))
+	}
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddQueueItem stores a new queue item and sets its ID.
+func (s *Store) AddQueueItem(it *QueueItem) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketQueue)
+		id, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		it.ID = int64(id) //nolint:gosec // a sequence does not reach 2^63
+		return put(b, u64(id), it)
+	})
+}
+
+// NextQueueID gives an ID to something that only looks like a queue item.
+func (s *Store) NextQueueID() (id int64, err error) {
+	err = s.db.Update(func(tx *bbolt.Tx) error {
+		n, err := tx.Bucket(bucketQueue).NextSequence()
+		id = int64(n) //nolint:gosec // a sequence does not reach 2^63
+		return err
+	})
+	return id, err
+}
+
+// PutQueueItem replaces a queue item.
+func (s *Store) PutQueueItem(it *QueueItem) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketQueue), u64(uint64(it.ID)), it) }) //nolint:gosec // IDs are positive
+}
+
+// DeleteQueueItems removes queue items.
+func (s *Store) DeleteQueueItems(ids []int64) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			if err := tx.Bucket(bucketQueue).Delete(u64(uint64(id))); err != nil { //nolint:gosec // IDs are positive
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// StartBuild stores the step from the queue to the build: the item that left, the new build and the
+// job with its next number, in one transaction.
+func (s *Store) StartBuild(q *QueueItem, b *Build, job *Item) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(
+			put(tx.Bucket(bucketQueue), u64(uint64(q.ID)), q), //nolint:gosec // IDs are positive
+			put(tx.Bucket(bucketBuilds), b.Key().bytes(), b),
+			put(tx.Bucket(bucketItems), u64(job.ID), job))
+	})
+}
+
+// PutBuild replaces a build.
+func (s *Store) PutBuild(b *Build) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketBuilds), b.Key().bytes(), b) })
+}
+
+// DeleteBuild removes a build and its files.
+func (s *Store) DeleteBuild(k BuildKey) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(
+			tx.Bucket(bucketBuilds).Delete(k.bytes()),
+			deletePrefix(tx.Bucket(bucketNodes), k.bytes()),
+			deletePrefix(tx.Bucket(bucketSteps), k.bytes()))
+	})
+	if err != nil {
+		return fmt.Errorf("delete build: %w", err)
+	}
+	return s.root.RemoveAll(k.dir())
+}
+
+type ordered[T any] struct {
+	Seq   int `json:"seq"`
+	Value T   `json:"value"`
+}
+
+// PutNode stores a node of a build; seq orders the nodes.
+func (s *Store) PutNode(k BuildKey, seq int, n engine.Node) error {
+	return s.db.Batch(func(tx *bbolt.Tx) error {
+		return put(tx.Bucket(bucketNodes), append(k.bytes(), n.ID...), ordered[engine.Node]{seq, n})
+	})
+}
+
+// PutStep stores a step of a build; seq orders the steps.
+func (s *Store) PutStep(k BuildKey, seq int, st engine.Step) error {
+	return s.db.Batch(func(tx *bbolt.Tx) error {
+		return put(tx.Bucket(bucketSteps), append(k.bytes(), st.ID...), ordered[engine.Step]{seq, st})
+	})
+}
+
+// Graph reads the nodes and steps of a build in their order.
+func (s *Store) Graph(k BuildKey) (nodes []engine.Node, steps []engine.Step, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+		if nodes, err = sorted[engine.Node](tx.Bucket(bucketNodes), k.bytes()); err != nil {
+			return err
+		}
+		steps, err = sorted[engine.Step](tx.Bucket(bucketSteps), k.bytes())
+		return err
+	})
+	return nodes, steps, err
+}
+
+func sorted[T any](b *bbolt.Bucket, prefix []byte) ([]T, error) {
+	list, err := all[ordered[T]](b, prefix)
+	if err != nil {
+		return nil, err
+	}
+	sortBySeq(list)
+	out := make([]T, 0, len(list))
+	for _, o := range list {
+		out = append(out, o.Value)
+	}
+	return out, nil
+}
+
+// PutCloud adds or replaces a cloud.
+func (s *Store) PutCloud(c *Cloud) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketClouds), []byte(c.Name), c) })
+}
+
+// AddTemplate stores a new template and sets its Seq.
+func (s *Store) AddTemplate(t *Template) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketTemplates)
+		id, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		t.Seq = id
+		return put(b, u64(id), t)
+	})
+}
+
+// PutTemplate replaces a template.
+func (s *Store) PutTemplate(t *Template) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketTemplates), u64(t.Seq), t) })
+}
+
+// DeleteTemplate removes a template.
+func (s *Store) DeleteTemplate(seq uint64) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketTemplates).Delete(u64(seq)) })
+}

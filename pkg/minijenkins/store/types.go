@@ -1,0 +1,149 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"time"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+)
+
+// Kind is what an item is.
+type Kind string
+
+// The kinds of items.
+const (
+	KindFolder      Kind = "folder"
+	KindPipeline    Kind = "pipeline"
+	KindMultibranch Kind = "multibranch"
+)
+
+// Root is the ID of the parent of the top items.
+const Root uint64 = 0
+
+// Item is a folder or a job.
+type Item struct {
+	// ID is never used again, also not after the item was deleted and made anew under the same name.
+	ID uint64 `json:"id"`
+	// Parent is the ID of the folder, Root at the top.
+	Parent uint64 `json:"parent"`
+	Name   string `json:"name"`
+	Kind   Kind   `json:"kind"`
+	// Config is config.xml exactly as it was posted.
+	Config []byte `json:"config"`
+	// NextBuild is the number of the next build, from 1.
+	NextBuild int `json:"nextBuild,omitempty"`
+	// CaseSensitive says that children whose names differ only in case may live side by side.
+	CaseSensitive bool `json:"caseSensitive,omitempty"`
+	// Parameters, NoConcurrent and Discard come from the Jenkinsfile of the last build, as Jenkins
+	// takes them over into the job. They count only where config.xml says nothing.
+	Parameters   []jenkinsfile.Parameter `json:"parameters,omitempty"`
+	NoConcurrent bool                    `json:"noConcurrent,omitempty"`
+	Discard      Discard                 `json:"discard,omitzero"`
+}
+
+// Discard says how many builds a job keeps and for how many days; 0 or less means no bound.
+type Discard struct {
+	Num  int `json:"num,omitempty"`
+	Days int `json:"days,omitempty"`
+}
+
+// Param is the value of one parameter of a build.
+type Param struct {
+	Name  string                    `json:"name"`
+	Type  jenkinsfile.ParameterType `json:"type"`
+	Value string                    `json:"value"`
+}
+
+// Cause says why a build was started. Note and Addr are of a start by token, User of one by a user.
+type Cause struct {
+	User string `json:"user,omitempty"`
+	Addr string `json:"addr,omitempty"`
+	Note string `json:"note,omitempty"`
+	// Remote tells the two apart.
+	Remote bool `json:"remote,omitempty"`
+	// Replay is the number of the build that is run again, 0 if none.
+	Replay int `json:"replay,omitempty"`
+}
+
+// Build is one build of a job.
+type Build struct {
+	Job     uint64 `json:"job"`
+	Number  int    `json:"number"`
+	QueueID int64  `json:"queueID"`
+	// Queued is when its item entered the queue, Started when the build began.
+	Queued  time.Time `json:"queued"`
+	Started time.Time `json:"started"`
+	// Duration is 0 while it runs.
+	Duration time.Duration `json:"duration,omitempty"`
+	Building bool          `json:"building,omitempty"`
+	Result   engine.Result `json:"result,omitempty"`
+	// DisplayName is empty for the default "#N".
+	DisplayName string  `json:"displayName,omitempty"`
+	Description string  `json:"description,omitempty"`
+	KeepLog     bool    `json:"keepLog,omitempty"`
+	Params      []Param `json:"params,omitempty"`
+	Causes      []Cause `json:"causes,omitempty"`
+	// AbortedBy are the users or reasons that interrupted it.
+	AbortedBy []string `json:"abortedBy,omitempty"`
+	// Script is the Jenkinsfile of a replay; empty for the job's own.
+	Script string `json:"script,omitempty"`
+}
+
+// Key is the build's key in the store.
+func (b *Build) Key() BuildKey { return BuildKey{Job: b.Job, Number: b.Number} }
+
+// BuildKey identifies a build.
+type BuildKey struct {
+	Job    uint64
+	Number int
+}
+
+// QueueItem is an item of the build queue. It is kept for some minutes after it left.
+type QueueItem struct {
+	ID int64 `json:"id"`
+	// Job is the ID of the job to build.
+	Job     uint64    `json:"job"`
+	Entered time.Time `json:"entered"`
+	// Due is when the quiet period ends.
+	Due    time.Time `json:"due"`
+	Params []Param   `json:"params,omitempty"`
+	Causes []Cause   `json:"causes,omitempty"`
+	// BuildableSince is when the quiet period was over and the item waited for something else.
+	BuildableSince time.Time `json:"buildableSince,omitzero"`
+	// Left is when it left the queue; zero while it is in it.
+	Left time.Time `json:"left,omitzero"`
+	// Cancelled says that it left without a build.
+	Cancelled bool `json:"cancelled,omitempty"`
+	// Number is the build that it became.
+	Number int `json:"number,omitempty"`
+	// Script is the Jenkinsfile of a replay; empty for the job's own.
+	Script string `json:"script,omitempty"`
+}
+
+// Cloud is a Kubernetes cloud. minijenkins runs all pods in its own cluster and namespace; a cloud
+// here is a named list of templates.
+type Cloud struct {
+	Name string `json:"name"`
+	// Form is what was posted, without credentials.
+	Form map[string]any `json:"form,omitempty"`
+}
+
+// Template is a pod template of a cloud.
+type Template struct {
+	// Seq orders templates; two of one ID may exist, as in Jenkins.
+	Seq   uint64 `json:"seq"`
+	Cloud string `json:"cloud"`
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	// Label holds one or more labels, separated by spaces.
+	Label string `json:"label"`
+	// YAML is one complete pod document.
+	YAML string `json:"yaml"`
+	// AgentContainer is the container in which steps run; empty means the first one.
+	AgentContainer string `json:"agentContainer,omitempty"`
+	// InstanceCap bounds how many pods of the template live at once; 0 means no bound.
+	InstanceCap int `json:"instanceCap,omitempty"`
+}
