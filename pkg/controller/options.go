@@ -1,0 +1,63 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controller puts the controllers together.
+package controller
+
+import (
+	"context"
+
+	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
+	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
+	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+)
+
+// Jenkins is what the controllers need of Jenkins; *jenkins.Client has it all.
+type Jenkins interface {
+	devopsproject.Jenkins
+	pipeline.Jenkins
+	pipelinerun.Jenkins
+	pipelinerun.BulkStatus
+	pipelinerun.ArchiveSource
+	TemplateJenkins
+}
+
+// TemplateJenkins is what agent templates need of Jenkins.
+type TemplateJenkins interface {
+	EnsureTemplate(ctx context.Context, cloud string, t jenkins.Template) error
+	DeleteTemplate(ctx context.Context, cloud, id string) error
+	LabelExists(ctx context.Context, label string) (bool, error)
+}
+
+var _ Jenkins = (*jenkins.Client)(nil)
+
+// Options are the settings of all controllers. Fields with a zero value take the defaults of their
+// packages.
+type Options struct {
+	// Jenkins is the engine. Required.
+	Jenkins Jenkins
+	// Cloud is the name of Jenkins' Kubernetes cloud. Empty: jenkins.DefaultCloud.
+	Cloud string
+	// Objects keeps logs and artifacts of ended runs; *objectstore.Store has it. Nil keeps none. Its
+	// bucket must exist.
+	Objects pipelinerun.ObjectStore
+	// StartKey is the secret that the tokens which start jobs are derived from: at least 16 random
+	// bytes that stay the same over restarts and replicas. Required.
+	StartKey []byte
+
+	// Projects are the settings for DevOpsProjects.
+	Projects devopsproject.Options
+	// Pipelines are the settings for Pipelines; its Key is set from StartKey.
+	Pipelines pipeline.Options
+	// Runs are the settings for PipelineRuns.
+	Runs pipelinerun.Options
+	// Watcher are the settings for the bulk queries of live builds.
+	Watcher pipelinerun.WatcherOptions
+	// Archive are the settings for the copies of logs and artifacts.
+	Archive pipelinerun.ArchiveOptions
+	// DevContainers are the settings for DevcontainerApps. Without an AgentImage the controller of dev
+	// containers is left out.
+	DevContainers devcontainer.Options
+}

@@ -1,0 +1,116 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+)
+
+// projectReady tells if a project's namespace is its own and its Jenkins folder exists.
+func projectReady(project *devopsv1alpha3.DevOpsProject) bool {
+	return project.DeletionTimestamp.IsZero() && project.Status.AdminNamespace == project.Name &&
+		meta.IsStatusConditionTrue(project.Status.Conditions, devopsv1alpha3.ConditionReady)
+}
+
+// requireProject lets only the pipelines of a project through: in a namespace that merely has the
+// name of some folder, anybody who may write Pipelines could write that folder's jobs.
+func requireProject(ctx context.Context, s *scope) error {
+	project := &devopsv1alpha3.DevOpsProject{}
+	err := s.Client.Get(ctx, client.ObjectKey{Name: s.pipeline.Namespace}, project)
+	switch {
+	case apierrors.IsNotFound(err):
+		return reconcile.Stall(devopsv1alpha3.ReasonProjectMissing,
+			fmt.Sprintf("the namespace %s belongs to no DevOpsProject; make a project of that name or move the pipeline into the namespace of one", s.pipeline.Namespace))
+	case err != nil:
+		return fmt.Errorf("get project %s: %w", s.pipeline.Namespace, err)
+	case project.Status.AdminNamespace == project.Name && s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] != "":
+		// The project was ready once; that Jenkins is away now shows at the job itself.
+		return nil
+	case !projectReady(project):
+		message := "the project is not ready"
+		if c := meta.FindStatusCondition(project.Status.Conditions, devopsv1alpha3.ConditionReady); c != nil {
+			message += ": " + c.Message
+		}
+		return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady, message, 0)
+	}
+	return nil
+}
+
+// render makes the config.xml. A Jenkinsfile that does not parse goes to Jenkins all the same, as
+// Jenkins takes it, too: Slipway's parser is a second opinion, which the condition shows.
+func render(_ context.Context, s *scope) error {
+	spec := &s.pipeline.Spec
+	if spec.Pipeline != nil {
+		s.analysis = s.Analyze(spec.Pipeline.Jenkinsfile)
+	}
+	options := jobxml.Options{AuthToken: deriveToken(s.Options.Key, s.pipeline)}
+	if spec.Pipeline != nil && len(spec.Pipeline.Parameters) == 0 {
+		options.Parameters = s.analysis.Parameters
+	}
+	doc, err := jobxml.Render(spec, options)
+	if err != nil {
+		return reconcile.Stall(devopsv1alpha3.ReasonInvalidSpec, err.Error())
+	}
+	sum := sha256.Sum256(doc)
+	s.hash = hex.EncodeToString(sum[:])
+	options.Hash = s.hash
+	if s.doc, err = jobxml.Render(spec, options); err != nil {
+		return reconcile.Stall(devopsv1alpha3.ReasonInvalidSpec, err.Error())
+	}
+	return nil
+}
+
+// ensureJob writes the job if its content changed or it is gone. What people change in Jenkins' own
+// pages stays until the spec changes: a run of the Jenkinsfile itself rewrites the job's properties,
+// so a difference is no sign of damage.
+func ensureJob(ctx context.Context, s *scope) error {
+	folder, job := s.pipeline.Namespace, JobName(s.pipeline)
+	if s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] == s.hash {
+		_, err := s.Jenkins.GetJobConfig(ctx, folder, job)
+		switch {
+		case err == nil, errors.Is(err, jenkins.ErrTooLarge):
+			s.written = true
+			return nil
+		case away(err):
+			// As far as anybody knows the job is there.
+			s.written = true
+			return nil
+		case !errors.Is(err, jenkins.ErrNotFound):
+			return jenkinsError(err)
+		}
+	}
+	err := s.Jenkins.PutJob(ctx, folder, job, s.doc)
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		return reconcile.Retry(devopsv1alpha3.ReasonProjectNotReady, fmt.Errorf("the project's Jenkins folder is missing: %w", err))
+	case errors.Is(err, jenkins.ErrInvalid):
+		return reconcile.Stall(devopsv1alpha3.ReasonInvalidSpec, err.Error())
+	case err != nil:
+		return jenkinsError(err)
+	}
+	s.written = true
+	return nil
+}
+
+// deleteJob deletes the job with its builds. A Jenkins that is away keeps the finalizer, or the
+// job would come to nobody's attention again.
+func deleteJob(ctx context.Context, s *scope) error {
+	if err := s.Jenkins.DeleteJob(ctx, s.pipeline.Namespace, JobName(s.pipeline)); err != nil {
+		return jenkinsError(err)
+	}
+	return nil
+}

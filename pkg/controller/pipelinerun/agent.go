@@ -1,0 +1,151 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+)
+
+const (
+	// maxLogHead is how much of a log is searched for the agent, in bytes: the line stands near its
+	// beginning.
+	maxLogHead = 64 << 10
+	// maxLogScan is how much of a log is read to find out how it ended, in bytes.
+	maxLogScan = 8 << 20
+	// agentContainer is the name of the container that Jenkins' own agent runs in.
+	agentContainer = "jnlp"
+)
+
+var (
+	// runningOn is what the step node prints once it has its agent; a Kubernetes agent has the name
+	// of its pod.
+	runningOn = regexp.MustCompile(`(?m)^Running on (\S+) in `)
+	// stillWaiting is what it prints while it has none, with the reason in the next line.
+	stillWaiting = regexp.MustCompile(`(?m)^Still waiting to schedule task\r?\n(.*)$`)
+)
+
+// findAgent notes which pod a run's steps run in, and on which node and image, while the pod is
+// there. It looks at the beginning of the log until it has found the pod. It gives the reason if the
+// run waits for its agent.
+func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
+	if s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation] != "" {
+		return "", nil
+	}
+	head, err := s.logHead(ctx)
+	if err != nil {
+		if away(err) {
+			return "", s.failed(err)
+		}
+		return "", nil // a log that cannot be read is no failure of the run
+	}
+	if found := runningOn.FindSubmatch(head); found != nil {
+		return "", s.readPod(ctx, string(found[1]))
+	}
+	if found := stillWaiting.FindAllSubmatch(head, -1); found != nil {
+		return "waiting for an agent: " + strings.TrimSpace(string(found[len(found)-1][1])), nil
+	}
+	return "", nil
+}
+
+func (s *scope) logHead(ctx context.Context) ([]byte, error) {
+	text, _, _, err := s.Jenkins.Log(ctx, s.folder, s.job, s.build(), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = text.Close() }()
+	return io.ReadAll(io.LimitReader(text, maxLogHead))
+}
+
+// readPod notes pod, node and image. The name comes from a log, into which a Jenkinsfile can write
+// anything, so a pod that is not known to be an agent for this project is left alone.
+func (s *scope) readPod(ctx context.Context, name string) error {
+	if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return nil // "Running on Jenkins in …" is no pod
+	}
+	pod := &corev1.Pod{}
+	if err := s.Pods.Get(ctx, client.ObjectKey{Namespace: s.Options.WorkerNamespace, Name: name}, pod); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			ctrl.LoggerFrom(ctx).V(1).Info("the agent pod cannot be read", "pod", name, "error", err.Error())
+		}
+		return nil
+	}
+	project, labelled := pod.Labels[devopsv1alpha3.ProjectPodLabel]
+	if labelled && project != s.run.Namespace || !labelled && pod.Labels["jenkins"] == "" {
+		return nil
+	}
+	s.annotate(devopsv1alpha3.AgentPodNameAnnotation, pod.Name)
+	if pod.Spec.NodeName != "" {
+		s.annotate(devopsv1alpha3.AgentNodeNameAnnotation, pod.Spec.NodeName)
+	}
+	if image := agentImage(pod); image != "" {
+		s.annotate(devopsv1alpha3.AgentImageAnnotation, image)
+	}
+	return nil
+}
+
+// agentImage gives the image, by digest if the node reports one, of the container that the agent
+// runs in.
+func agentImage(pod *corev1.Pod) string {
+	container := ""
+	for _, c := range pod.Spec.Containers {
+		isAgent := slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "JENKINS_AGENT_NAME" })
+		if isAgent || c.Name == agentContainer && container == "" {
+			container = c.Name
+			if isAgent {
+				break
+			}
+		}
+	}
+	for i, status := range pod.Status.ContainerStatuses {
+		if status.Name == container || container == "" && i == 0 {
+			return status.ImageID
+		}
+	}
+	return ""
+}
+
+// interrupted tells if the log of an aborted build ends with the note of an engine that was restarted
+// under it.
+func (s *scope) interrupted(ctx context.Context) bool {
+	text, _, _, err := s.Jenkins.Log(ctx, s.folder, s.job, s.build(), 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = text.Close() }()
+	tail, err := tailOf(io.LimitReader(text, maxLogScan), 2048)
+	return err == nil && bytes.Contains(tail, []byte("interrupted by a restart"))
+}
+
+// tailOf reads r to its end and gives at least its last n bytes.
+func tailOf(r io.Reader, n int) ([]byte, error) {
+	var tail []byte
+	buf := make([]byte, 32<<10)
+	for {
+		k, err := r.Read(buf)
+		tail = append(tail, buf[:k]...)
+		if len(tail) > 2*n {
+			tail = append(tail[:0], tail[len(tail)-n:]...)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return tail, nil
+		case err != nil:
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipelinerun makes exactly one Jenkins build of each PipelineRun and follows it to its end.
+//
+// # One build
+//
+// Three things together keep a run from having two builds or none, whatever crashes in between.
+// Every build carries the UID of its run as its cause. Before the start is sent, the intent is
+// written to the run, under the condition that the run is as this process read it; so a pass over a
+// stale copy starts nothing. And a run with an intent is first looked for in Jenkins by its cause.
+// Jenkins merges a start into a waiting one with equal parameters; runs with equal parameters
+// therefore take turns in the queue, see starts.
+//
+// # Following
+//
+// A run is looked at when a Watcher saw it change: one bulk query for each Jenkins folder with live
+// runs. Stage details of a running build, which that query does not show, are refreshed at a rate that
+// is bounded for all runs together.
+package pipelinerun
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
+	"github.com/slipway-dev/slipway/pkg/index"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/predicates"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+)
+
+// CausePrefix followed by the run's UID is the note of the build's cause.
+const CausePrefix = "slipway-run:"
+
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelineruns,verbs=get;list;watch;update;patch;delete
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelineruns/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelineruns/finalizers,verbs=update
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelines,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=create;patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Jenkins is what the controller needs of Jenkins to start, follow and end a build. The meaning of
+// the calls is that of jenkins.Client.
+type Jenkins interface {
+	StartBuild(ctx context.Context, folder, job string, req jenkins.StartRequest) (int64, error)
+	FindByCause(ctx context.Context, folder, job, cause string) (*jenkins.Found, error)
+	GetQueueItem(ctx context.Context, id int64) (*jenkins.QueueItem, error)
+	CancelQueueItem(ctx context.Context, id int64) error
+	GetRun(ctx context.Context, folder, job string, build int64) (*jenkins.Run, error)
+	Stages(ctx context.Context, folder, job string, build int64) ([]jenkins.Stage, error)
+	Log(ctx context.Context, folder, job string, build, start int64) (text io.ReadCloser, next int64, more bool, err error)
+	StopBuild(ctx context.Context, folder, job string, build int64) error
+	DeleteBuild(ctx context.Context, folder, job string, build int64) error
+}
+
+// PodReader reads agent pods. It should not be a cache: one pod in a build's life is not worth a
+// watch of all.
+type PodReader interface {
+	Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error
+}
+
+// Recorder writes events.
+type Recorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// Defaults of Options.
+const (
+	DefaultConcurrency     = 16
+	DefaultStartSettle     = 10 * time.Second
+	DefaultLostAfter       = 30 * time.Second
+	DefaultStageInterval   = 3 * time.Second
+	DefaultRefreshRate     = 10.0
+	DefaultQueueInterval   = 15 * time.Second
+	DefaultWorkerNamespace = "kubesphere-devops-worker"
+)
+
+// Options are the settings of the controller.
+type Options struct {
+	// Concurrency is how many runs are worked on at once. 0: DefaultConcurrency.
+	Concurrency int
+	// StartSettle is how long after a start without a clear answer the build may still appear in
+	// Jenkins; before that it is not started again. 0: DefaultStartSettle.
+	StartSettle time.Duration
+	// LostAfter is how long Jenkins must deny a build that it had before the run is given up. 0:
+	// DefaultLostAfter.
+	LostAfter time.Duration
+	// StageInterval is how often the stages of a running build are refreshed while there are few
+	// runs. 0: DefaultStageInterval.
+	StageInterval time.Duration
+	// RefreshRate bounds those refreshes for all runs together, per second. 0: DefaultRefreshRate.
+	RefreshRate float64
+	// QueueInterval is how often the reason why a run waits in the queue is refreshed. 0:
+	// DefaultQueueInterval.
+	QueueInterval time.Duration
+	// WorkerNamespace is where agent pods run. Empty: DefaultWorkerNamespace.
+	WorkerNamespace string
+}
+
+func (o *Options) setDefaults() {
+	orElse(&o.Concurrency, DefaultConcurrency)
+	orElse(&o.StartSettle, DefaultStartSettle)
+	orElse(&o.LostAfter, DefaultLostAfter)
+	orElse(&o.StageInterval, DefaultStageInterval)
+	orElse(&o.RefreshRate, DefaultRefreshRate)
+	orElse(&o.QueueInterval, DefaultQueueInterval)
+	orElse(&o.WorkerNamespace, DefaultWorkerNamespace)
+}
+
+func orElse[T comparable](value *T, def T) {
+	var zero T
+	if *value == zero {
+		*value = def
+	}
+}
+
+// Reconciler makes one build of each run. What it keeps between passes is in the components that it
+// shares with its siblings, which are safe for many workers.
+type Reconciler struct {
+	// Client reads from the cache, with the fields of package index, and writes to the API server.
+	Client client.Client
+	// Jenkins runs the builds.
+	Jenkins Jenkins
+	// Watcher tells which builds changed.
+	Watcher *Watcher
+	// Archive keeps logs and artifacts; nil keeps none.
+	Archive *Archive
+	// Pods reads agent pods.
+	Pods PodReader
+	// Token gives the token that starts the job of a pipeline.
+	Token func(*devopsv1alpha3.Pipeline) string
+	// Analyze reads Jenkinsfiles, for their parameters.
+	Analyze pipeline.Analyzer
+	// Recorder writes events.
+	Recorder Recorder
+	// Now tells the time.
+	Now func() time.Time
+	// Options are the settings.
+	Options Options
+
+	starts *starts
+}
+
+// SetupWithManager registers the controller. It fails if something that it needs is missing.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	switch {
+	case r.Jenkins == nil:
+		return errors.New("controller pipelinerun: no Jenkins client given")
+	case r.Watcher == nil:
+		return errors.New("controller pipelinerun: no watcher of builds given")
+	case r.Token == nil:
+		return errors.New("controller pipelinerun: no function for start tokens given")
+	case r.Analyze == nil:
+		return errors.New("controller pipelinerun: no Jenkinsfile analyzer given")
+	}
+	r.Client = mgr.GetClient()
+	if r.Pods == nil {
+		r.Pods = mgr.GetAPIReader()
+	}
+	if r.Recorder == nil {
+		r.Recorder = mgr.GetEventRecorder("pipelinerun")
+	}
+	r.setDefaults()
+	if err := mgr.Add(r.Watcher); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("pipelinerun").
+		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicates.SpecChanged())).
+		Watches(&devopsv1alpha3.Pipeline{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor),
+			builder.WithPredicates(predicates.Changed(func(p *devopsv1alpha3.Pipeline) bool {
+				ok, _ := pipeline.InJenkins(p)
+				return ok
+			}))).
+		WatchesRawSource(source.Channel(r.Watcher.Events(), &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Concurrency}).
+		Complete(r)
+}
+
+func (r *Reconciler) setDefaults() {
+	r.Options.setDefaults()
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.starts == nil {
+		r.starts = newStarts()
+	}
+}
+
+// waitingFor gives the runs of a pipeline that have not been started.
+func (r *Reconciler) waitingFor(ctx context.Context, obj client.Object) []ctrl.Request {
+	runs, err := index.RunsOf(ctx, r.Client, client.ObjectKeyFromObject(obj))
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "list the runs of a pipeline")
+		return nil
+	}
+	var requests []ctrl.Request
+	for i := range runs {
+		if runs[i].Status.CompletionTime == nil && numberIn(&runs[i], devopsv1alpha3.JenkinsPipelineRunIDAnnotation) == 0 {
+			requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&runs[i])})
+		}
+	}
+	return requests
+}
+
+// Reconcile is one pass over a run.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
+	run := &devopsv1alpha3.PipelineRun{}
+	if err := r.Client.Get(ctx, req.NamespacedName, run); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	s := r.newScope(run)
+	defer func() { result, err = s.finish(ctx, err) }()
+	if !run.DeletionTimestamp.IsZero() {
+		if !controllerutil.ContainsFinalizer(run, devopsv1alpha3.PipelineRunFinalizer) {
+			s.gone = true
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, reconcile.Phases(ctx, s, endArchiving, endBuild, deleteBuild, deleteArchive, dropFinalizer)
+	}
+	if run.Status.CompletionTime != nil {
+		r.forget(req.NamespacedName)
+		s.gone = true
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{}, reconcile.Phases(ctx, s, claim, resolve, start, followQueue, followBuild)
+}
+
+// forget drops what is kept in memory about a run that needs it no more.
+func (r *Reconciler) forget(key client.ObjectKey) {
+	r.Watcher.Forget(key)
+	r.starts.release(key)
+}
+
+// eventType is Warning for a run that failed.
+func eventType(phase devopsv1alpha3.RunPhase) string {
+	if phase == devopsv1alpha3.Failed || phase == devopsv1alpha3.Unknown {
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
+}

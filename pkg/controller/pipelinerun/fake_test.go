@@ -1,0 +1,373 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+)
+
+// clock is a time that the test moves.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+// fakeJenkins behaves as the recordings of a real one: it merges equal waiting starts, denies a build
+// for a moment after it got its number, and forgets queue items after five minutes.
+type fakeJenkins struct {
+	now func() time.Time
+
+	mu       sync.Mutex
+	items    map[int64]*fakeItem
+	jobs     map[string]*fakeJob
+	nextItem int64
+	// held keeps items in the queue.
+	held bool
+	// endless keeps builds running.
+	endless bool
+	// stubborn is how many stops a build takes to end.
+	stubborn int
+	result   string
+	log      string
+	stages   []jenkins.Stage
+	// err is given by every call while it is set.
+	err error
+	// fault is called before and after the effect of each call.
+	fault func(call, when string) error
+	calls map[string]int
+}
+
+type fakeItem struct {
+	id, build int64
+	job       string
+	params    string
+	causes    []string
+	cancelled bool
+	left      time.Time
+}
+
+type fakeJob struct {
+	hasParameters, disabled bool
+	builds                  []*fakeBuild
+}
+
+type fakeBuild struct {
+	number, queue int64
+	causes        []string
+	state, result string
+	start, end    time.Time
+	asked, stops  int
+}
+
+func newFakeJenkins(now func() time.Time) *fakeJenkins {
+	return &fakeJenkins{now: now, items: map[int64]*fakeItem{}, jobs: map[string]*fakeJob{}, nextItem: 100,
+		result: jenkins.ResultSuccess, calls: map[string]int{}, log: "Started\nRunning on dc-p-agent-x1 in /home/jenkins\n"}
+}
+
+// answer is an error as the client gives it.
+func answer(status int, kind error, message string) error {
+	return errors.Join(&jenkins.Error{Op: "fake", Status: status, Message: message}, kind)
+}
+
+var (
+	errDown    = answer(0, jenkins.ErrUnavailable, "connection refused")
+	errTimeout = answer(0, jenkins.ErrUnavailable, "no answer in time")
+)
+
+// begin notes a call and tells if it is to fail before its effect; end is called after it.
+func (f *fakeJenkins) begin(call string) (end func(error) error, err error) {
+	f.mu.Lock()
+	f.calls[call]++
+	fault, down := f.fault, f.err
+	f.mu.Unlock()
+	if down != nil {
+		return nil, down
+	}
+	if fault != nil {
+		if err := fault(call, "before"); err != nil {
+			return nil, err
+		}
+	}
+	return func(err error) error {
+		if err == nil && fault != nil {
+			return fault(call, "after")
+		}
+		return err
+	}, nil
+}
+
+func run[T any](f *fakeJenkins, call string, effect func() (T, error)) (T, error) {
+	var zero T
+	end, err := f.begin("jenkins " + call)
+	if err != nil {
+		return zero, err
+	}
+	f.mu.Lock()
+	out, err := effect()
+	f.mu.Unlock()
+	if err = end(err); err != nil {
+		return zero, err
+	}
+	return out, nil
+}
+
+func (f *fakeJenkins) job(folder, job string) (*fakeJob, error) {
+	if j := f.jobs[folder+"/"+job]; j != nil {
+		return j, nil
+	}
+	return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such job")
+}
+
+func (f *fakeJenkins) build(folder, job string, number int64) (*fakeBuild, error) {
+	j, err := f.job(folder, job)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range j.builds {
+		if b.number == number {
+			return b, nil
+		}
+	}
+	return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such build")
+}
+
+func (f *fakeJenkins) StartBuild(_ context.Context, folder, job string, req jenkins.StartRequest) (int64, error) {
+	return run(f, "StartBuild", func() (int64, error) {
+		j, err := f.job(folder, job)
+		switch {
+		case err != nil:
+			return 0, err
+		case j.disabled:
+			return 0, answer(http.StatusConflict, jenkins.ErrConflict, "the job is disabled")
+		case j.hasParameters != req.HasParameters:
+			return 0, answer(http.StatusBadRequest, jenkins.ErrInvalid, "wrong call")
+		}
+		var params []string
+		for _, p := range req.Parameters {
+			params = append(params, p.Name+"="+p.Value)
+		}
+		sort.Strings(params)
+		key := strings.Join(params, ";")
+		for _, item := range f.items {
+			if item.job == folder+"/"+job && item.build == 0 && !item.cancelled && item.params == key {
+				item.causes = append(item.causes, req.Cause) // 303
+				return item.id, nil
+			}
+		}
+		f.nextItem++
+		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: key, causes: []string{req.Cause}}
+		return f.nextItem, nil
+	})
+}
+
+// tick lets Jenkins work: items leave the queue, builds end.
+func (f *fakeJenkins) tick() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, job := range f.jobs {
+		for _, b := range job.builds {
+			if b.state == jenkins.StateRunning && !f.endless && f.now().Sub(b.start) > 2*time.Second {
+				b.state, b.result, b.end = jenkins.StateFinished, f.result, f.now()
+			}
+		}
+	}
+	ids := make([]int64, 0, len(f.items))
+	for id := range f.items {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		item := f.items[id]
+		switch {
+		case item.build == 0 && !item.cancelled && !f.held:
+			job := f.jobs[item.job]
+			if job == nil {
+				item.cancelled, item.left = true, f.now()
+				continue
+			}
+			b := &fakeBuild{number: int64(len(job.builds) + 1), queue: id, causes: item.causes, state: jenkins.StateRunning, start: f.now()}
+			job.builds = append(job.builds, b)
+			item.build, item.left = b.number, f.now()
+		case !item.left.IsZero() && f.now().Sub(item.left) > 5*time.Minute:
+			delete(f.items, id)
+		}
+	}
+}
+
+func (f *fakeJenkins) FindByCause(_ context.Context, folder, job, cause string) (*jenkins.Found, error) {
+	return run(f, "FindByCause", func() (*jenkins.Found, error) {
+		for _, item := range f.items {
+			if item.build == 0 && !item.cancelled && slices.Contains(item.causes, cause) {
+				return &jenkins.Found{QueueID: item.id}, nil
+			}
+		}
+		if j := f.jobs[folder+"/"+job]; j != nil {
+			for i := len(j.builds) - 1; i >= 0 && i >= len(j.builds)-100; i-- {
+				if slices.Contains(j.builds[i].causes, cause) {
+					return &jenkins.Found{QueueID: j.builds[i].queue, BuildNumber: j.builds[i].number}, nil
+				}
+			}
+		}
+		return nil, answer(0, jenkins.ErrNotFound, "no such cause")
+	})
+}
+
+func (f *fakeJenkins) GetQueueItem(_ context.Context, id int64) (*jenkins.QueueItem, error) {
+	return run(f, "GetQueueItem", func() (*jenkins.QueueItem, error) {
+		item := f.items[id]
+		if item == nil {
+			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such item")
+		}
+		out := &jenkins.QueueItem{ID: id, BuildNumber: item.build, Cancelled: item.cancelled}
+		if item.build == 0 && !item.cancelled {
+			out.Why = "Waiting for next available executor"
+		}
+		return out, nil
+	})
+}
+
+func (f *fakeJenkins) CancelQueueItem(_ context.Context, id int64) error {
+	_, err := run(f, "CancelQueueItem", func() (any, error) {
+		item := f.items[id]
+		switch {
+		case item == nil:
+			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such item")
+		case item.build > 0:
+			return nil, answer(0, jenkins.ErrConflict, "it has become a build")
+		}
+		item.cancelled, item.left = true, f.now()
+		return nil, nil
+	})
+	return err
+}
+
+func (f *fakeJenkins) GetRun(_ context.Context, folder, job string, number int64) (*jenkins.Run, error) {
+	return run(f, "GetRun", func() (*jenkins.Run, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return nil, err
+		}
+		if b.asked++; b.asked == 1 {
+			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "not yet")
+		}
+		out := &jenkins.Run{ID: fmt.Sprint(number), State: b.state, Result: b.result, DurationMillis: f.now().Sub(b.start).Milliseconds()}
+		out.StartTime.Time, out.EndTime.Time = b.start, b.end
+		if b.result == "" {
+			out.Result = jenkins.ResultUnknown
+		}
+		out.RawJSON = fmt.Appendf(nil, `{"id":"%d","state":"%s","result":"%s","durationInMillis":%d}`, number, out.State, out.Result, out.DurationMillis)
+		return out, nil
+	})
+}
+
+func (f *fakeJenkins) Stages(_ context.Context, folder, job string, number int64) ([]jenkins.Stage, error) {
+	return run(f, "Stages", func() ([]jenkins.Stage, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return nil, err
+		}
+		if f.stages != nil {
+			return f.stages, nil
+		}
+		return []jenkins.Stage{{ID: "1", DisplayName: "build", State: b.state, DurationMillis: f.now().Sub(b.start).Milliseconds(), Steps: []jenkins.Step{}}}, nil
+	})
+}
+
+func (f *fakeJenkins) Log(_ context.Context, folder, job string, number, _ int64) (io.ReadCloser, int64, bool, error) {
+	text, err := run(f, "Log", func() (string, error) {
+		_, err := f.build(folder, job, number)
+		return f.log, err
+	})
+	return io.NopCloser(strings.NewReader(text)), int64(len(text)), false, err
+}
+
+func (f *fakeJenkins) StopBuild(_ context.Context, folder, job string, number int64) error {
+	_, err := run(f, "StopBuild", func() (any, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return nil, err
+		}
+		if b.stops++; b.stops > f.stubborn && b.state != jenkins.StateFinished {
+			b.state, b.result, b.end = jenkins.StateFinished, jenkins.ResultAborted, f.now()
+		}
+		return nil, nil
+	})
+	return err
+}
+
+func (f *fakeJenkins) DeleteBuild(_ context.Context, folder, job string, number int64) error {
+	_, err := run(f, "DeleteBuild", func() (any, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return nil, nil // 404 is a success
+		}
+		j := f.jobs[folder+"/"+job]
+		j.builds = slices.DeleteFunc(slices.Clone(j.builds), func(x *fakeBuild) bool { return x == b })
+		return nil, nil
+	})
+	return err
+}
+
+func (f *fakeJenkins) BuildStatuses(_ context.Context, folder string) (map[string][]jenkins.BuildStatus, error) {
+	return run(f, "BuildStatuses", func() (map[string][]jenkins.BuildStatus, error) {
+		out := map[string][]jenkins.BuildStatus{}
+		for name, job := range f.jobs {
+			short, ok := strings.CutPrefix(name, folder+"/")
+			if !ok {
+				continue
+			}
+			for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-30; i-- {
+				b := job.builds[i]
+				out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result})
+			}
+		}
+		return out, nil
+	})
+}
+
+// builds counts the builds of all jobs that carry a cause.
+func (f *fakeJenkins) builds(cause string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, job := range f.jobs {
+		for _, b := range job.builds {
+			if cause == "" || slices.Contains(b.causes, cause) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (f *fakeJenkins) count(call string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls["jenkins "+call]
+}

@@ -1,0 +1,115 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+)
+
+// endInterval is how often a deleted run looks if its build has ended.
+const endInterval = time.Second
+
+// endArchiving stops the copying of the run's files, which would otherwise outlive it.
+func endArchiving(_ context.Context, s *scope) error {
+	if s.Archive != nil && s.Archive.cancel(s.key()) {
+		return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting until the archive lets go of the run", endInterval)
+	}
+	return nil
+}
+
+// endBuild sees to it that nothing of the run is live in Jenkins.
+func endBuild(ctx context.Context, s *scope) error {
+	if err := s.readPipeline(ctx); err != nil {
+		return err
+	}
+	if !s.locate() {
+		return nil
+	}
+	if s.build() == 0 && (s.queueItem() > 0 || !s.intent().IsZero()) {
+		if err := s.endStart(ctx); err != nil {
+			return err
+		}
+	}
+	if s.build() == 0 || s.run.Status.CompletionTime != nil {
+		return nil
+	}
+	build, err := s.Jenkins.GetRun(ctx, s.folder, s.job, s.build())
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		return nil
+	case err != nil:
+		return s.failed(err)
+	case observe(build).final:
+		return nil
+	}
+	if err := s.Jenkins.StopBuild(ctx, s.folder, s.job, s.build()); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
+		return s.failed(err)
+	}
+	return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting until Jenkins has stopped the build", endInterval)
+}
+
+// endStart finds what became of a start, and takes it out of the queue if it is still there.
+func (s *scope) endStart(ctx context.Context) error {
+	found, err := s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		if left := s.Options.StartSettle - s.Now().Sub(s.intent()); s.queueItem() == 0 && left > 0 {
+			return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting for a sign of the start, which got no answer", left)
+		}
+		return nil
+	case err != nil:
+		return s.failed(err)
+	}
+	if _, mine := s.owner(ctx, found.QueueID); !mine {
+		return nil
+	}
+	if found.BuildNumber > 0 {
+		s.started(found)
+		return nil
+	}
+	err = s.Jenkins.CancelQueueItem(ctx, found.QueueID)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jenkins.ErrConflict), errors.Is(err, jenkins.ErrNotFound):
+		return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "the run has just left Jenkins' queue", endInterval)
+	}
+	return s.failed(err)
+}
+
+// deleteBuild deletes the build unless the user wants to keep it.
+func deleteBuild(ctx context.Context, s *scope) error {
+	if s.folder == "" || s.build() == 0 || s.run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] == "true" {
+		return nil
+	}
+	if err := s.Jenkins.DeleteBuild(ctx, s.folder, s.job, s.build()); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
+		return s.failed(err)
+	}
+	return nil
+}
+
+// deleteArchive deletes the run's files from the object store.
+func deleteArchive(ctx context.Context, s *scope) error {
+	if s.Archive == nil {
+		return nil
+	}
+	return s.Archive.remove(ctx, s.run)
+}
+
+// dropFinalizer lets the run go, if it is still as it was read: a stale copy may not know of a build.
+func dropFinalizer(ctx context.Context, s *scope) error {
+	s.forget(s.key())
+	controllerutil.RemoveFinalizer(s.run, devopsv1alpha3.PipelineRunFinalizer)
+	s.gone = true
+	return client.IgnoreNotFound(s.write(ctx, "remove finalizer"))
+}

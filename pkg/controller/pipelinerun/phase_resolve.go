@@ -1,0 +1,109 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+)
+
+// claim makes the run the controller's own before anything is done for it outside: finalizer, label
+// and owner.
+func claim(ctx context.Context, s *scope) error {
+	if err := s.readPipeline(ctx); err != nil {
+		return err
+	}
+	controllerutil.AddFinalizer(s.run, devopsv1alpha3.PipelineRunFinalizer)
+	if ref := s.run.Spec.PipelineRef; ref != nil && s.run.Labels[devopsv1alpha3.PipelineNameLabel] == "" {
+		if s.run.Labels == nil {
+			s.run.Labels = map[string]string{}
+		}
+		s.run.Labels[devopsv1alpha3.PipelineNameLabel] = reconcile.LabelValue(ref.Name)
+	}
+	if s.pipeline != nil && len(s.run.OwnerReferences) == 0 {
+		// The garbage collector deletes the runs of a pipeline that is gone.
+		if err := controllerutil.SetControllerReference(s.pipeline, s.run, s.Client.Scheme()); err != nil {
+			return fmt.Errorf("own run: %w", err)
+		}
+	}
+	if equality.Semantic.DeepEqual(s.run.ObjectMeta, s.read.ObjectMeta) {
+		return nil
+	}
+	return s.write(ctx, "claim run")
+}
+
+func (s *scope) readPipeline(ctx context.Context) error {
+	ref := s.run.Spec.PipelineRef
+	if ref == nil || ref.Name == "" {
+		return nil
+	}
+	found := &devopsv1alpha3.Pipeline{}
+	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.run.Namespace, Name: ref.Name}, found)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("get pipeline %s: %w", ref.Name, err)
+	}
+	s.pipeline = found
+	return nil
+}
+
+// locate names the run's job. It needs the reference only, so that a run can be ended whose pipeline
+// is gone.
+func (s *scope) locate() bool {
+	ref := s.run.Spec.PipelineRef
+	if ref == nil || ref.Name == "" {
+		return false
+	}
+	s.folder, s.job = s.run.Namespace, ref.Name
+	if s.run.Spec.SCM != nil && s.run.Spec.SCM.RefName != "" && s.multiBranch() {
+		s.job = jenkins.BranchJob(ref.Name, s.run.Spec.SCM.RefName)
+	}
+	return true
+}
+
+func (s *scope) multiBranch() bool {
+	switch {
+	case s.pipeline != nil:
+		return s.pipeline.Spec.Type == devopsv1alpha3.MultiBranchPipelineType
+	case s.run.Spec.PipelineSpec != nil:
+		return s.run.Spec.PipelineSpec.Type == devopsv1alpha3.MultiBranchPipelineType
+	}
+	return true
+}
+
+// resolve finds the job. A run that was started is followed even if its pipeline is gone.
+func resolve(_ context.Context, s *scope) error {
+	known := s.locate()
+	switch {
+	case !known:
+		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing, "the run names no pipeline: set spec.pipelineRef.name")
+	case s.build() > 0, s.queueItem() > 0, !s.intent().IsZero(), s.stopWanted():
+		return nil
+	case s.pipeline == nil:
+		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing,
+			fmt.Sprintf("there is no pipeline %s in namespace %s", s.run.Spec.PipelineRef.Name, s.run.Namespace))
+	case s.pipeline.Spec.Type == devopsv1alpha3.MultiBranchPipelineType && (s.run.Spec.SCM == nil || s.run.Spec.SCM.RefName == ""):
+		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonInvalidParameters,
+			"a run of a multi-branch pipeline must say what to build: set spec.scm.refName to the name of a branch")
+	}
+	return nil
+}
+
+// endUnstarted ends a run for which nothing was started.
+func (s *scope) endUnstarted(phase devopsv1alpha3.RunPhase, reason, message string) error {
+	s.starts.release(s.key())
+	s.seen = &observation{phase: phase, reason: reason, message: message, end: s.Now(), final: true, unstarted: true}
+	return reconcile.ErrStop
+}

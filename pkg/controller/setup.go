@@ -1,0 +1,71 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
+	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
+	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/index"
+)
+
+// Setup registers all controllers and the fields they search by. The context is used for that only;
+// the manager's own decides how long they run. The manager's scheme must know the types of Kubernetes
+// and of pkg/apis.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if o.Jenkins == nil {
+		return errors.New("set up controllers: no Jenkins client given")
+	}
+	if err := index.Register(ctx, mgr.GetFieldIndexer()); err != nil {
+		return fmt.Errorf("set up controllers: %w", err)
+	}
+	o.Pipelines.Key = o.StartKey
+	projects := &devopsproject.Reconciler{Jenkins: o.Jenkins, Options: o.Projects}
+	pipelines := &pipeline.Reconciler{Jenkins: o.Jenkins, Analyze: Analyze, Options: o.Pipelines}
+	steps := []func() error{
+		func() error { return projects.SetupWithManager(mgr) },
+		func() error { return pipelines.SetupWithManager(mgr) },
+		func() error { return setupRuns(mgr, o) },
+	}
+	if o.DevContainers.AgentImage != "" {
+		steps = append(steps, func() error {
+			return devcontainer.Setup(ctx, mgr, templateStore{jenkins: o.Jenkins, cloud: o.Cloud}, o.DevContainers)
+		})
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("set up controllers: %w", err)
+		}
+	}
+	return nil
+}
+
+func setupRuns(mgr ctrl.Manager, o Options) error {
+	watcher, err := pipelinerun.NewWatcher(o.Jenkins, o.Watcher)
+	if err != nil {
+		return err
+	}
+	runs := &pipelinerun.Reconciler{
+		Jenkins: o.Jenkins, Watcher: watcher, Analyze: Analyze, Options: o.Runs,
+		Token: func(p *devopsv1alpha3.Pipeline) string { return pipeline.StartToken(o.StartKey, p) },
+	}
+	if o.Objects != nil {
+		runs.Archive = &pipelinerun.Archive{Jenkins: o.Jenkins, Store: o.Objects, Options: o.Archive}
+		if err := runs.Archive.SetupWithManager(mgr); err != nil {
+			return err
+		}
+	}
+	if err := runs.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	return (&pipelinerun.Discarder{}).SetupWithManager(mgr)
+}
