@@ -1,0 +1,53 @@
+{{- define "slipway.labels" -}}
+app.kubernetes.io/name: slipway
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: slipway
+{{- end }}
+
+{{- define "slipway.image" -}}
+{{ .root.Values.image.registry }}/{{ .name }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{- define "slipway.keysSecret" -}}
+{{ .Values.keys.existingSecret | default "slipway-keys" }}
+{{- end }}
+
+{{- define "slipway.podSecurity" -}}
+runAsNonRoot: true
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "slipway.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- /* The flags and mounts that both servers need to reach Jenkins and S3. */ -}}
+{{- define "slipway.backendArgs" -}}
+- --jenkins-url={{ .Values.jenkins.url }}
+- --jenkins-user={{ .Values.jenkins.username }}
+- --jenkins-token-file=/etc/slipway/jenkins/token
+- --s3-endpoint={{ .Values.s3.endpoint }}
+- --s3-region={{ .Values.s3.region }}
+- --s3-bucket={{ .Values.s3.bucket }}
+- --s3-access-key-file=/etc/slipway/s3/accessKey
+- --s3-secret-key-file=/etc/slipway/s3/secretKey
+{{- end }}
+
+{{- define "slipway.backendMounts" -}}
+- {name: keys, mountPath: /etc/slipway/keys, readOnly: true}
+- {name: jenkins, mountPath: /etc/slipway/jenkins, readOnly: true}
+- {name: s3, mountPath: /etc/slipway/s3, readOnly: true}
+{{- end }}
+
+{{- define "slipway.backendVolumes" -}}
+- name: keys
+  secret: {secretName: {{ include "slipway.keysSecret" . }}}
+- name: jenkins
+  secret: {secretName: {{ .Values.jenkins.tokenSecret }}}
+- name: s3
+  secret: {secretName: {{ .Values.s3.credentialsSecret }}}
+{{- end }}

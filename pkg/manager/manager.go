@@ -1,0 +1,148 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package manager runs the controllers in a process of their own, as cmd/controller-manager does.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/backends"
+	"github.com/slipway-dev/slipway/pkg/controller"
+	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
+	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+)
+
+// Options of the controller manager.
+type Options struct {
+	// Kubeconfig is the cluster; the pod's own account if empty.
+	Kubeconfig string
+	// SystemNamespace holds the lease; WorkerNamespace the agent pods.
+	SystemNamespace, WorkerNamespace string
+	// MetricsAddress and HealthAddress are where metrics and probes are served.
+	MetricsAddress, HealthAddress string
+	// LeaderElect lets several replicas stand by.
+	LeaderElect bool
+	// JobTokenKeyFile holds the key that the tokens which start jobs are derived from.
+	JobTokenKeyFile string
+	// Cloud is the name of Jenkins' Kubernetes cloud.
+	Cloud string
+	// AgentImage holds slipway-agent.
+	AgentImage string
+	// Backends are Jenkins and S3.
+	Backends backends.Options
+}
+
+// NewOptions gives the defaults.
+func NewOptions() *Options {
+	return &Options{SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker", MetricsAddress: ":8080",
+		HealthAddress: ":8081", LeaderElect: true, Cloud: jenkins.DefaultCloud, Backends: backends.NewOptions()}
+}
+
+// AddFlags binds the options to flags.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig of the cluster; the pod's account if empty")
+	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of the lease")
+	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of /metrics; 0 for none")
+	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "address of /healthz and /readyz")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let one of several replicas lead")
+	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, at least 16 bytes")
+	flags.StringVar(&o.Cloud, "jenkins-cloud", o.Cloud, "name of Jenkins' Kubernetes cloud")
+	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")
+	o.Backends.AddFlags(flags)
+}
+
+// Validate gives all that is wrong with the options.
+func (o *Options) Validate() error {
+	errs := o.Backends.Validate()
+	if o.JobTokenKeyFile == "" {
+		errs = append(errs, errors.New("--job-token-key-file is required"))
+	}
+	if o.AgentImage == "" {
+		errs = append(errs, errors.New("--agent-image is required"))
+	}
+	return errors.Join(errs...)
+}
+
+// Run runs the controllers until ctx ends.
+func Run(ctx context.Context, options *Options) error {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	ctrl.SetLogger(klog.NewKlogr())
+	mgr, err := newManager(options)
+	if err != nil {
+		return err
+	}
+	if err := setup(ctx, mgr, options); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run controllers: %w", err)
+	}
+	return nil
+}
+
+func newManager(options *Options) (ctrl.Manager, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), devopsv1alpha3.AddToScheme(scheme), devcontainerv1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("build scheme: %w", err)
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsserver.Options{BindAddress: options.MetricsAddress},
+		HealthProbeBindAddress:        options.HealthAddress,
+		LeaderElection:                options.LeaderElect,
+		LeaderElectionID:              "slipway-controllers",
+		LeaderElectionNamespace:       options.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	return mgr, errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping))
+}
+
+func setup(ctx context.Context, mgr ctrl.Manager, options *Options) error {
+	key, err := backends.ReadSecret(options.JobTokenKeyFile)
+	if err != nil {
+		return err
+	}
+	jenkinsClient, err := options.Backends.Jenkins()
+	if err != nil {
+		return err
+	}
+	store, err := options.Backends.ObjectStore()
+	if err != nil {
+		return err
+	}
+	controllers := controller.Options{Jenkins: jenkinsClient, Cloud: options.Cloud, StartKey: []byte(key),
+		Runs:          pipelinerun.Options{WorkerNamespace: options.WorkerNamespace},
+		DevContainers: devcontainer.Options{AgentImage: options.AgentImage}}
+	if store != nil {
+		if err := store.EnsureBucket(ctx); err != nil {
+			return fmt.Errorf("bucket %s: %w", options.Backends.S3Bucket, err)
+		}
+		controllers.Objects = store
+	}
+	return controller.Setup(ctx, mgr, controllers)
+}
