@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if os.Getenv("SLIPWAY_TEST_RACE") != "" {
-		// The tests run another process, so that "go test -race" alone would not look at it.
+		// The tests run another process, so that "go test -race" alone would not look at it. Tests that
+		// need a static binary fail with this one.
 		build = exec.Command("go", "build", "-race", "-o", binary, ".")
 	}
 	if out, err := build.CombinedOutput(); err != nil {
@@ -214,6 +215,9 @@ func startContainer(t testing.TB, opts containerOptions) *container {
 		if !c.stopped {
 			_ = c.cmd.Process.Kill()
 			_ = c.cmd.Wait()
+		}
+		if strings.Contains(c.out.String(), "WARNING: DATA RACE") {
+			t.Error("slipway-agent has a data race")
 		}
 		if t.Failed() {
 			t.Logf("output of the container:\n%s", c.out)

@@ -242,16 +242,19 @@ func TestSSHTerminal(t *testing.T) {
 func TestSSHHangUpEndsProcesses(t *testing.T) {
 	h := builtin(t, containerOptions{})
 	before := len(h.processes())
-	cmd := h.ssh("echo up; sleep 1000")
-	out := &output{}
-	cmd.Stdout = out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for name, flag := range map[string]string{"terminal": "-tt", "pipes": "-T"} {
+		cmd := h.ssh("echo up; sleep 1000; true")
+		cmd.Args = append([]string{"ssh", flag}, cmd.Args[1:]...)
+		out := &output{}
+		cmd.Stdout = out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the command runs", func() bool { return strings.Contains(out.String(), "up") })
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		eventually(t, "nothing is left of the session with "+name, func() bool { return len(h.processes()) == before })
 	}
-	eventually(t, "the command runs", func() bool { return strings.Contains(out.String(), "up") })
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	eventually(t, "nothing is left of the session", func() bool { return len(h.processes()) == before })
 }
 
 func TestSFTP(t *testing.T) {

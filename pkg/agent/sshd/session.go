@@ -173,7 +173,7 @@ func (ss *session) resize(payload []byte) bool {
 		return false
 	}
 	if f := ss.ptmx.Load(); f != nil {
-		return pty.Setsize(f, size(w.Columns, w.Rows, w.WidthPix, w.HeightPix)) == nil
+		return setSize(f, w.Columns, w.Rows, w.WidthPix, w.HeightPix) == nil
 	}
 	if ss.started {
 		return false
@@ -182,9 +182,20 @@ func (ss *session) resize(payload []byte) bool {
 	return true
 }
 
-func size(cols, rows, x, y uint32) *pty.Winsize {
+// setSize sets the size of a terminal. It is not pty.Setsize, whose use of the bare descriptor races
+// with the end of the session, which closes it.
+func setSize(f *os.File, cols, rows, x, y uint32) error {
 	clip := func(n uint32) uint16 { return uint16(min(n, 0xffff)) }
-	return &pty.Winsize{Cols: clip(cols), Rows: clip(rows), X: clip(x), Y: clip(y)}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var ioctlErr error
+	err = conn.Control(func(fd uintptr) {
+		ioctlErr = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ,
+			&unix.Winsize{Col: clip(cols), Row: clip(rows), Xpixel: clip(x), Ypixel: clip(y)})
+	})
+	return errors.Join(err, ioctlErr)
 }
 
 // signals are the signal names of RFC 4254 section 6.10.
@@ -306,7 +317,7 @@ func (ss *session) runOnTerminal(cmd *exec.Cmd) error {
 		return fmt.Errorf("open a terminal: %w", err)
 	}
 	defer func() { _ = ptmx.Close() }()
-	_ = pty.Setsize(ptmx, size(ss.term.Columns, ss.term.Rows, ss.term.WidthPix, ss.term.HeightPix))
+	_ = setSize(ptmx, ss.term.Columns, ss.term.Rows, ss.term.WidthPix, ss.term.HeightPix)
 	_ = ss.srv.cfg.Account.Own(tty.Name())
 	ss.ptmx.Store(ptmx)
 
