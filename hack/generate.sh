@@ -17,3 +17,4 @@ cp config/crd/bases/*.yaml charts/slipway/crds/
 for name in controller-manager apiserver; do
   cp "config/rbac/$name/role.yaml" "charts/slipway/files/$name-role.yaml"
 done
+cp config/rbac/users/roles.yaml charts/slipway/files/user-roles.yaml

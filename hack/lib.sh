@@ -9,6 +9,11 @@ DEVCLUSTER=$BIN/devcluster
 AGENT_IMAGE=registry.slipway.internal/slipway-agent:dev
 DEV_IMAGE=registry.slipway.internal/dev-base:bookworm
 export PATH=$BIN:$PATH
+# The cluster has sockets below its state folder, whose paths Linux bounds to 108 bytes.
+if [ -z "${DEVCLUSTER_STATE_DIR:-}" ] && [ "${#RUN}" -gt 60 ]; then
+  DEVCLUSTER_STATE_DIR=/var/tmp/slipway-$(printf %s "$RUN" | sha256sum | cut -c1-8)
+fi
+[ -z "${DEVCLUSTER_STATE_DIR:-}" ] || export DEVCLUSTER_STATE_DIR
 
 # step TEXT COMMAND… runs the command and prints how long it took.
 step() {

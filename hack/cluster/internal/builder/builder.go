@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/slipway-dev/slipway/hack/cluster/internal/layout"
@@ -27,6 +28,9 @@ import (
 
 // heartbeat is how often a build that goes on says that it does.
 const heartbeat = 10 * time.Second
+
+// lockInterval is how often a build looks whether another one has ended.
+const lockInterval = 200 * time.Millisecond
 
 const (
 	versionPackage   = "k8s.io/component-base/version"
@@ -84,7 +88,7 @@ func Sets() []Set {
 			sources:  []string{"go.mod", "go.sum", "cmd/kube", "internal/provisioner", "internal/dns"},
 			programs: map[string]string{"./cmd/kube": "kube"},
 			links:    kube,
-			flags:    []string{"-ldflags", fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=36 -X %[1]s.gitTreeState=clean", versionPackage, kubeVersion)},
+			flags:    []string{"-ldflags", fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=36 -X %[1]s.gitTreeState=clean -X %[1]s.gitCommit=unknown", versionPackage, kubeVersion)},
 		},
 	}
 }
@@ -101,7 +105,7 @@ type Options struct {
 
 // Build brings the programs up to date. It tells whether it had to compile.
 func Build(ctx context.Context, l layout.Layout, opts Options) (compiled bool, err error) {
-	var names []string
+	names := make([]string, 0, len(Sets()))
 	for _, set := range Sets() {
 		names = append(names, set.Name)
 	}
@@ -111,6 +115,11 @@ func Build(ctx context.Context, l layout.Layout, opts Options) (compiled bool, e
 		}
 	}
 	began := time.Now()
+	unlock, err := lock(ctx, l.Bin(), opts.Out)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
 	for _, set := range Sets() {
 		if len(opts.Only) > 0 && !slices.Contains(opts.Only, set.Name) {
 			continue
@@ -127,10 +136,42 @@ func Build(ctx context.Context, l layout.Layout, opts Options) (compiled bool, e
 	return compiled, nil
 }
 
+// lock makes the directory and keeps other builds out of it until unlocked.
+func lock(ctx context.Context, dir string, out io.Writer) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the directory of programs: %w", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("locking the directory of programs: %w", err)
+	}
+	tick := time.NewTicker(lockInterval)
+	defer tick.Stop()
+	for said := false; ; said = true {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("locking the directory of programs: %w", err)
+		}
+		if !said {
+			fmt.Fprintln(out, "Waiting for another build to end")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("waiting for another build to end: %w", ctx.Err())
+		}
+	}
+}
+
 func since(t time.Time) string { return time.Since(t).Round(100 * time.Millisecond).String() }
 
 func build(ctx context.Context, l layout.Layout, set Set, opts Options) (bool, error) {
-	key, err := set.key(l)
+	key, err := set.key(ctx, l)
 	if err != nil {
 		return false, err
 	}
@@ -139,9 +180,6 @@ func build(ctx context.Context, l layout.Layout, set Set, opts Options) (bool, e
 	}
 	began := time.Now()
 	fmt.Fprintf(opts.Out, "Building %s (%s)\n", set.Name, set.about)
-	if err := os.MkdirAll(l.Bin(), 0o755); err != nil {
-		return false, fmt.Errorf("making the directory of programs: %w", err)
-	}
 	// Built beside the destination and moved into it, so that programs that run
 	// are not disturbed and nobody finds half of one.
 	tmp, err := os.MkdirTemp(l.Bin(), ".build-")
@@ -233,9 +271,9 @@ func (s Set) upToDate(l layout.Layout, key string) bool {
 
 // key stands for everything that the programs depend on: sources, versions of
 // modules, compiler and flags.
-func (s Set) key(l layout.Layout) (string, error) {
+func (s Set) key(ctx context.Context, l layout.Layout) (string, error) {
 	h := sha256.New()
-	goVersion, err := toolchain(l)
+	goVersion, err := toolchain(ctx, l)
 	if err != nil {
 		return "", err
 	}
@@ -270,7 +308,7 @@ func (s Set) key(l layout.Layout) (string, error) {
 
 // toolchain returns the version of the Go compiler, from the file that every
 // installation has, which is quicker than to ask the compiler.
-func toolchain(l layout.Layout) (string, error) {
+func toolchain(ctx context.Context, l layout.Layout) (string, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
 		return "", fmt.Errorf("the Go compiler is needed for building the cluster's programs: %w", err)
@@ -282,7 +320,7 @@ func toolchain(l layout.Layout) (string, error) {
 		line, _, _ := strings.Cut(string(b), "\n")
 		return line, nil
 	}
-	cmd := exec.Command("go", "env", "GOVERSION")
+	cmd := exec.CommandContext(ctx, "go", "env", "GOVERSION")
 	cmd.Dir = l.Source()
 	out, err := cmd.Output()
 	if err != nil {

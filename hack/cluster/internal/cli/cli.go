@@ -119,8 +119,11 @@ func upCommand(g *globals) *cobra.Command {
 				return err
 			}
 			opts.Out, opts.Install = cmd.ErrOrStderr(), g.install()
+			if err := cluster.CheckUser(); err != nil {
+				return err
+			}
 			if !noBuild {
-				if _, err := builder.Build(cmd.Context(), l, builder.Options{Only: []string{"containerd", "kube", "devcluster"}, Out: opts.Out}); err != nil {
+				if _, err := builder.Build(cmd.Context(), l, builder.Options{Out: opts.Out}); err != nil {
 					return err
 				}
 			}

@@ -117,7 +117,7 @@ func controlGroupPIDs(id string) (map[int]bool, error) {
 	err := walkControlGroups(id, func(dir string) error {
 		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		if err != nil {
-			return nil // it went away; its processes are in another or gone
+			return nil //nolint:nilerr // the group went away; its processes are in another or gone
 		}
 		for _, f := range strings.Fields(string(b)) {
 			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {

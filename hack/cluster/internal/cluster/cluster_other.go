@@ -24,6 +24,9 @@ type DownOptions struct {
 	Out      io.Writer
 }
 
+// CheckUser says that a cluster needs Linux.
+func CheckUser() error { return errLinux() }
+
 // Up is for Linux only.
 func Up(context.Context, layout.Layout, UpOptions) (*Status, error) { return nil, errLinux() }
 

@@ -61,8 +61,7 @@ func pushPause(ctx context.Context, l layout.Layout, to images.Target) error {
 // Images of the cluster's registry are named after it; others are pulled from
 // where their name says.
 func Preload(ctx context.Context, l layout.Layout, ref string) error {
-	args := []string{"images", "pull", "--hosts-dir", l.HostsDir()}
-	return ctr(ctx, l, io.Discard, append(args, ref)...)
+	return ctr(ctx, l, io.Discard, "images", "pull", "--hosts-dir", l.HostsDir(), ref)
 }
 
 // Import loads the images of a Docker or OCI archive onto the node and returns

@@ -6,7 +6,6 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,11 +33,20 @@ var packages = []struct{ program, pkg string }{
 	{"mount", "mount"},
 }
 
+// CheckUser tells at once whether it is of any use to go on: a cluster needs
+// Linux and root.
+func CheckUser() error {
+	if os.Geteuid() != 0 {
+		return require.Missing(nil, "it needs root, for control groups and network namespaces")
+	}
+	return nil
+}
+
 // checkHost tells what the machine lacks for running a cluster, having
 // installed missing Debian packages if it may.
 func checkHost(ctx context.Context, l layout.Layout, install bool, out io.Writer) error {
-	if os.Geteuid() != 0 {
-		return require.Missing(nil, "it needs root, for control groups and network namespaces")
+	if err := CheckUser(); err != nil {
+		return err
 	}
 	known, err := os.ReadFile("/proc/filesystems")
 	if err != nil {
@@ -178,8 +186,8 @@ func Up(ctx context.Context, l layout.Layout, opts UpOptions) (*Status, error) {
 		return st, nil
 	}
 	began := time.Now()
-	if os.Geteuid() != 0 {
-		return nil, require.Missing(nil, "it needs root, for control groups and network namespaces")
+	if err := CheckUser(); err != nil {
+		return nil, err
 	}
 	unlock, err := lockState(l)
 	if err != nil {
@@ -194,7 +202,7 @@ func Up(ctx context.Context, l layout.Layout, opts UpOptions) (*Status, error) {
 		return nil, err
 	}
 	fmt.Fprintf(opts.Out, "Network: %s\n", rec.Plan)
-	if err := setupNetwork(l, rec.Plan); err != nil {
+	if err := setupNetwork(ctx, l, rec.Plan); err != nil {
 		return nil, err
 	}
 	if err := makeControlGroups(l.ID); err != nil {
@@ -204,7 +212,7 @@ func Up(ctx context.Context, l layout.Layout, opts UpOptions) (*Status, error) {
 		if err := clearOrphans(ctx, l); err != nil {
 			return nil, err
 		}
-		if err := startSupervisor(l); err != nil {
+		if err := startSupervisor(ctx, l); err != nil {
 			return nil, err
 		}
 	} else if err != nil {
@@ -253,6 +261,9 @@ func refreshRecord(l layout.Layout, opts UpOptions) (*record, error) {
 		return nil, fmt.Errorf("the cluster's addresses (%s) collide with a route that this host has got meanwhile: remove the cluster with devcluster down and start a new one", rec.Plan)
 	}
 	if rec.Boot != boot {
+		if err := trackShims(l); err != nil {
+			return nil, err
+		}
 		// Nothing that these files tell about is left after a reboot.
 		if err := os.RemoveAll(l.In("run")); err != nil {
 			return nil, fmt.Errorf("clearing what the last boot left: %w", err)
@@ -264,8 +275,14 @@ func refreshRecord(l layout.Layout, opts UpOptions) (*record, error) {
 }
 
 // clearOrphans ends components that outlived their supervisor. Pods and their
-// shims are left alone.
+// shims are left alone, but for the sockets of shims that are gone.
 func clearOrphans(ctx context.Context, l layout.Layout) error {
+	if err := trackShims(l); err != nil {
+		return err
+	}
+	if err := removeDeadSockets(ctx, l); err != nil {
+		return err
+	}
 	table := proc.Table{}
 	pids, err := table.PIDs()
 	if err != nil {
@@ -301,10 +318,14 @@ func netNSOf(pid int) uint64 {
 	return st.Ino
 }
 
-func startSupervisor(l layout.Layout) error {
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
+func startSupervisor(ctx context.Context, l layout.Layout) error {
+	// The built program stays where it is; the one that runs now may be a
+	// temporary file of "go run".
+	exe := filepath.Join(l.Bin(), "devcluster")
+	if _, err := os.Stat(exe); err != nil {
+		if exe, err = os.Executable(); err != nil {
+			return fmt.Errorf("finding this program: %w", err)
+		}
 	}
 	if err := os.MkdirAll(l.Logs(), 0o755); err != nil {
 		return fmt.Errorf("making log directory: %w", err)
@@ -320,7 +341,8 @@ func startSupervisor(l layout.Layout) error {
 		return fmt.Errorf("opening log: %w", err)
 	}
 	defer out.Close()
-	cmd := exec.Command(exe, "supervise", "--repo="+l.Repo, "--state-dir="+l.State)
+	// It outlives this command.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe, "supervise", "--repo="+l.Repo, "--state-dir="+l.State)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := startInNetNS(l.NetNS(), cmd); err != nil {
@@ -409,8 +431,8 @@ var kept = []string{"etcd", "volumes", "registry", "pki", "cluster.json", "logs"
 // Down stops the cluster and removes everything that belongs to it. It works
 // whatever is left of the cluster, and finds nothing to do the second time.
 func Down(ctx context.Context, l layout.Layout, opts DownOptions) error {
-	if os.Geteuid() != 0 {
-		return require.Missing(nil, "it needs root, for control groups and network namespaces")
+	if err := CheckUser(); err != nil {
+		return err
 	}
 	unlock, err := lockState(l)
 	if err != nil {
@@ -423,21 +445,17 @@ func Down(ctx context.Context, l layout.Layout, opts DownOptions) error {
 			return err
 		}
 	}
-	sockets := shimSockets(l)
+	if err := trackShims(l); err != nil {
+		return err
+	}
 	if err := killAll(ctx, l); err != nil {
 		return err
 	}
 	if err := unmountAll(ctx, l.State); err != nil {
 		return err
 	}
-	errs := []error{removeNetwork(l), removeControlGroups(ctx, l.ID)}
-	for _, s := range sockets {
-		if err := os.Remove(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("removing a shim's socket: %w", err))
-		}
-	}
-	errs = append(errs, removeStrays(l))
-	if err := errors.Join(errs...); err != nil {
+	err = errors.Join(removeNetwork(ctx, l), removeControlGroups(ctx, l.ID), removeDeadSockets(ctx, l), removeStrays(l))
+	if err != nil {
 		return err
 	}
 	if err := removeState(l, opts.KeepData); err != nil {
@@ -445,31 +463,6 @@ func Down(ctx context.Context, l layout.Layout, opts DownOptions) error {
 	}
 	fmt.Fprintln(opts.Out, "The cluster is gone.")
 	return nil
-}
-
-// shimSockets lists the sockets of containerd's shims, which lie outside the
-// state directory.
-func shimSockets(l layout.Layout) []string {
-	var out []string
-	files, err := filepath.Glob(l.In("run", "containerd", "io.containerd.runtime.v2.task", "*", "*", "bootstrap.json"))
-	if err != nil {
-		return nil // only a malformed pattern fails
-	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		var boot struct {
-			Address string `json:"address"`
-		}
-		if json.Unmarshal(b, &boot) == nil {
-			if s, ok := strings.CutPrefix(boot.Address, "unix://"); ok && strings.HasPrefix(s, "/run/containerd/s/") {
-				out = append(out, s)
-			}
-		}
-	}
-	return out
 }
 
 // killAll ends every process of the cluster: those in the node's network
@@ -617,5 +610,5 @@ func removeState(l layout.Layout, keepData bool) error {
 // stateEntries is what a state directory may hold of a cluster.
 var stateEntries = []string{
 	"cluster.json", "cluster.json.tmp", "cni", "config", "containerd", "etcd", "kubeconfig", "kubeconfig.tmp", "kubelet",
-	"logs", "opt", "pki", "plugins", "pod-logs", "registry", "run", "supervisor.pid", "supervisor.pid.tmp", "volumes",
+	"logs", "opt", "pki", "plugins", "pod-logs", "registry", "run", shimNotes, shimNotes + ".tmp", "supervisor.pid", "supervisor.pid.tmp", "volumes",
 }

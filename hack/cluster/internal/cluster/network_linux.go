@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,7 +95,7 @@ func takenPrefixes(own string) ([]netip.Prefix, error) {
 
 // setupNetwork makes the namespace, the cable, the routes and the firewall
 // table of a cluster, and repairs what is there.
-func setupNetwork(l layout.Layout, plan netplan.Plan) error {
+func setupNetwork(ctx context.Context, l layout.Layout, plan netplan.Plan) error {
 	if err := ensureNetNS(l.NetNS()); err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func setupNetwork(l layout.Layout, plan netplan.Plan) error {
 	if err := ensureForwarding(l.ID); err != nil {
 		return err
 	}
-	return masquerade(l, plan)
+	return masquerade(ctx, l, plan)
 }
 
 // ensureNetNS makes a named network namespace unless it exists.
@@ -284,8 +285,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 
 // masquerade lets pods and node reach what the host can reach, under the
 // host's address.
-func masquerade(l layout.Layout, plan netplan.Plan) error {
-	return nft(fmt.Sprintf(`table ip %[1]s
+func masquerade(ctx context.Context, l layout.Layout, plan netplan.Plan) error {
+	err := nft(ctx, fmt.Sprintf(`table ip %[1]s
 delete table ip %[1]s
 table ip %[1]s {
 	comment "Slipway development cluster in %[4]s"
@@ -295,6 +296,10 @@ table ip %[1]s {
 	}
 }
 `, l.ID, plan.Block(), l.Veth(), strings.Map(plainRune, l.State)))
+	if err != nil {
+		return require.Missing(err, "the kernel's packet filter (nf_tables) does not take address translation rules")
+	}
+	return nil
 }
 
 // plainRune drops what could end a quoted string of nft.
@@ -305,11 +310,11 @@ func plainRune(r rune) rune {
 	return r
 }
 
-func nft(script string) error {
-	cmd := exec.Command("nft", "-f", "-")
+func nft(ctx context.Context, script string) error {
+	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return require.Missing(fmt.Errorf("%s: %w", firstLine(out), err), "the kernel's packet filter (nf_tables) does not take address translation rules")
+		return fmt.Errorf("nft: %s: %w", firstLine(out), err)
 	}
 	return nil
 }
@@ -425,7 +430,7 @@ func lockDir(dir string) (unlock func(), err error) {
 }
 
 // removeNetwork undoes setupNetwork, whatever part of it was done.
-func removeNetwork(l layout.Layout) error {
+func removeNetwork(ctx context.Context, l layout.Layout) error {
 	var errs []error
 	if link, err := netlink.LinkByName(l.Veth()); err == nil {
 		if err := netlink.LinkDel(link); err != nil {
@@ -442,7 +447,7 @@ func removeNetwork(l layout.Layout) error {
 	}
 	if _, err := exec.LookPath("nft"); err == nil {
 		// "add, then delete" works whether or not the table is there.
-		if err := nft(fmt.Sprintf("table ip %[1]s\ndelete table ip %[1]s\n", l.ID)); err != nil {
+		if err := nft(ctx, fmt.Sprintf("table ip %[1]s\ndelete table ip %[1]s\n", l.ID)); err != nil {
 			errs = append(errs, fmt.Errorf("removing the firewall table: %w", err))
 		}
 	}

@@ -5,7 +5,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/slipway-dev/slipway/hack/cluster/internal/kubeapi"
 	"github.com/slipway-dev/slipway/hack/cluster/internal/netplan"
@@ -21,11 +24,24 @@ func applyObjects(ctx context.Context, client *kubeapi.Client, plan netplan.Plan
 			"name":        nodeconfig.StorageClass,
 			"annotations": object{"storageclass.kubernetes.io/is-default-class": "true"},
 		},
-		"provisioner":       nodeconfig.Provisioner,
-		"reclaimPolicy":     "Delete",
+		"provisioner":   nodeconfig.Provisioner,
+		"reclaimPolicy": "Delete",
+		// With WaitForFirstConsumer, the scheduler looks only once a second
+		// whether a volume is there. On one node, waiting is of no use.
 		"volumeBindingMode": "Immediate",
 	}
-	if err := client.Apply(ctx, "/apis/storage.k8s.io/v1/storageclasses/"+nodeconfig.StorageClass, class); err != nil {
+	const classPath = "/apis/storage.k8s.io/v1/storageclasses/" + nodeconfig.StorageClass
+	err := client.Apply(ctx, classPath, class)
+	var refused *kubeapi.StatusError
+	if errors.As(err, &refused) && refused.Code == http.StatusUnprocessableEntity {
+		// An earlier version of this program made it otherwise, and a class
+		// cannot be changed. Volumes do not depend on it.
+		if err := client.Delete(ctx, classPath); err != nil {
+			return fmt.Errorf("replacing the default StorageClass: %w", err)
+		}
+		err = client.Apply(ctx, classPath, class)
+	}
+	if err != nil {
 		return fmt.Errorf("making the default StorageClass: %w", err)
 	}
 	// The agreed place where tools look for a cluster's own registry.
@@ -41,8 +57,9 @@ func applyObjects(ctx context.Context, client *kubeapi.Client, plan netplan.Plan
 	return nil
 }
 
-// podsCanRun tells what keeps a pod in the namespace default from running.
-func podsCanRun(ctx context.Context, client *kubeapi.Client) error {
+// podsCanRun tells what keeps a pod in the namespace default from running. What
+// a kubelet before the one started at kubeletStart said does not count.
+func podsCanRun(ctx context.Context, client *kubeapi.Client, kubeletStart time.Time) error {
 	var node struct {
 		Spec struct {
 			Taints []struct {
@@ -55,6 +72,8 @@ func podsCanRun(ctx context.Context, client *kubeapi.Client) error {
 				Type    string `json:"type"`
 				Status  string `json:"status"`
 				Message string `json:"message"`
+				// Heartbeat is in whole seconds.
+				Heartbeat time.Time `json:"lastHeartbeatTime"`
 			} `json:"conditions"`
 		} `json:"status"`
 	}
@@ -69,10 +88,13 @@ func podsCanRun(ctx context.Context, client *kubeapi.Client) error {
 		if c.Status != "True" {
 			return fmt.Errorf("the node is not ready: %s", c.Message)
 		}
+		if c.Heartbeat.Before(kubeletStart.Truncate(time.Second)) {
+			return errors.New("the kubelet has not reported since its start")
+		}
 		ready = true
 	}
 	if !ready {
-		return fmt.Errorf("the node has not said whether it is ready")
+		return errors.New("the node has not said whether it is ready")
 	}
 	for _, t := range node.Spec.Taints {
 		if t.Effect == "NoSchedule" || t.Effect == "NoExecute" {

@@ -80,7 +80,7 @@ func Supervise(ctx context.Context, l layout.Layout) error {
 			Transport: &http.Transport{
 				DisableKeepAlives: true,
 				// Only health is read, over the node's own loopback.
-				TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing secret is sent or believed
 			},
 		},
 	}
@@ -147,7 +147,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	for _, c := range s.cfg.Components {
 		s.add(c)
 	}
-	closeStatus, err := s.serveStatus()
+	closeStatus, err := s.serveStatus(ctx)
 	if err != nil {
 		return err
 	}
@@ -169,6 +169,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		}()
 	}
 	wg.Go(func() { s.prepare(ctx) })
+	wg.Go(func() { s.preloadPause(ctx) })
 	<-ctx.Done()
 	s.log.Info("Supervisor is stopping")
 	slices.Reverse(stops)
@@ -313,7 +314,7 @@ func (s *supervisor) watch(ctx context.Context, u *unit) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it is being stopped: no answer is no failure
 		}
 		failures++
 		u.set(func(u *unit) { u.isReady, u.lastErr = false, err.Error() })
@@ -425,6 +426,22 @@ func (s *supervisor) serveRegistry(ctx context.Context, u *unit) error {
 	return <-served
 }
 
+// preloadPause loads the sandbox image onto the node before the first pod asks
+// for it. Failing that, the first pod waits a little longer.
+func (s *supervisor) preloadPause(ctx context.Context) {
+	for _, name := range []string{"registry", "containerd"} {
+		select {
+		case <-s.units[name].up:
+		case <-ctx.Done():
+			return
+		}
+	}
+	ref := nodeconfig.RegistryName + "/" + nodeconfig.PauseRepository + ":" + nodeconfig.PauseTag
+	if err := Preload(ctx, s.l, ref); err != nil && ctx.Err() == nil {
+		s.log.Warn("Sandbox image is not loaded yet", "error", err)
+	}
+}
+
 // prepare makes the objects that every cluster has, waits until pods can be
 // scheduled, and goes on watching whether they can.
 func (s *supervisor) prepare(ctx context.Context) {
@@ -455,6 +472,9 @@ func (s *supervisor) prepare(ctx context.Context) {
 			s.say(true, "")
 			interval = pollHealth
 		}
+		if err := trackShims(s.l); err != nil {
+			s.log.Warn("Shims are not noted", "error", err)
+		}
 		if !pause(ctx, interval) {
 			return
 		}
@@ -477,7 +497,7 @@ func (s *supervisor) check(ctx context.Context, client *kubeapi.Client) error {
 			return fmt.Errorf("%s is not ready: %s", name, c.LastError)
 		}
 	}
-	return podsCanRun(ctx, client)
+	return podsCanRun(ctx, client, *s.units["kubelet"].status().Started)
 }
 
 func (s *supervisor) status() *Status {
@@ -502,11 +522,11 @@ func (s *supervisor) status() *Status {
 
 // serveStatus answers questions about the cluster on a socket of the state
 // directory.
-func (s *supervisor) serveStatus() (stop func(), err error) {
+func (s *supervisor) serveStatus(ctx context.Context) (stop func(), err error) {
 	if err := os.Remove(s.l.Socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("removing the former status socket: %w", err)
 	}
-	listener, err := net.Listen("unix", s.l.Socket())
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", s.l.Socket())
 	if err != nil {
 		return nil, fmt.Errorf("opening the status socket: %w", err)
 	}

@@ -16,5 +16,5 @@ func ownerOf(info fs.FileInfo) (owner, inode, uint64) {
 	if !ok {
 		return owner{}, inode{}, 1
 	}
-	return owner{int(st.Uid), int(st.Gid)}, inode{uint64(st.Dev), st.Ino}, uint64(st.Nlink)
+	return owner{int(st.Uid), int(st.Gid)}, inode{uint64(st.Dev), st.Ino}, uint64(st.Nlink) //nolint:unconvert // the fields have other types on other systems
 }

@@ -71,6 +71,11 @@ func (c *Client) Get(ctx context.Context, path string, out any) error {
 	return c.do(ctx, http.MethodGet, path, "", nil, out)
 }
 
+// Delete removes the object at path.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	return c.do(ctx, http.MethodDelete, path, "", nil, nil)
+}
+
 // Apply makes the object at path be as given (server-side apply, by force).
 func (c *Client) Apply(ctx context.Context, path string, object any) error {
 	body, err := json.Marshal(object)

@@ -13,9 +13,10 @@ import (
 	"path/filepath"
 )
 
-// maxStateDir is the longest state directory, in bytes. Unix sockets below it
-// have names of up to 55 bytes, and Linux ends a socket's path at 107.
-const maxStateDir = 52
+// maxStateDir is the longest state directory, in bytes. The longest name of a
+// Unix socket below it is /kubelet/device-plugins/kubelet.sock, and Linux ends
+// a socket's path at 107.
+const maxStateDir = 107 - len("/kubelet/device-plugins/kubelet.sock")
 
 // Module is the path, below the repository's root, of this module.
 const Module = "hack/cluster"

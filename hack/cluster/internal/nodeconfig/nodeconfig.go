@@ -61,7 +61,6 @@ type Probe struct {
 	URL string
 	// Unix is a socket that must accept a connection.
 	Unix string
-	// ContainerdSocket must accept one and containerd behind it must answer.
 }
 
 // Options are the choices a user has about how a cluster runs.

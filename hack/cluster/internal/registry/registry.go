@@ -114,10 +114,10 @@ func (r *Registry) route(w http.ResponseWriter, req *http.Request) error {
 	if !ok {
 		return fail(http.StatusNotFound, "UNSUPPORTED", "no such page: a registry's start with /v2/")
 	}
-	switch {
-	case path == "":
+	switch path {
+	case "":
 		return writeJSON(w, "application/json", struct{}{})
-	case path == "_catalog":
+	case "_catalog":
 		return r.catalog(w)
 	}
 	name, kind, ref := split(path)
