@@ -25,7 +25,7 @@ func (s *scope) summarize(err error) {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, outcome.Reason, outcome.Message
 		sync, message = devopsv1alpha3.SyncStatusFailed, outcome.Message
 		if outcome.Kind == reconcile.Waiting {
-			sync = devopsv1alpha3.SyncStatusPending
+			sync, message = devopsv1alpha3.SyncStatusPending, ""
 		}
 	} else if s.analysis.Problem != "" {
 		condition.Status, condition.Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonInvalidJenkinsfile

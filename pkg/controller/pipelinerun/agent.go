@@ -54,7 +54,8 @@ func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
 		return "", nil // a log that cannot be read is no failure of the run
 	}
 	if found := runningOn.FindSubmatch(head); found != nil {
-		return "", s.readPod(ctx, string(found[1]))
+		s.readPod(ctx, string(found[1]))
+		return "", nil
 	}
 	if found := stillWaiting.FindAllSubmatch(head, -1); found != nil {
 		return "waiting for an agent: " + strings.TrimSpace(string(found[len(found)-1][1])), nil
@@ -73,20 +74,20 @@ func (s *scope) logHead(ctx context.Context) ([]byte, error) {
 
 // readPod notes pod, node and image. The name comes from a log, into which a Jenkinsfile can write
 // anything, so a pod that is not known to be an agent for this project is left alone.
-func (s *scope) readPod(ctx context.Context, name string) error {
+func (s *scope) readPod(ctx context.Context, name string) {
 	if len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return nil // "Running on Jenkins in …" is no pod
+		return // "Running on Jenkins in …" is no pod
 	}
 	pod := &corev1.Pod{}
 	if err := s.Pods.Get(ctx, client.ObjectKey{Namespace: s.Options.WorkerNamespace, Name: name}, pod); err != nil {
 		if client.IgnoreNotFound(err) != nil {
 			ctrl.LoggerFrom(ctx).V(1).Info("the agent pod cannot be read", "pod", name, "error", err.Error())
 		}
-		return nil
+		return
 	}
 	project, labelled := pod.Labels[devopsv1alpha3.ProjectPodLabel]
 	if labelled && project != s.run.Namespace || !labelled && pod.Labels["jenkins"] == "" {
-		return nil
+		return
 	}
 	s.annotate(devopsv1alpha3.AgentPodNameAnnotation, pod.Name)
 	if pod.Spec.NodeName != "" {
@@ -95,7 +96,6 @@ func (s *scope) readPod(ctx context.Context, name string) error {
 	if image := agentImage(pod); image != "" {
 		s.annotate(devopsv1alpha3.AgentImageAnnotation, image)
 	}
-	return nil
 }
 
 // agentImage gives the image, by digest if the node reports one, of the container that the agent

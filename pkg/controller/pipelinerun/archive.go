@@ -228,7 +228,7 @@ func (a *Archive) note(ctx context.Context, run *devopsv1alpha3.PipelineRun, err
 	if perr := a.Client.Status().Patch(ctx, copied, patch); perr != nil {
 		return client.IgnoreNotFound(perr)
 	}
-	if err != nil {
+	if c.Status != metav1.ConditionTrue {
 		return nil
 	}
 	run.ResourceVersion = copied.ResourceVersion

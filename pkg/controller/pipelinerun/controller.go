@@ -198,7 +198,7 @@ func (r *Reconciler) setDefaults() {
 		r.Now = time.Now
 	}
 	if r.starts == nil {
-		r.starts = newStarts()
+		r.starts = newStarts(r.Watcher.Wake)
 	}
 }
 
@@ -247,7 +247,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 // forget drops what is kept in memory about a run that needs it no more.
 func (r *Reconciler) forget(key client.ObjectKey) {
 	r.Watcher.Forget(key)
-	r.starts.release(key)
+	r.starts.forget(key)
 }
 
 // eventType is Warning for a run that failed.

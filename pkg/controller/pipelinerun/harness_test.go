@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -41,7 +40,7 @@ func (e *events) Eventf(_, _ runtime.Object, kind, reason, _, note string, args 
 
 // bench is a cluster and a Jenkins in memory, and a controller between them.
 type bench struct {
-	t       testing.TB
+	t       *testing.T
 	clock   *clock
 	jenkins *fakeJenkins
 	// cluster is the API server without faults.
@@ -55,12 +54,12 @@ type bench struct {
 	r     *Reconciler
 }
 
-func newBench(t testing.TB, objects ...client.Object) *bench {
+func newBench(t *testing.T, objects ...client.Object) *bench {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
+	// Only what is used: the fake goes through all kinds of its scheme at each patch.
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Pod{})
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	if err := devopsv1alpha3.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
@@ -221,4 +220,17 @@ func message(run *devopsv1alpha3.PipelineRun) string {
 		return c.Message
 	}
 	return ""
+}
+
+// agentPod is the pod that the fake's log names.
+func agentPod() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: DefaultWorkerNamespace, Name: "dc-p-agent-x1", Labels: map[string]string{devopsv1alpha3.ProjectPodLabel: ns}},
+		Spec: corev1.PodSpec{NodeName: "node-1", Containers: []corev1.Container{
+			{Name: "helper"}, {Name: "dev", Env: []corev1.EnvVar{{Name: "JENKINS_AGENT_NAME", Value: "dc-p-agent-x1"}}},
+		}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "helper", ImageID: "h@sha256:1"}, {Name: "dev", ImageID: "dev@sha256:2"},
+		}},
+	}
 }

@@ -104,7 +104,7 @@ func fingerprint(values []devopsv1alpha3.Parameter, defined []devopsv1alpha3.Par
 	}
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(effective)) {
-		fmt.Fprintf(sum, "%d:%s=%d:%s;", len(name), name, len(effective[name]), effective[name])
+		sum.Write(fmt.Appendf(nil, "%d:%s=%d:%s;", len(name), name, len(effective[name]), effective[name]))
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -6,9 +6,11 @@ package pipelinerun
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -36,10 +38,32 @@ func claim(ctx context.Context, s *scope) error {
 			return fmt.Errorf("own run: %w", err)
 		}
 	}
-	if equality.Semantic.DeepEqual(s.run.ObjectMeta, s.read.ObjectMeta) {
+	if !equality.Semantic.DeepEqual(s.run.ObjectMeta, s.read.ObjectMeta) {
+		if err := s.write(ctx, "claim run"); err != nil {
+			return err
+		}
+	}
+	return s.showPending(ctx)
+}
+
+// showPending gives a new run its first phase before anything else is done with it: who watches a run
+// sees each phase in its order, however fast the build begins.
+func (s *scope) showPending(ctx context.Context) error {
+	if s.run.Status.Phase != "" {
 		return nil
 	}
-	return s.write(ctx, "claim run")
+	s.run.Status.Phase = devopsv1alpha3.Pending
+	s.run.Status.UpdateTime = &metav1.Time{Time: s.Now().UTC().Truncate(time.Second)}
+	s.setCondition(devopsv1alpha3.Condition{
+		Type: devopsv1alpha3.ConditionSucceeded, Status: metav1.ConditionUnknown, Reason: devopsv1alpha3.ReasonStarting, Message: "the build is being started",
+	})
+	// The lock: a stale copy must not set a run back.
+	patch := client.MergeFromWithOptions(s.read, client.MergeFromWithOptimisticLock{})
+	if err := s.Client.Status().Patch(ctx, s.run, patch); err != nil {
+		return fmt.Errorf("show run as pending: %w", err)
+	}
+	s.synced()
+	return nil
 }
 
 func (s *scope) readPipeline(ctx context.Context) error {

@@ -10,17 +10,18 @@ import (
 	"net/http"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const (
-	// turnDelay is how often a run looks if the one before it has left the queue.
-	turnDelay = time.Second
+	// turnDelay is how often a run looks if the one before it has left the queue, should nobody wake it.
+	turnDelay = 5 * time.Second
 	// jobDelay is how often a run looks for a job that is missing or disabled.
 	jobDelay = 10 * time.Second
 )
@@ -105,7 +106,7 @@ func (s *scope) prepare(ctx context.Context) (jenkins.StartRequest, error) {
 
 // takeTurn reserves the place in the queue.
 func (s *scope) takeTurn(ctx context.Context, mine string, defined []devopsv1alpha3.ParameterDefinition) error {
-	holder, ok := s.starts.reserve(s.key(), queued{job: s.folder + "/" + s.job, fingerprint: mine})
+	holder, ok := s.starts.reserve(s.key(), turn{job: s.folder + "/" + s.job, fingerprint: mine})
 	if !ok {
 		return s.otherTurn(holder)
 	}
@@ -116,7 +117,7 @@ func (s *scope) takeTurn(ctx context.Context, mine string, defined []devopsv1alp
 	}
 	for i := range siblings {
 		other := &siblings[i]
-		if other.UID != s.run.UID && inQueue(other) && sameRef(other, s.run) && fingerprint(other.Spec.Parameters, defined) == mine {
+		if other.UID != s.run.UID && inQueue(other) && !s.starts.hasLeft(client.ObjectKeyFromObject(other)) && sameRef(other, s.run) && fingerprint(other.Spec.Parameters, defined) == mine {
 			s.starts.release(s.key())
 			return s.otherTurn(other.Name)
 		}

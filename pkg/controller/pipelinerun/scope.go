@@ -71,16 +71,19 @@ func (s *scope) build() int64 {
 
 func (s *scope) queueItem() int64 { return numberIn(s.run, devopsv1alpha3.QueueItemAnnotation) }
 
-// intent is when the build was last about to be started; zero if never. What is not a time was not
-// written by this controller, but may stand for a start all the same.
+// maxSkew is how far the clocks of two processes may be apart.
+const maxSkew = time.Minute
+
+// intent is when the build was last about to be started; zero if never. What this controller cannot
+// have written counts from the run's creation, so that it is looked into and then put right.
 func (s *scope) intent() time.Time {
 	text, ok := s.run.Annotations[devopsv1alpha3.StartIntentAnnotation]
 	if !ok {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || t.After(s.Now()) {
-		return s.Now()
+	if err != nil || t.After(s.Now().Add(maxSkew)) {
+		return s.run.CreationTimestamp.Time
 	}
 	return t
 }
@@ -99,7 +102,7 @@ func (s *scope) started(found *jenkins.Found) {
 	}
 	if found.BuildNumber > 0 {
 		s.annotate(devopsv1alpha3.JenkinsPipelineRunIDAnnotation, strconv.FormatInt(found.BuildNumber, 10))
-		s.starts.release(s.key())
+		s.starts.leave(s.key())
 	}
 }
 

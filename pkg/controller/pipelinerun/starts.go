@@ -4,6 +4,7 @@
 package pipelinerun
 
 import (
+	"slices"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,32 +19,49 @@ import (
 type starts struct {
 	mu   sync.Mutex
 	runs map[client.ObjectKey]queued
+	// left are the live runs that are known to have left the queue, which the cache may not know yet.
+	left map[client.ObjectKey]bool
+	// waiting are the runs that were sent away, in their order.
+	waiting map[turn][]client.ObjectKey
+	// wake is called with the run whose turn it is.
+	wake func(client.ObjectKey)
 }
+
+// turn is what one run at a time has.
+type turn struct{ job, fingerprint string }
 
 // queued is a run that is being started or waits in the queue.
 type queued struct {
-	job         string
-	fingerprint string
-	item        int64
+	turn
+	item int64
 }
 
-func newStarts() *starts { return &starts{runs: map[client.ObjectKey]queued{}} }
+func newStarts(wake func(client.ObjectKey)) *starts {
+	return &starts{runs: map[client.ObjectKey]queued{}, left: map[client.ObjectKey]bool{}, waiting: map[turn][]client.ObjectKey{}, wake: wake}
+}
 
-// reserve takes the place of the job and fingerprint for the run, and names the run that has it if
-// another one does.
-func (t *starts) reserve(key client.ObjectKey, want queued) (holder string, ok bool) {
+// reserve takes the turn for the run, and names the run that has it if another one does.
+func (t *starts) reserve(key client.ObjectKey, want turn) (holder string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for other, has := range t.runs {
-		if other != key && has.job == want.job && has.fingerprint == want.fingerprint {
+		if other != key && has.turn == want {
+			t.line(key, want)
 			return other.Name, false
 		}
 	}
-	if has, held := t.runs[key]; held {
-		want.item = has.item
+	t.waiting[want] = slices.DeleteFunc(t.waiting[want], func(k client.ObjectKey) bool { return k == key })
+	if len(t.waiting[want]) == 0 {
+		delete(t.waiting, want)
 	}
-	t.runs[key] = want
+	t.runs[key] = queued{turn: want, item: t.runs[key].item}
 	return "", true
+}
+
+func (t *starts) line(key client.ObjectKey, want turn) {
+	if !slices.Contains(t.waiting[want], key) {
+		t.waiting[want] = append(t.waiting[want], key)
+	}
 }
 
 // took notes the queue item of a run. It fails if another run has it.
@@ -61,11 +79,49 @@ func (t *starts) took(key client.ObjectKey, item int64) (holder string, ok bool)
 	return "", true
 }
 
-// release frees the place of a run that has left the queue.
+// release gives up the turn of a run that was not started.
 func (t *starts) release(key client.ObjectKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.pass(key)
+}
+
+// leave notes that a run has left the queue, and passes its turn on.
+func (t *starts) leave(key client.ObjectKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left[key] = true
+	t.pass(key)
+}
+
+// hasLeft tells if a run is known to have left the queue.
+func (t *starts) hasLeft(key client.ObjectKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.left[key]
+}
+
+// forget drops what is known of a run that has ended.
+func (t *starts) forget(key client.ObjectKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.left, key)
+	t.pass(key)
+}
+
+// pass wakes the run that has waited longest. The others look for themselves, seldom.
+func (t *starts) pass(key client.ObjectKey) {
+	has, ok := t.runs[key]
+	if !ok {
+		return
+	}
 	delete(t.runs, key)
+	if line := t.waiting[has.turn]; len(line) > 0 && t.wake != nil {
+		if t.waiting[has.turn] = line[1:]; len(line) == 1 {
+			delete(t.waiting, has.turn)
+		}
+		t.wake(line[0])
+	}
 }
 
 // inQueue tells if a run as the cache has it may be in Jenkins' queue.

@@ -69,6 +69,8 @@ type Watcher struct {
 	folders map[string]*watched
 	home    map[client.ObjectKey]string
 	silence time.Time
+	// urgent are runs to wake for another reason than their builds.
+	urgent []client.ObjectKey
 }
 
 // watched is a folder with live runs.
@@ -173,6 +175,14 @@ func (w *Watcher) forget(key client.ObjectKey) {
 	}
 }
 
+// Wake wakes a run soon, for another reason than its build.
+func (w *Watcher) Wake(key client.ObjectKey) {
+	w.mu.Lock()
+	w.urgent = append(w.urgent, key)
+	w.mu.Unlock()
+	signal(w.wake)
+}
+
 // Live gives the number of runs that are watched.
 func (w *Watcher) Live() int {
 	w.mu.Lock()
@@ -215,7 +225,10 @@ func (w *Watcher) Start(ctx context.Context) error {
 				folders.Go(func() { w.watch(ctx, name, folder) })
 			}
 		}
+		urgent := w.urgent
+		w.urgent = nil
 		w.mu.Unlock()
+		w.send(ctx, urgent)
 		select {
 		case <-ctx.Done():
 			return nil

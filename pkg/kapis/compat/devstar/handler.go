@@ -41,10 +41,8 @@ type Access struct {
 type Config struct {
 	// Reader reads GitRepositories and DevcontainerApps, from a cache.
 	Reader client.Reader
-	// Watcher watches DevcontainerApps of users who were authorized before.
-	Watcher client.WithWatch
 	// ClientFor gives a client that acts as the user of the request.
-	ClientFor func(ctx context.Context) (client.Client, error)
+	ClientFor func(ctx context.Context) (client.WithWatch, error)
 	// UserFrom gives the user's name; false if the request is anonymous.
 	UserFrom func(ctx context.Context) (string, bool)
 	// Allowed tells if the user of the request may do something.
@@ -77,8 +75,8 @@ type Handler struct {
 
 // New checks the configuration and gives the face.
 func New(config Config) (*Handler, error) {
-	if config.Reader == nil || config.Watcher == nil || config.ClientFor == nil || config.UserFrom == nil || config.Allowed == nil {
-		return nil, errors.New("devstar: Reader, Watcher, ClientFor, UserFrom and Allowed are required")
+	if config.Reader == nil || config.ClientFor == nil || config.UserFrom == nil || config.Allowed == nil {
+		return nil, errors.New("devstar: Reader, ClientFor, UserFrom and Allowed are required")
 	}
 	if config.KeyBits == 0 {
 		config.KeyBits = 2048
@@ -234,16 +232,20 @@ func (h *Handler) waitReady(ctx context.Context, app *devcontainerv1.Devcontaine
 	timeout, cancel := context.WithTimeout(ctx, h.config.WaitTimeout)
 	defer cancel()
 	key := client.ObjectKeyFromObject(app)
+	asUser, err := h.config.ClientFor(ctx)
+	if err != nil {
+		return nil, service("act as the user", err)
+	}
 	last := app
 	// A watch may end at any time: then it is begun again, and what happened meanwhile is read.
 	for timeout.Err() == nil {
-		stream, err := h.config.Watcher.Watch(timeout, &devcontainerv1.DevcontainerAppList{},
+		stream, err := asUser.Watch(timeout, &devcontainerv1.DevcontainerAppList{},
 			client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name})
 		if err != nil {
 			return nil, service("watch", err)
 		}
 		current := &devcontainerv1.DevcontainerApp{}
-		err = h.config.Watcher.Get(timeout, key, current)
+		err = asUser.Get(timeout, key, current)
 		deleted := apierrors.IsNotFound(err) || err == nil && current.UID != app.UID
 		if err == nil && !deleted && !current.Status.Ready {
 			current, deleted = untilReady(timeout, stream, current)

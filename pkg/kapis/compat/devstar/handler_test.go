@@ -48,8 +48,8 @@ func newFace(t *testing.T, objects ...client.Object) *face {
 		WithIndex(&devcontainerv1.DevcontainerApp{}, "metadata.name", func(o client.Object) []string { return []string{o.GetName()} }).Build()
 	f := &face{t: t, client: c, denied: map[string]bool{}}
 	handler, err := New(Config{
-		Reader: c, Watcher: c, DefaultImage: "example.com/dev:1", WaitTimeout: 2 * time.Second, PageSize: 3,
-		ClientFor: func(context.Context) (client.Client, error) { return c, nil },
+		Reader: c, DefaultImage: "example.com/dev:1", WaitTimeout: 2 * time.Second, PageSize: 3,
+		ClientFor: func(context.Context) (client.WithWatch, error) { return c, nil },
 		UserFrom: func(ctx context.Context) (string, bool) {
 			name, _ := ctx.Value(userKey{}).(string)
 			return name, name != ""

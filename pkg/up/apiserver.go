@@ -1,0 +1,58 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package up
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/apiserver/sources"
+	"github.com/slipway-dev/slipway/pkg/kapis/compat/devstar"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+)
+
+// drainTimeout is how long requests in work may take when the process is stopped.
+const drainTimeout = 5 * time.Second
+
+// startAPIServer serves the API from the manager's cache and gives its address.
+func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (string, error) {
+	var listenConfig net.ListenConfig
+	listener, err := listenConfig.Listen(ctx, "tcp", u.options.Listen)
+	if err != nil {
+		return "", fmt.Errorf("listen for the API server: %w (another address: --listen)", err)
+	}
+	config, err := apiserver.Config{
+		RestConfig:      u.rest,
+		Reader:          u.manager.GetCache(),
+		Scheme:          u.scheme,
+		JWTSecret:       u.keys.jwt,
+		SystemNamespace: u.options.SystemNamespace,
+		Sources: pipelinerun.Sources{
+			Logs:      sources.Jenkins{Client: u.jenkins},
+			Artifacts: sources.Jenkins{Client: u.jenkins},
+			Archive:   sources.Store{Store: u.objects},
+		},
+		Faces:     []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
+		Serving:   apiserver.Serving{Listener: listener, ShutdownTimeout: drainTimeout},
+		Gatherers: prometheus.Gatherers{metrics.Registry},
+		Log:       ctrl.LoggerFrom(ctx).WithName("apiserver"),
+	}.Complete()
+	if err != nil {
+		return "", err
+	}
+	server, err := apiserver.New(config)
+	if err != nil {
+		return "", err
+	}
+	group.Go(func() error { return server.Run(ctx) })
+	return "http://" + listener.Addr().String(), nil
+}

@@ -1,0 +1,123 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package up
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+)
+
+const (
+	// One process talks for all controllers and users; the cluster's own fairness bounds it.
+	qps, burst = 500, 1000
+	// clusterTimeout bounds the first call.
+	clusterTimeout = 10 * time.Second
+	// leaseName is the Lease that the process which runs the controllers holds.
+	leaseName = "slipway-controllers"
+)
+
+// restConfig reads the kubeconfig.
+func restConfig(options *Options) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = options.Kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster: %w (name one with --kubeconfig or KUBECONFIG, or let `make run` start one)", err)
+	}
+	config.QPS, config.Burst = qps, burst
+	config.UserAgent = "slipway-up"
+	return config, nil
+}
+
+// checkCluster makes the first call, so that a cluster that is not there is told as such.
+func checkCluster(config *rest.Config) (version string, err error) {
+	short := rest.CopyConfig(config)
+	short.Timeout = clusterTimeout
+	client, err := discovery.NewDiscoveryClientForConfig(short)
+	if err != nil {
+		return "", fmt.Errorf("make client: %w", err)
+	}
+	info, err := client.ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("the cluster at %s does not answer: %w", config.Host, err)
+	}
+	return info.GitVersion, nil
+}
+
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
+		devopsv1alpha3.AddToScheme(scheme), devcontainerv1.AddToScheme(scheme))
+	if err != nil {
+		return nil, fmt.Errorf("build scheme: %w", err)
+	}
+	return scheme, nil
+}
+
+// newLock gives the lease that only one Slipway of a cluster holds. Its holder's name stays the
+// same for a state folder, so that a process that was killed and comes back need not wait for its
+// own lease to run out.
+func newLock(config *rest.Config, options *Options) (resourcelock.Interface, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("read host name: %w", err)
+	}
+	dir, err := filepath.Abs(options.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	sum := sha256.Sum256([]byte(dir))
+	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, options.SystemNamespace, leaseName,
+		resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(sum[:])[:12]}, config, clusterTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("make lease: %w", err)
+	}
+	return lock, nil
+}
+
+// otherHolder gives the holder of the lease if it is alive and not this process's state folder.
+func otherHolder(ctx context.Context, lock resourcelock.Interface) (string, error) {
+	record, _, err := lock.Get(ctx)
+	if err != nil || record.HolderIdentity == "" || record.HolderIdentity == lock.Identity() {
+		// No lease yet, or a cluster that a later call will tell about.
+		return "", nil //nolint:nilerr // see above
+	}
+	if time.Since(record.RenewTime.Time) > time.Duration(record.LeaseDurationSeconds)*time.Second {
+		return "", nil
+	}
+	return record.HolderIdentity, nil
+}
+
+// lockState keeps two processes from using one state folder.
+func lockState(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make state folder: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock state folder: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("the state folder %s is in use by another `slipway up`: stop it, or choose another one with --state-dir", dir), file.Close())
+	}
+	return file, nil
+}

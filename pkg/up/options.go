@@ -1,0 +1,114 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package up
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-dev/slipway/pkg/backends"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+)
+
+// Options of `slipway up`.
+type Options struct {
+	// Kubeconfig is the cluster; the standard rules (KUBECONFIG, ~/.kube/config, the pod's own
+	// account) if empty.
+	Kubeconfig string
+	// StateDir keeps the data of the embedded parts and the secrets of this instance.
+	StateDir string
+	// Listen is the API server's address.
+	Listen string
+	// SystemNamespace and WorkerNamespace are where Slipway's Secrets are and agent pods run.
+	SystemNamespace, WorkerNamespace string
+	// AdminUser is the first user.
+	AdminUser string
+
+	// Backends are a real Jenkins and S3. Where an address is empty, minijenkins and an S3 server run
+	// in the process.
+	Backends backends.Options
+	// JenkinsToken is the API token for a real Jenkins, where no file holds it.
+	JenkinsToken string
+	// JenkinsListen is the address of the embedded minijenkins.
+	JenkinsListen string
+	// Cloud is the name of Jenkins' Kubernetes cloud.
+	Cloud string
+
+	// S3Listen is the address of the embedded S3 server.
+	S3Listen string
+
+	// AgentImage holds slipway-agent. DevImage is the dev containers' default image.
+	AgentImage, DevImage string
+	// SSHHost is what clients connect to; the node's address if empty.
+	SSHHost string
+	// HostIP is an address of this machine that pods can reach, for `slipway demo`.
+	HostIP string
+}
+
+// NewOptions gives the defaults.
+func NewOptions() *Options {
+	state := filepath.Join(".run", "slipway")
+	if home, err := os.UserHomeDir(); err == nil {
+		state = filepath.Join(home, ".slipway")
+	}
+	return &Options{
+		StateDir: state, Listen: "127.0.0.1:9090", SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker",
+		AdminUser: "admin", Backends: backends.NewOptions(), JenkinsListen: "127.0.0.1:0", Cloud: jenkins.DefaultCloud,
+		S3Listen:   "127.0.0.1:0",
+		AgentImage: "ghcr.io/slipway-dev/slipway-agent:latest",
+	}
+}
+
+// AddFlags binds the options to flags.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig of the cluster; KUBECONFIG, ~/.kube/config or the pod's account if empty")
+	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "folder for the data of the embedded parts and for secrets")
+	flags.StringVar(&o.Listen, "listen", o.Listen, "address of the API server; port 0 takes a free one")
+	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of Slipway's own Secrets")
+	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
+	flags.StringVar(&o.AdminUser, "admin-user", o.AdminUser, "name of the first user, who may do everything in Slipway")
+	o.Backends.AddFlags(flags)
+	flags.StringVar(&o.JenkinsToken, "jenkins-token", o.JenkinsToken, "API token for Jenkins; other users of this machine can see it: --jenkins-token-file is better")
+	flags.StringVar(&o.JenkinsListen, "jenkins-listen", o.JenkinsListen, "address of the embedded minijenkins, which runs if --jenkins-url is empty")
+	flags.StringVar(&o.Cloud, "jenkins-cloud", o.Cloud, "name of Jenkins' Kubernetes cloud")
+	flags.StringVar(&o.S3Listen, "s3-listen", o.S3Listen, "address of the embedded S3 server, which runs if --s3-endpoint is empty")
+	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")
+	flags.StringVar(&o.DevImage, "dev-image", o.DevImage, "image of dev containers whose repository names none")
+	flags.StringVar(&o.SSHHost, "ssh-host", o.SSHHost, "host that SSH clients connect to; the node's address if empty")
+	flags.StringVar(&o.HostIP, "host-ip", o.HostIP, "address of this machine that pods can reach; slipway demo serves its repository there")
+}
+
+// Validate gives all that is wrong with the options.
+func (o *Options) Validate() error {
+	var errs []error
+	for name, address := range map[string]string{"--listen": o.Listen, "--jenkins-listen": o.JenkinsListen, "--s3-listen": o.S3Listen} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %q is no host:port", name, address))
+		}
+	}
+	for name, value := range map[string]string{
+		"--state-dir": o.StateDir, "--system-namespace": o.SystemNamespace, "--worker-namespace": o.WorkerNamespace,
+		"--admin-user": o.AdminUser, "--agent-image": o.AgentImage, "--s3-bucket": o.Backends.S3Bucket,
+	} {
+		if value == "" {
+			errs = append(errs, fmt.Errorf("%s must not be empty", name))
+		}
+	}
+	if o.Backends.JenkinsURL != "" && o.JenkinsToken == "" && o.Backends.JenkinsTokenFile == "" {
+		errs = append(errs, errors.New("--jenkins-url needs --jenkins-token-file"))
+	}
+	if o.Backends.S3Endpoint != "" && (o.Backends.S3AccessKeyFile == "" || o.Backends.S3SecretKeyFile == "") {
+		errs = append(errs, errors.New("--s3-endpoint needs --s3-access-key-file and --s3-secret-key-file"))
+	}
+	if strings.HasPrefix(o.AdminUser, "system:") {
+		errs = append(errs, errors.New("--admin-user must not begin with system:"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,228 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/slipway-dev/slipway/pkg/controller"
+	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
+	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/objectstore"
+)
+
+// The lease is short: a process that was killed on another machine is replaced soon.
+const (
+	leaseDuration = 10 * time.Second
+	renewDeadline = 7 * time.Second
+	retryPeriod   = 2 * time.Second
+)
+
+// instance is one run of `slipway up`.
+type instance struct {
+	options *Options
+	out     io.Writer
+	rest    *rest.Config
+	scheme  *runtime.Scheme
+	client  client.Client
+	lock    resourcelock.Interface
+	keys    *serverKeys
+	manager ctrl.Manager
+	jenkins *jenkins.Client
+	objects *objectstore.Store
+	state   *State
+}
+
+// Run starts everything and serves until ctx ends or a part fails. What it says goes to out.
+func Run(ctx context.Context, options *Options, out io.Writer) (err error) {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	began := time.Now()
+	file, err := lockState(options.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	logger, err := logToFile(options.StateDir)
+	if err != nil {
+		return err
+	}
+	defer klog.Flush()
+	ctx = ctrl.LoggerInto(ctx, logger)
+	u := &instance{options: options, out: out}
+	if err := u.connect(ctx); err != nil {
+		return err
+	}
+	if u.keys, err = bootstrap(ctx, u.client, options); err != nil {
+		return fmt.Errorf("prepare the cluster: %w", err)
+	}
+	passwordFile, err := ensureAdmin(ctx, u.client, options)
+	if err != nil {
+		return err
+	}
+	u.state = &State{PID: os.Getpid(), Username: options.AdminUser, PasswordFile: passwordFile, Kubeconfig: options.Kubeconfig,
+		Bucket: options.Backends.S3Bucket, WorkerNamespace: options.WorkerNamespace, SystemNamespace: options.SystemNamespace,
+		HostIP: options.HostIP, DevImage: options.DevImage}
+	return u.run(ctx, began)
+}
+
+// connect reads the kubeconfig and checks that the cluster answers and is not in use.
+func (u *instance) connect(ctx context.Context) (err error) {
+	if u.rest, err = restConfig(u.options); err != nil {
+		return err
+	}
+	version, err := checkCluster(u.rest)
+	if err != nil {
+		return err
+	}
+	u.say("Kubernetes %s at %s\n", version, u.rest.Host)
+	if u.scheme, err = newScheme(); err != nil {
+		return err
+	}
+	if u.client, err = client.New(u.rest, client.Options{Scheme: u.scheme}); err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	if u.lock, err = newLock(u.rest, u.options); err != nil {
+		return err
+	}
+	holder, err := otherHolder(ctx, u.lock)
+	if err != nil {
+		return err
+	}
+	if holder != "" {
+		return fmt.Errorf("another Slipway (%s) runs the controllers of this cluster: stop it first, or use another cluster", holder)
+	}
+	return nil
+}
+
+// run starts the parts one after another and waits until all have ended.
+func (u *instance) run(ctx context.Context, began time.Time) (err error) {
+	// The embedded servers outlive the controllers and the API server that call them.
+	servers, stopServers := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServers()
+	backends, servers := errgroup.WithContext(servers)
+	frontends, work := errgroup.WithContext(ctx)
+	// A backend that fails ends everything.
+	frontends.Go(func() error {
+		select {
+		case <-work.Done():
+			return nil
+		case <-servers.Done():
+			return errors.New("an embedded server ended")
+		}
+	})
+	err = u.start(work, servers, frontends, backends)
+	if err == nil {
+		u.banner(time.Since(began))
+		err = frontends.Wait()
+		u.say("stopping\n")
+	} else {
+		frontends.Go(func() error { return err })
+		_ = frontends.Wait() // gives err again
+	}
+	stopServers()
+	if removed := os.Remove(filepath.Join(u.options.StateDir, StateFile)); !errors.Is(removed, os.ErrNotExist) {
+		err = errors.Join(err, removed)
+	}
+	return errors.Join(err, backends.Wait())
+}
+
+func (u *instance) start(work, servers context.Context, frontends, backends *errgroup.Group) (err error) {
+	if u.jenkins, u.state.Jenkins, err = startJenkins(servers, backends, u.rest, u.options); err != nil {
+		return err
+	}
+	if u.objects, u.state.S3, err = startObjectStore(servers, backends, u.options); err != nil {
+		return err
+	}
+	if err := u.setupManager(work); err != nil {
+		return err
+	}
+	frontends.Go(func() error {
+		if err := u.manager.Start(work); err != nil {
+			return fmt.Errorf("controllers: %w", err)
+		}
+		return nil
+	})
+	if !u.manager.GetCache().WaitForCacheSync(work) {
+		return errors.New("the cluster's objects could not be read; see the messages above")
+	}
+	if u.state.URL, err = u.startAPIServer(work, frontends); err != nil {
+		return err
+	}
+	return u.state.write(u.options.StateDir)
+}
+
+func (u *instance) setupManager(ctx context.Context) (err error) {
+	u.manager, err = ctrl.NewManager(u.rest, ctrl.Options{
+		Scheme:                              u.scheme,
+		Metrics:                             metricsserver.Options{BindAddress: "0"}, // the API server shows the metrics of the process
+		LeaderElection:                      true,
+		LeaderElectionResourceLockInterface: u.lock,
+		LeaderElectionReleaseOnCancel:       true,
+		LeaseDuration:                       ptr.To(leaseDuration),
+		RenewDeadline:                       ptr.To(renewDeadline),
+		RetryPeriod:                         ptr.To(retryPeriod),
+	})
+	if err != nil {
+		return fmt.Errorf("make manager: %w", err)
+	}
+	return controller.Setup(ctx, u.manager, controller.Options{
+		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, StartKey: u.keys.jobToken,
+		Runs:          pipelinerun.Options{WorkerNamespace: u.options.WorkerNamespace},
+		DevContainers: devcontainer.Options{AgentImage: u.options.AgentImage},
+	})
+}
+
+func (u *instance) say(format string, args ...any) {
+	// Nobody may be reading.
+	_, _ = fmt.Fprintf(u.out, format, args...)
+}
+
+// banner says where everything is and what to do next.
+func (u *instance) banner(took time.Duration) {
+	s := u.state
+	kind := map[bool]string{true: "embedded", false: "given"}
+	u.say(`
+Slipway is ready after %s.
+
+  API          %s/kapis
+  Swagger UI   %s/swagger-ui/
+  Jenkins      %s (%s, user %s)
+  S3           %s (%s, bucket %s)
+  User         %s, password in %s
+  Log          %s
+
+A token, also for "Authorize" in Swagger UI:
+
+  TOKEN=$(curl -s %s/oauth/token -d grant_type=password -d username=%s --data-urlencode "password=$(cat %s)" | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+
+Try next, in another shell:
+
+  make demo
+  curl -s -H "Authorization: Bearer $TOKEN" %s/kapis/devcontainer.devstar.cn/v1/devcontainerapps
+  ssh-keygen -t ed25519 -f id_slipway -N '' && curl -s -H "Authorization: token $TOKEN" %s/api/devcontainer/user
+
+Ctrl-C stops it; what it made in the cluster stays.
+`, took.Round(time.Millisecond), s.URL, s.URL, s.Jenkins.URL, kind[s.Jenkins.Embedded], s.Jenkins.Username,
+		s.S3.URL, kind[s.S3.Embedded], s.Bucket, s.Username, s.PasswordFile,
+		filepath.Join(u.options.StateDir, LogFile), s.URL, s.Username, s.PasswordFile, s.URL, s.URL)
+}
