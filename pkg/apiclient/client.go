@@ -62,6 +62,9 @@ func (c *Client) WithToken(token string) *Client {
 	return &other
 }
 
+// Token is what the client sends; empty without a login.
+func (c *Client) Token() string { return c.token }
+
 // Login gets a token for a local user by the password grant of RFC 6749 and gives a client that
 // sends it.
 func (c *Client) Login(ctx context.Context, username, password string) (*Client, error) {

@@ -145,7 +145,7 @@ func TestBadInput(t *testing.T) {
 		"NoExpiry":        {forever, list, 401, []string{"exp"}},
 		"OtherTenant":     {mallory, list, 403, []string{"mallory", name}},
 		"OtherTenantPost": {mallory, post(pipelines, pipeline(jenkinsfile)), 403, []string{"mallory"}},
-		"BadSSHKey":       {valid, post(containers, container("a", "example.com/dev:1", "ssh-rsa AAAA")), 400, []string{"key"}},
+		"BadSSHKey":       {valid, post(containers, container("a", "example.com/dev:1", "ssh-rsa AAAA")), 422, []string{"key"}},
 		"BadImage":        {valid, post(containers, container("a", "http://example.com/dev image", goodKey)), 422, []string{"image must be an image reference"}},
 		"LongName":        {valid, post(containers, container(strings.Repeat("n", 300), "example.com/dev:1", goodKey)), 422, []string{"253"}},
 		"UnknownField":    {valid, raw(containers, `{"metadata":{"name":"a"},"spec":{"statefulset":{"image":"x/y:1","imgae":"z"}}}`), 400, []string{"imgae"}},

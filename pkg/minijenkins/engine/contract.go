@@ -320,5 +320,6 @@ func (e *CheckError) Error() string {
 // Run blocks until the build has ended, everything is recorded and every agent is released. It
 // writes the log from "[Pipeline] Start of Pipeline" to "[Pipeline] End of Pipeline" and the error
 // below it; the server writes the lines above ("Started by …") and "Finished: RESULT". The error is
-// the one that the build failed with, nil on success and unstable; a *CheckError or a RunSpec that
-// lacks something ends it with ResultFailure before anything starts. Run never panics.
+// the one that the build failed with; it is nil on success, on unstable, and if only the script set a
+// worse result. A *CheckError or a RunSpec that lacks something ends it with ResultFailure before
+// anything starts. Run never panics.

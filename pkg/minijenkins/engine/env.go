@@ -6,6 +6,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"io"
 	"path"
 	"strings"
 	"time"
@@ -88,26 +89,37 @@ func envName(s string) bool {
 // agentEnvTimeout bounds the one command that asks an agent for its environment.
 const agentEnvTimeout = 30 * time.Second
 
-// environment asks the agent once for its own variables, such as PATH and HOME.
+// environment asks the agent once for its own variables, such as PATH and HOME. Other branches that
+// ask meanwhile wait without the baton.
 func (h *agentHandle) environment(ctx context.Context) map[string]string {
-	h.envOnce.Do(func() {
-		h.env = map[string]string{}
-		var out bytes.Buffer
+	if h.envReady != nil {
 		h.b.baton.aside(func() {
-			ctx, cancel := context.WithTimeout(ctx, agentEnvTimeout)
-			defer cancel()
-			req := ShellRequest{ID: h.b.buildID() + "-env-" + pathHash(h.node+"\x00"+h.Name()), Script: "#!/bin/sh\nenv\n", Dir: h.Workspace()}
-			if code, err := h.Shell(ctx, req, &bytes.Buffer{}, &out); err != nil || code != 0 {
-				out.Reset()
+			select {
+			case <-h.envReady:
+			case <-ctx.Done():
 			}
 		})
-		for _, line := range strings.Split(out.String(), "\n") {
-			if k, v, ok := strings.Cut(line, "="); ok && envName(k) {
-				h.env[k] = v
-			}
+		return h.env
+	}
+	h.envReady = make(chan struct{})
+	env := map[string]string{}
+	var out bytes.Buffer
+	h.b.baton.aside(func() {
+		ctx, cancel := context.WithTimeout(ctx, agentEnvTimeout)
+		defer cancel()
+		req := ShellRequest{ID: h.b.buildID() + "-env-" + pathHash(h.node+"\x00"+h.Name()), Script: "#!/bin/sh\nenv\n", Dir: h.Workspace()}
+		if code, err := h.Shell(ctx, req, io.Discard, &out); err != nil || code != 0 {
+			out.Reset()
 		}
 	})
-	return h.env
+	for _, line := range strings.Split(out.String(), "\n") {
+		if k, v, ok := strings.Cut(line, "="); ok && envName(k) {
+			env[k] = v
+		}
+	}
+	h.env = env
+	close(h.envReady)
+	return env
 }
 
 // overlay returns the flow with more variables. NAME+X=value puts value in front of NAME.

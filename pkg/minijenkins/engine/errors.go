@@ -34,9 +34,30 @@ func (e *agentError) Error() string {
 func (e *agentError) Unwrap() error { return e.err }
 
 // stopError is the cause of a context that a step of the build ended: timeout or failFast.
-type stopError struct{ line string }
+type stopError struct {
+	line string
+	// announce writes once into the log that steps are being stopped; it may be nil.
+	announce func()
+}
 
 func (e *stopError) Error() string { return e.line }
+
+// onEnd calls f when ctx ends. The returned function must be called once; it waits for an f that
+// has begun, keeps one that has not from running and tells if f ran.
+func onEnd(ctx context.Context, f func()) func() bool {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return func() bool {
+		if stop() {
+			return false
+		}
+		<-done
+		return true
+	}
+}
 
 // interruptError is how a step ends when its context does.
 type interruptError struct{ cause error }
@@ -67,10 +88,11 @@ func orInterrupted(ctx context.Context, err error) error {
 func resultOf(err error) Result {
 	var in *interruptError
 	var abort *AbortError
+	var stop *stopError
 	switch {
 	case err == nil:
 		return ResultSuccess
-	case errors.As(err, &in), errors.As(err, &abort), errors.Is(err, context.Canceled):
+	case errors.As(err, &in), errors.As(err, &abort), errors.As(err, &stop), errors.Is(err, context.Canceled):
 		return ResultAborted
 	}
 	return ResultFailure
@@ -88,12 +110,11 @@ func messageOf(err error) string {
 // errorText is how the log shows an error: ERROR and the message for what a step reported, else the
 // exception with the place in the Jenkinsfile. Interruptions show nothing, as in Jenkins.
 func errorText(err error) string {
-	var in *interruptError
 	var stop *stopError
-	if errors.As(err, &in) {
-		if errors.As(err, &stop) {
-			return stop.line + "\n"
-		}
+	if errors.As(err, &stop) {
+		return stop.line + "\n"
+	}
+	if resultOf(err) == ResultAborted {
 		return ""
 	}
 	var lost *agentError

@@ -115,7 +115,9 @@ func (a *localAgent) Shell(ctx context.Context, req ShellRequest, out, stdout io
 	return 0, err
 }
 
-func (a *localAgent) Open(_ context.Context, path string) (io.ReadCloser, error) { return os.Open(path) }
+func (a *localAgent) Open(_ context.Context, path string) (io.ReadCloser, error) {
+	return os.Open(path)
+}
 
 func (a *localAgent) WriteFile(_ context.Context, path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path"
 	"strings"
@@ -97,13 +98,19 @@ func (b *build) writer(ctx context.Context, stepID string) *lineWriter {
 	return &lineWriter{to: b.rec.Log(stepID), masks: &b.masks, timestamps: flowOf(ctx).timestamps}
 }
 
-// noteAbort writes once who aborted the build.
+// noteAbort writes once why the context has ended: who aborted the build, or a timeout.
 func (b *build) noteAbort(ctx context.Context) {
-	var abort *AbortError
-	if ctx.Err() == nil || !asAbort(context.Cause(ctx), &abort) {
+	if ctx.Err() == nil {
 		return
 	}
-	b.abort.Do(func() { b.line(abort.Error()) })
+	var abort *AbortError
+	var stop *stopError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &abort):
+		b.abort.Do(func() { b.line(abort.Error()) })
+	case errors.As(cause, &stop) && stop.announce != nil:
+		stop.announce()
+	}
 }
 
 // blockStep runs a step with a block. before runs between the step's line and the block.
@@ -180,7 +187,7 @@ func (b *build) cleanup(ctx context.Context) (context.Context, context.CancelFun
 		limit = 5 * time.Minute
 	}
 	return context.WithTimeoutCause(context.WithoutCancel(ctx), limit,
-		&stopError{"Post sections took longer than " + spanText(limit) + " after the end of the build"})
+		&stopError{line: "Post sections took longer than " + spanText(limit) + " after the end of the build"})
 }
 
 // releaseTimeout bounds how long giving an agent back may take.
@@ -189,10 +196,11 @@ const releaseTimeout = time.Minute
 // agentHandle is an agent in use.
 type agentHandle struct {
 	Agent
-	b       *build
-	envOnce sync.Once
-	env     map[string]string
-	node    string
+	b *build
+	// env are the agent's own variables, nil until they were asked for; envReady is open meanwhile.
+	env      map[string]string
+	envReady chan struct{}
+	node     string
 	// scm are the variables of the checkout at the start.
 	scm [][2]string
 }

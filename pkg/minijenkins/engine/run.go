@@ -181,5 +181,3 @@ func offered(choices []string, v string) bool {
 	}
 	return false
 }
-
-func asAbort(err error, target **AbortError) bool { return errors.As(err, target) }

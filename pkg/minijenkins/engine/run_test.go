@@ -32,7 +32,10 @@ func TestRun(t *testing.T) {
 			src: `pipeline { agent any
  stages { stage('a') { steps { sh 'echo out; exit 3' } }
  stage('b') { steps { echo 'never' } } }
- post { always { echo 'post' } success { echo 'wrong' } failure { echo 'sad' } cleanup { echo 'last' } } }`,
+ post { always { echo 'post' }
+ success { echo 'wrong' }
+ failure { echo 'sad' }
+ cleanup { echo 'last' } } }`,
 			result: ResultFailure,
 			want:   []string{"+ exit 3", `Stage "b" skipped due to earlier failure(s)`, "post\n", "sad\n", "last\n", "ERROR: script returned exit code 3\n"},
 			absent: []string{"never", "wrong"},
@@ -62,6 +65,22 @@ func TestRun(t *testing.T) {
   } } } }`,
 			result: ResultSuccess,
 			want:   []string{"shell=inner,one-two,me,team/app,7,s\n", "path ok\n", "with=with,first\n", "bare 7 from-agent null\n", "later=set\n"},
+		},
+		"EnvironmentInParallel": {
+			reason: "Branches that ask for the agent's variables at the same time do not block each other",
+			src: `pipeline { agent any
+ stages { stage('p') { parallel {
+  stage('a') { steps { echo "a ${HOST_ONLY}" } }
+  stage('b') { steps { echo "b ${HOST_ONLY}" } }
+  stage('c') { steps { echo "c ${env.HOST_ONLY}" } } } } } }`,
+			result: ResultSuccess,
+			want:   []string{"a from-agent\n", "b from-agent\n", "c from-agent\n"},
+		},
+		"LoopInTimeout": {
+			reason: "timeout also stops a script that only computes",
+			src:    stages("timeout(time: 100, unit: 'MILLISECONDS') { script { while (true) { def x = 1 } } }"),
+			result: ResultAborted,
+			want:   []string{"Timeout has been exceeded\n"},
 		},
 		"Files": {
 			reason: "Files are written, read, found and deleted in the current folder",
@@ -210,7 +229,7 @@ func TestRun(t *testing.T) {
 		},
 		"AgentFails": {
 			reason: "A provider that has no agent ends the build with its reason, and post runs without one",
-			src:    `pipeline { agent any; stages { stage('s') { steps { echo 'never' } } }
+			src: `pipeline { agent any; stages { stage('s') { steps { echo 'never' } } }
  post { always { echo 'post' } } }`,
 			change: func(r *testRun) { r.agents.fail = errors.New("image not found") },
 			result: ResultFailure,
@@ -268,8 +287,10 @@ func TestRun(t *testing.T) {
 		},
 		"PostChanged": {
 			reason: "fixed and changed look at the build before",
-			src:    `pipeline { agent any; stages { stage('s') { steps { echo 'x' } } }
- post { fixed { echo 'is fixed' } changed { echo 'is changed' } regression { echo 'is worse' } } }`,
+			src: `pipeline { agent any; stages { stage('s') { steps { echo 'x' } } }
+ post { fixed { echo 'is fixed' }
+ changed { echo 'is changed' }
+ regression { echo 'is worse' } } }`,
 			change: func(r *testRun) { r.spec.Build.PreviousResult = ResultFailure },
 			result: ResultSuccess,
 			want:   []string{"is changed\n[Pipeline] echo\nis fixed\n"},
@@ -277,8 +298,9 @@ func TestRun(t *testing.T) {
 		},
 		"PostFails": {
 			reason: "A failure in post is shown, makes the build fail, and the other conditions run",
-			src:    `pipeline { agent any; stages { stage('s') { steps { echo 'x' } } }
- post { always { error 'in post' } cleanup { echo 'tidy' } } }`,
+			src: `pipeline { agent any; stages { stage('s') { steps { echo 'x' } } }
+ post { always { error 'in post' }
+ cleanup { echo 'tidy' } } }`,
 			result: ResultFailure,
 			want:   []string{"Error when executing always post condition:\nERROR: in post\n", "tidy\n"},
 		},
@@ -440,7 +462,8 @@ func TestAbortStopsTheScript(t *testing.T) {
 
 func TestPostIsBounded(t *testing.T) {
 	r := newRun(t, `pipeline { agent any; stages { stage('s') { steps { sh 'echo go; sleep 60' } } }
- post { always { sh 'sleep 60' } cleanup { echo 'x' } } }`)
+ post { always { sh 'sleep 60' }
+ cleanup { echo 'x' } } }`)
 	r.spec.PostTimeout = 200 * time.Millisecond
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r.mem.onLog = func(log string) {
@@ -476,13 +499,12 @@ func TestCheck(t *testing.T) {
 		want   []string
 	}{
 		"Fine":     {"What the engine runs passes", stages("sh 'x'\n script { def f = { it }; f(1); [1].each { echo \"$it\" } }"), nil},
-		"Step":     {"An unknown step is refused with its place", stages("echo 'x'\n junit 'r.xml'"), []string{`4: step "junit"`, "@ line 4, column 2.", "connect a Jenkins server"}},
+		"Step":     {"An unknown step is refused with its place", stages("echo 'x'\n junit 'r.xml'"), []string{`4: step "junit"`, "connect a Jenkins server", "@ line 4, column 2."}},
 		"InScript": {"Also in a script", stages("script { if (true) { withCredentials([]) { } } }"), []string{`step "withCredentials"`}},
 		"Argument": {"An argument that is not understood is refused", stages("git url: 'x', shallow: true"), []string{`parameter "shallow" of step "git"`}},
 		"Docker":   {"Agents that are no pods with a label are refused", "pipeline { agent { docker 'go' }\n stages { stage('s') { steps { echo 'x' } } } }", []string{`1: agent "docker"`}},
 		"Label":    {"A label that nothing has is refused", "pipeline { agent { label 'nosuch' }\n stages { stage('s') { steps { echo 'x' } } } }", []string{"There are no agents with the label ‘nosuch’"}},
-		"Matrix":   {"matrix is refused", "pipeline { agent any\n stages { stage('s') { matrix { axes { axis { name 'A'; values 'x' } }
- stages { stage('t') { steps { echo 'x' } } } } } } }", []string{`directive "matrix"`}},
+		"Matrix":   {"matrix is refused", "pipeline { agent any\n stages { stage('s') { matrix { axes { axis { name 'A'; values 'x' } }\n stages { stage('t') { steps { echo 'x' } } } } } } }", []string{`directive "matrix"`}},
 		"Several": {"All problems are found, in order", "pipeline { agent any\n tools { maven 'm' }\n options { ansiColor('x') }\n stages { stage('s') { input { message 'go?' }\n when { changeset '**' }\n steps { stash 'x' } } } }",
 			[]string{`2: tool "maven"`, `3: option "ansiColor"`, `4: directive "input"`, `5: when condition "changeset"`, `6: step "stash"`}},
 		"New":   {"new is refused", stages("script { def f = new File('/etc/passwd') }"), []string{`"new File"`}},

@@ -216,7 +216,7 @@ func (b *build) runParallel(ctx context.Context, branches []branch, failFast boo
 				if err != nil {
 					b.line("Failed in branch " + br.name)
 					if failFast {
-						cancel(&stopError{"Failed in branch " + br.name})
+						cancel(&stopError{line: "Failed in branch " + br.name})
 					}
 				}
 				ends <- end{br.name, err}

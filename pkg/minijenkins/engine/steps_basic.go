@@ -129,16 +129,20 @@ func stepSh(ctx context.Context, c *stepCall) (any, error) {
 		out = &stdout
 	}
 	code := 0
-	stop := context.AfterFunc(ctx, func() {
+	note := func() {
 		c.b.noteAbort(ctx)
 		c.say("Sending interrupt signal to process")
-	})
+	}
+	stop := onEnd(ctx, note)
 	err := c.agent(ctx, func(a *agentHandle) error {
 		var err error
 		code, err = a.Shell(ctx, req, c.w, out)
 		return err
 	})
-	stop()
+	if !stop() && ctx.Err() != nil {
+		// The agent was faster than the note.
+		note()
+	}
 	switch {
 	case err != nil:
 		return nil, err

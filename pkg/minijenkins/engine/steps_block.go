@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
 )
@@ -66,20 +67,21 @@ func stepTimeout(ctx context.Context, c *stepCall) (any, error) {
 	if c.flag("activity") {
 		return nil, failed("timeout: activity is not supported by the built-in runner; use Jenkins")
 	}
-	cause := &stopError{"Timeout has been exceeded"}
-	cancel := context.CancelFunc(func() {})
-	defer func() { cancel() }()
+	stop := func() {}
+	defer func() { stop() }()
 	return c.runBlock(ctx, blockStep{
 		before: func(ctx context.Context) (context.Context, error) {
 			c.b.stamped(ctx, "", "Timeout set to expire in "+spanText(d))
-			inner, stop := context.WithTimeoutCause(ctx, d, cause)
-			outer := ctx
-			undo := context.AfterFunc(inner, func() {
-				if context.Cause(inner) == error(cause) && outer.Err() == nil {
-					c.b.stamped(outer, "", "Cancelling nested steps due to timeout")
-				}
-			})
-			cancel = func() { undo(); stop() }
+			var once sync.Once
+			cause := &stopError{line: "Timeout has been exceeded", announce: func() {
+				once.Do(func() { c.b.stamped(ctx, "", "Cancelling nested steps due to timeout") })
+			}}
+			inner, cancel := context.WithTimeoutCause(ctx, d, cause)
+			end := onEnd(inner, func() { c.b.noteAbort(inner) })
+			stop = func() {
+				end()
+				cancel()
+			}
 			return inner, nil
 		},
 	})

@@ -168,6 +168,7 @@ var forbidden = map[string]bool{
 
 // invoke calls a method of a value.
 func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (any, error) {
+	f.weigh(obj)
 	if err := f.tick(pos); err != nil {
 		return nil, err
 	}
@@ -349,7 +350,7 @@ func (c *methodCall) numberMethod() (any, bool, error) {
 		}
 		return a / int64(b), true, nil
 	case "mod":
-		v, err := c.f.arithmetic("%", c.obj, c.args[0], c.pos)
+		v, err := c.f.arithmetic("%", c.obj, c.arg(0), c.pos)
 		return v, true, err
 	case "times", "upto", "downto":
 		return c.countLoop()
@@ -390,8 +391,7 @@ func (c *methodCall) countLoop() (any, bool, error) {
 var staticMethods = map[string]bool{"Math": true, "Integer": true, "Long": true, "Boolean": true, "String": true, "Double": true}
 
 func (c *methodCall) staticMethod(class string) (any, bool, error) {
-	class = strings.TrimPrefix(class, "java.lang.")
-	switch class + "." + c.name {
+	switch strings.TrimPrefix(class, "java.lang.") + "." + c.name {
 	case "Integer.parseInt", "Integer.valueOf", "Long.parseLong", "Long.valueOf":
 		if len(c.args) == 1 {
 			v, err := toInteger(c.args[0], c.pos)

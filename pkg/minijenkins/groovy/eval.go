@@ -138,7 +138,7 @@ func withPos(err error, pos jenkinsfile.Pos) error {
 func (f *frame) property(s *scope, x *jenkinsfile.Property) (any, error) {
 	if path := classPath(x); path != "" {
 		if _, bound := s.lookup(path[:strings.IndexByte(path, '.')]); !bound {
-			return classRef(path), nil
+			return nil, rejected(x.From, "staticField "+path)
 		}
 	}
 	obj, err := f.eval(s, x.Object)

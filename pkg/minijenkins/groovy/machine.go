@@ -65,11 +65,13 @@ func (l *Limits) setDefaults() {
 // Machine runs the code of one build. It is not safe for concurrent use: a host with parallel
 // branches lets one run at a time and switches inside of Host.Step.
 type Machine struct {
-	host    Host
-	limits  Limits
-	steps   int
-	bytes   int
-	globals *scope
+	host   Host
+	limits Limits
+	steps  int
+	bytes  int
+	// nextCheck is the step count at which the context is looked at again.
+	nextCheck int
+	globals   *scope
 	// Cleanup makes the context that finally blocks run with once the build is aborted; nil leaves
 	// them the ended context.
 	Cleanup func(ctx context.Context) (context.Context, context.CancelFunc)
@@ -264,10 +266,34 @@ func (f *frame) tick(pos jenkinsfile.Pos) error {
 	if f.m.steps > f.m.limits.Steps {
 		return &LimitError{Message: fmt.Sprintf("The script did more than %d steps of evaluation; is a loop endless?", f.m.limits.Steps), Pos: pos}
 	}
-	if f.m.steps%checkEvery == 0 && f.ctx.Err() != nil {
+	if f.m.steps < f.m.nextCheck {
+		return nil
+	}
+	f.m.nextCheck = f.m.steps + checkEvery
+	if f.ctx.Err() != nil {
 		return fmt.Errorf("stopped at line %d: %w", pos.Line, context.Cause(f.ctx))
 	}
 	return nil
+}
+
+// itemsPerStep and bytesPerStep are how much a method goes over for the price of one step.
+const (
+	itemsPerStep = 64
+	bytesPerStep = 1024
+)
+
+// weigh counts the work of a method that goes over its whole value.
+func (f *frame) weigh(v any) {
+	switch v := v.(type) {
+	case string:
+		f.m.steps += len(v) / bytesPerStep
+	case GString:
+		f.m.steps += len(v) / bytesPerStep
+	case *List:
+		f.m.steps += len(v.Items) / itemsPerStep
+	case *Map:
+		f.m.steps += v.Len() / itemsPerStep
+	}
 }
 
 // charge counts memory of a new value.

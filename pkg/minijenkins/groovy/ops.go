@@ -80,6 +80,8 @@ func (f *frame) binary(s *scope, x *jenkinsfile.Binary) (any, error) {
 }
 
 func (f *frame) binaryValues(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
+	f.weigh(a)
+	f.weigh(b)
 	switch op {
 	case "==":
 		return Equal(a, b), nil

@@ -98,11 +98,8 @@ func (a *buildAgents) start(ctx context.Context, t *store.Template, label string
 	if err := p.create(ctx, r.pod); err != nil {
 		return nil, err
 	}
-	tell := tellOnce(func(reason string) {
-		p.update(name, false, reason)
-		waiting(reason)
-	})
-	tell("Pod " + name + " is created")
+	waiting("Pod " + name + " is starting")
+	tell := tellOnce(func(reason string) { waiting("Pod " + name + ": " + reason) })
 	if err := p.waitRunning(ctx, name, r.container, ch, tell); err != nil {
 		return nil, err
 	}
@@ -173,7 +170,11 @@ func (p *Provider) waitRunning(ctx context.Context, name, container string, ch <
 			}
 			if st.reason != "" {
 				last = st.reason
-				tell("Pod " + name + ": " + st.reason)
+				p.update(name, false, last)
+			}
+			// What every pod goes through is not worth a line in the log.
+			if st.problem {
+				tell(st.reason)
 			}
 		case seen:
 			return failf("The agent pod %s was deleted while it started: %s", name, last)
@@ -188,8 +189,12 @@ func (p *Provider) waitRunning(ctx context.Context, name, container string, ch <
 	}
 }
 
-// events adds the last warnings about a pod to a reason, if they say more and may be read.
+// events adds the most telling warning about a pod to a reason that says nothing by itself, as when a volume
+// cannot be mounted, if events may be read.
 func (p *Provider) events(ctx context.Context, name, reason string) string {
+	if reason != reasonStarting && reason != reasonUnscheduled {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	list, err := p.client.CoreV1().Events(p.cfg.Namespace).List(ctx, metav1.ListOptions{
@@ -197,21 +202,24 @@ func (p *Provider) events(ctx context.Context, name, reason string) string {
 	if err != nil || len(list.Items) == 0 {
 		return ""
 	}
-	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
-	e := list.Items[len(list.Items)-1]
-	if e.Message == "" || strings.Contains(reason, e.Message) {
-		return ""
-	}
+	// Some warnings only repeat a reason ("Error: ErrImagePull"); the longest one says why.
+	e := slices.MaxFunc(list.Items, func(a, b corev1.Event) int { return len(a.Message) - len(b.Message) })
 	return " (" + e.Reason + ": " + e.Message + ")"
 }
 
 // status is what a starting pod is at.
 type status struct {
 	running bool
-	// fatal says that waiting does not help.
-	fatal  bool
-	reason string
+	// fatal says that waiting does not help; problem that something is wrong which may heal.
+	fatal, problem bool
+	reason         string
 }
+
+// Reasons that do not say what is wrong.
+const (
+	reasonStarting    = "starting"
+	reasonUnscheduled = "waiting to be scheduled"
+)
 
 // hopeless are reasons of waiting containers that do not heal by themselves.
 var hopeless = map[string]bool{"InvalidImageName": true, "ErrImageNeverPull": true}
@@ -233,7 +241,7 @@ func describe(pod *corev1.Pod, container string) status {
 		if cs.Name == container && cs.State.Running != nil {
 			running = true
 		}
-		if st := containerStatus("container", cs, false); st.fatal || waiting.reason == "" {
+		if st := containerStatus("container", cs, false); st.fatal || !waiting.fatal && (st.problem || waiting.reason == "") {
 			waiting = st
 		}
 	}
@@ -249,10 +257,10 @@ func describe(pod *corev1.Pod, container string) status {
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return status{reason: orElse(c.Reason, "not scheduled") + ": " + c.Message}
+			return status{problem: true, reason: orElse(c.Reason, "not scheduled") + ": " + c.Message}
 		}
 	}
-	return status{reason: "waiting to be scheduled"}
+	return status{reason: reasonUnscheduled}
 }
 
 // containerStatus says what is wrong with a container, or what it waits for.
@@ -279,11 +287,11 @@ func containerStatus(kind string, cs *corev1.ContainerStatus, mayEnd bool) statu
 			if mayEnd {
 				return status{}
 			}
-			return status{reason: "starting"}
+			return status{reason: reasonStarting}
 		case "ContainerCreating":
-			return status{reason: "starting"}
+			return status{reason: reasonStarting}
 		}
-		return status{fatal: hopeless[w.Reason], reason: what + ": " + w.Reason + orPrefix(": ", w.Message)}
+		return status{fatal: hopeless[w.Reason], problem: true, reason: what + ": " + w.Reason + orPrefix(": ", w.Message)}
 	case mayEnd && cs.State.Running != nil:
 		return status{reason: what + " runs"}
 	}

@@ -268,9 +268,7 @@ func (s *Server) blueQueue(c *call, it *item) {
 	if len(c.segs) == 0 {
 		s.page(c, func() []*object {
 			out := []*object{}
-			for i, q := range slices.Backward(s.waitingOf(it)) {
-				out = append(out, s.blueQueueBean(it, q, max(1, it.NextBuild)+i))
-			}
+			s.eachQueued(it, func(q *store.QueueItem, n int) { out = append(out, s.blueQueueBean(it, q, n)) })
 			return out
 		})
 		return
@@ -331,15 +329,19 @@ func (s *Server) blueRun(c *call, it *item) {
 
 // showQueuedRun shows a queue item under the number that it will probably have.
 func (s *Server) showQueuedRun(c *call, it *item, n int) bool {
+	var found *store.QueueItem
 	s.mu.RLock()
-	i := n - max(1, it.NextBuild)
-	q := s.waitingOf(it)
-	found := i >= 0 && i < len(q)
+	s.eachQueued(it, func(q *store.QueueItem, expected int) {
+		if expected == n {
+			found = q
+		}
+	})
 	s.mu.RUnlock()
-	if found {
-		s.locked(c, func(string) any { return s.queuedRunBean(it, q[i], n) })
+	if found == nil {
+		return false
 	}
-	return found
+	s.locked(c, func(string) any { return s.queuedRunBean(it, found, n) })
+	return true
 }
 
 // maxStopWait bounds how long a stop waits for the end of the build.

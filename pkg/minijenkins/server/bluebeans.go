@@ -5,7 +5,6 @@ package server
 
 import (
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,8 +91,14 @@ func (s *Server) pipelineBean(it *item) *object {
 		names = append(names, "branches")
 	}
 	o := bean(class).in("_links", links(append([]string{"self", self}, below(self, names...)...)...)).
-		in("actions", []*object{}).in("disabled", it.cfg.disabled).in("displayName", it.Name)
-	if it.isJob() {
+		in("actions", []*object{})
+	if it.Kind == store.KindMultibranch {
+		o.in("disabled", nil)
+	} else {
+		o.in("disabled", it.cfg.disabled)
+	}
+	o.in("displayName", it.Name)
+	if !it.isFolder() {
 		o.in("estimatedDurationInMillis", it.estimate())
 	}
 	o.in("fullDisplayName", strings.TrimSuffix(encodeSegments("", it.names()), "/")).in("fullName", it.fullName())
@@ -112,20 +117,33 @@ func (s *Server) pipelineBean(it *item) *object {
 		perms.in(p, true)
 	}
 	o.in("permissions", perms)
-	if it.isFolder() {
-		folders, jobs, folderNames := 0, 0, []string{}
+	if !it.isJob() {
+		// The names are those of folders; for a job there is null.
+		folders, jobs, names := 0, 0, []any{}
 		for _, k := range it.children() {
-			folderNames = append(folderNames, k.Name)
-			if k.isFolder() {
-				folders++
-			} else {
+			if k.isJob() {
 				jobs++
+				names = append(names, nil)
+			} else {
+				folders++
+				names = append(names, k.Name)
 			}
 		}
-		return o.in("numberOfFolders", folders).in("numberOfPipelines", jobs).in("pipelineFolderNames", folderNames)
+		o.in("numberOfFolders", folders).in("numberOfPipelines", jobs).in("pipelineFolderNames", names)
 	}
-	score, _, _ := it.weather()
-	return o.in("weatherScore", score)
+	switch it.Kind {
+	case store.KindPipeline:
+		score, _, _ := it.weather()
+		o.in("weatherScore", score)
+	case store.KindMultibranch:
+		o.in("weatherScore", 100).in("branchNames", []string{}).in("scriptPath", "Jenkinsfile").
+			in("scmSource", bean("io.jenkins.blueocean.rest.impl.pipeline.scm.ScmSourceImpl").in("apiUrl", nil).in("id", nil))
+		for _, n := range []string{"numberOfFailingBranches", "numberOfFailingPullRequests", "numberOfSuccessfulBranches",
+			"numberOfSuccessfulPullRequests", "totalNumberOfBranches", "totalNumberOfPullRequests"} {
+			o.in(n, 0)
+		}
+	}
+	return o
 }
 
 func (s *Server) latestRunBean(it *item) *object {
@@ -245,13 +263,20 @@ func (s *Server) queuedRunBean(it *item, q *store.QueueItem, n int) *object {
 // runBeans lists what waits, then the builds, from the newest on.
 func (s *Server) runBeans(it *item) []*object {
 	out := []*object{}
-	for i, q := range slices.Backward(s.waitingOf(it)) {
-		out = append(out, s.queuedRunBean(it, q, max(1, it.NextBuild)+i))
-	}
+	s.eachQueued(it, func(q *store.QueueItem, n int) { out = append(out, s.queuedRunBean(it, q, n)) })
 	for _, b := range it.history() {
 		out = append(out, s.runBean(it, b, classBlueRun))
 	}
 	return out
+}
+
+// eachQueued visits what waits of a job in the order of the queue, with the number that it will
+// probably have: items come to their turn from the last to the first.
+func (s *Server) eachQueued(it *item, f func(q *store.QueueItem, n int)) {
+	list := s.ordered(s.waitingOf(it))
+	for i, q := range list {
+		f(q, max(1, it.NextBuild)+len(list)-1-i)
+	}
 }
 
 func (s *Server) blueQueueBean(it *item, q *store.QueueItem, n int) *object {

@@ -66,15 +66,19 @@ func failOops(w http.ResponseWriter, r *http.Request, status int, reason string)
 		page("Oops! - Jenkins", "<h1>Oops!</h1><h2>A problem occurred while processing the request</h2><p>"+html.EscapeString(reason)+"</p>"))
 }
 
-// failForm is the error page of a form: the message stands in the page and, if it is ASCII, in X-Error.
+// failForm is the error page of a form: the message stands in the page and in X-Error, unless it
+// holds characters that ISO 8859-1, the encoding of headers, does not have.
 func failForm(w http.ResponseWriter, message string) {
 	mark(w)
-	ascii := true
-	for i := range len(message) {
-		ascii = ascii && message[i] >= ' ' && message[i] < 0x7f
+	latin, ok := make([]byte, 0, len(message)), true
+	for _, r := range message {
+		if ok = ok && r >= ' ' && r <= 0xff && (r < 0x7f || r > 0x9f); !ok {
+			break
+		}
+		latin = append(latin, byte(r))
 	}
-	if ascii {
-		w.Header().Set("X-Error", message)
+	if ok {
+		w.Header().Set("X-Error", string(latin))
 	}
 	writePage(w, http.StatusBadRequest, typeHTML, page("Error - Jenkins", "<h1>Error</h1><p>"+html.EscapeString(message)+"</p>"))
 }

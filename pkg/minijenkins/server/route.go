@@ -6,6 +6,7 @@ package server
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -304,25 +305,36 @@ func (s *Server) queueRoutes(c *call) {
 	}
 }
 
-// queueBeans lists the queue from the newest item to the oldest.
+// queueBeans lists the queue in Jenkins' order: what is in its quiet period by its end, then what is
+// blocked and what waits for an agent, each from the newest on.
 func (s *Server) queueBeans(base string) []*object {
-	type entry struct {
-		id int64
-		o  *object
-	}
-	var list []entry
-	for _, q := range s.waiting() {
-		list = append(list, entry{q.ID, s.queueBean(base, q)})
-	}
-	for _, p := range s.placeholders {
-		list = append(list, entry{p.id, s.placeholderBean(p)})
-	}
-	slices.SortFunc(list, func(a, b entry) int { return int(b.id - a.id) })
 	out := []*object{}
-	for _, e := range list {
-		out = append(out, e.o)
+	for _, q := range s.ordered(s.waiting()) {
+		out = append(out, s.queueBean(base, q))
+	}
+	waiting := slices.Collect(maps.Values(s.placeholders))
+	slices.SortFunc(waiting, func(a, b *placeholder) int { return int(b.id - a.id) })
+	for _, p := range waiting {
+		out = append(out, s.placeholderBean(p))
 	}
 	return out
+}
+
+func (s *Server) ordered(list []*store.QueueItem) []*store.QueueItem {
+	now := s.now()
+	slices.SortStableFunc(list, func(a, b *store.QueueItem) int {
+		quietA, quietB := a.Due.After(now), b.Due.After(now)
+		switch {
+		case quietA && quietB:
+			return a.Due.Compare(b.Due)
+		case quietA:
+			return -1
+		case quietB:
+			return 1
+		}
+		return int(b.ID - a.ID)
+	})
+	return list
 }
 
 func (s *Server) queueItem(c *call, ref string, rest []string) {

@@ -1,0 +1,225 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/emicklei/go-restful/v3"
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver/filters"
+	"github.com/slipway-dev/slipway/pkg/apiserver/openapi"
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/authn/password"
+	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	devcontainerv1 "github.com/slipway-dev/slipway/pkg/kapis/devcontainer/v1"
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
+	"github.com/slipway-dev/slipway/pkg/metrics"
+	"github.com/slipway-dev/slipway/pkg/store"
+	"github.com/slipway-dev/slipway/pkg/version"
+)
+
+// webServices gives everything that is described and routed by go-restful.
+func (s *Server) webServices() ([]*restful.WebService, error) {
+	c := s.config
+	deps := crud.Deps{
+		Store:      store.New(c.Reader, c.Client, c.Scheme),
+		Clients:    c.Clients,
+		SlowClient: s.metrics.SlowClient,
+	}
+	services := []*restful.WebService{
+		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile}),
+		devcontainerv1.WebService(deps),
+		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) })),
+	}
+	backend := Backend{Reader: c.Reader, Client: c.Client, Clients: c.Clients, Authorizer: c.Authorizer}
+	for _, face := range c.Faces {
+		own, err := face.WebServices(backend)
+		if err != nil {
+			return nil, fmt.Errorf("apiserver: face at %v: %w", face.Prefixes, err)
+		}
+		services = append(services, own...)
+	}
+	return services, nil
+}
+
+// container routes to the web services. Its errors are written like all others.
+func container(services []*restful.WebService) *restful.Container {
+	c := restful.NewContainer()
+	c.Router(restful.CurlyRouter{})
+	// The filter in front of everything recovers.
+	c.DoNotRecover(true)
+	c.ServiceErrorHandler(func(failure restful.ServiceError, req *restful.Request, resp *restful.Response) {
+		for name, values := range failure.Header {
+			resp.Header()[name] = values
+		}
+		response.Error(resp.ResponseWriter, req.Request, routingError(failure, req.Request))
+	})
+	for _, service := range services {
+		c.Add(service)
+	}
+	return c
+}
+
+// routingError says in words why no route takes a request.
+func routingError(failure restful.ServiceError, r *http.Request) error {
+	switch failure.Code {
+	case http.StatusNotFound:
+		return response.NotFoundPath(r.URL.Path)
+	case http.StatusMethodNotAllowed:
+		return methodNotAllowed(r, failure.Header.Get("Allow"))
+	case http.StatusUnsupportedMediaType:
+		return response.NewStatus(failure.Code, metav1.StatusReasonUnsupportedMediaType, fmt.Sprintf(
+			"the body is of type %q; send JSON with the header Content-Type: application/json", r.Header.Get("Content-Type")))
+	case http.StatusNotAcceptable:
+		return response.NewStatus(failure.Code, metav1.StatusReasonNotAcceptable,
+			"none of the types in the Accept header is served here; answers are application/json")
+	}
+	return response.NewStatus(failure.Code, metav1.StatusReasonBadRequest, failure.Message)
+}
+
+func methodNotAllowed(r *http.Request, allowed string) error {
+	message := fmt.Sprintf("the method %s is not served at this address", r.Method)
+	if allowed != "" {
+		message += "; it serves " + allowed
+	}
+	return response.NewStatus(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, message)
+}
+
+// plain are the addresses that are no routes of a web service, with what they are for.
+var plain = map[string]string{
+	pathHealth:  "Whether the process works; with ?verbose by check",
+	pathLive:    "Whether the process works; with ?verbose by check",
+	pathReady:   "Whether the server takes requests; with ?verbose by check",
+	pathMetrics: "Prometheus metrics",
+	pathVersion: "Version of the program",
+}
+
+// describe makes the API's description when it is first asked for: most processes never are.
+func (s *Server) describe(services []*restful.WebService) http.Handler {
+	document := sync.OnceValues(func() (http.Handler, error) {
+		content, err := openapi.Build(openapi.Options{
+			WebServices: services,
+			Version:     version.Get().GitVersion,
+			TokenURL:    oauth.TokenPath,
+			Open:        func(method, path string) bool { return s.paths.policyOf(method, path) == filters.PathOpen },
+			Plain:       plain,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return openapi.Handler(content), nil
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, err := document()
+		if err != nil {
+			response.Error(w, r, err)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// routes is what is behind the filters: plain addresses, and everything else by go-restful.
+func (s *Server) routes(services []*restful.WebService) http.Handler {
+	health := s.health(nil)
+	exact := map[string]http.Handler{
+		pathRoot:      http.RedirectHandler(pathSwaggerUI+"/", http.StatusFound),
+		pathHealth:    health,
+		pathLive:      health,
+		pathReady:     s.health(s.readiness()),
+		pathMetrics:   s.metricsHandler(),
+		pathVersion:   http.HandlerFunc(serveVersion),
+		pathOpenAPI:   s.describe(services),
+		pathSwaggerUI: http.RedirectHandler(pathSwaggerUI+"/", http.StatusMovedPermanently),
+		pathAPIDocs:   http.RedirectHandler(pathAPIDocs+"/", http.StatusMovedPermanently),
+	}
+	prefixes := map[string]http.Handler{
+		pathSwaggerUI + "/": openapi.UI(pathSwaggerUI + "/"),
+		pathAPIDocs + "/":   openapi.UI(pathAPIDocs + "/"),
+	}
+	routed := container(services)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler := exact[r.URL.Path]
+		for prefix, page := range prefixes {
+			if strings.HasPrefix(r.URL.Path, prefix) {
+				handler = page
+			}
+		}
+		switch {
+		case handler == nil:
+			routed.Dispatch(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			response.Error(w, r, methodNotAllowed(r, "GET, HEAD"))
+		default:
+			handler.ServeHTTP(w, r)
+		}
+	})
+}
+
+func serveVersion(w http.ResponseWriter, r *http.Request) {
+	response.Write(w, r, http.StatusOK, version.Get())
+}
+
+// health answers whether all checks are good; without any, that the process works.
+func (s *Server) health(checks map[string]healthz.Checker) http.Handler {
+	return &rootHealth{&healthz.Handler{Checks: checks}}
+}
+
+// rootHealth serves the whole check list: the handler takes the rest of a path for the name of one.
+type rootHealth struct{ *healthz.Handler }
+
+// ServeHTTP implements http.Handler.
+func (h *rootHealth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	all := *r
+	address := *r.URL
+	address.Path = "/"
+	all.URL = &address
+	h.Handler.ServeHTTP(w, &all)
+}
+
+// readiness are the checks of /readyz.
+func (s *Server) readiness() map[string]healthz.Checker {
+	checks := map[string]healthz.Checker{
+		"shutdown": func(*http.Request) error {
+			if s.stopping.Load() {
+				return errStopping
+			}
+			return nil
+		},
+	}
+	for name, check := range s.config.Checks {
+		checks[name] = func(r *http.Request) error {
+			ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
+			defer cancel()
+			return check(ctx)
+		}
+	}
+	return checks
+}
+
+// metricsHandler shows the server's metrics and those of the program around it.
+func (s *Server) metricsHandler() http.Handler {
+	gatherers := append(prometheus.Gatherers{s.config.registry}, s.config.Gatherers...)
+	return promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, ErrorLog: promLog{s.config.Log}, MaxRequestsInFlight: 4,
+	})
+}
+
+// promLog logs what the metrics handler has to say.
+type promLog struct{ log logr.Logger }
+
+// Println implements promhttp.Logger.
+func (p promLog) Println(values ...any) { p.log.Info("metrics", "problem", fmt.Sprint(values...)) }

@@ -1,0 +1,94 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/authn/jwt"
+)
+
+// Authentication is whom the server knows.
+type Authentication struct {
+	// JWTSecretFile holds the secret that is shared with other issuers of tokens.
+	JWTSecretFile string
+	// Issuers are accepted.
+	Issuers []string
+	// ClockSkew is how far issuers' clocks may be off.
+	ClockSkew time.Duration
+	// TokenLifetime is how long an issued token is valid.
+	TokenLifetime time.Duration
+	// SystemNamespace is where the users' Secrets are.
+	SystemNamespace string
+	// TokenReview accepts tokens of Kubernetes.
+	TokenReview bool
+}
+
+func newAuthentication() Authentication {
+	return Authentication{
+		Issuers: []string{jwt.IssuerSlipway, jwt.IssuerKubeSphere}, ClockSkew: jwt.DefaultClockSkew, TokenLifetime: jwt.DefaultLifetime,
+		SystemNamespace: apiserver.DefaultSystemNamespace, TokenReview: true,
+	}
+}
+
+// AddFlags adds the flags.
+func (o *Authentication) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.JWTSecretFile, "jwt-secret-file", o.JWTSecretFile, "file with the secret of tokens, at least 32 bytes; KubeSphere's authentication.jwtSecret (required)")
+	flags.StringSliceVar(&o.Issuers, "jwt-issuers", o.Issuers, "issuers of tokens that are accepted")
+	flags.DurationVar(&o.ClockSkew, "jwt-clock-skew", o.ClockSkew, "how far the clocks of issuers may be off")
+	flags.DurationVar(&o.TokenLifetime, "token-lifetime", o.TokenLifetime, "how long a token of /oauth/token is valid")
+	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of the users' Secrets")
+	flags.BoolVar(&o.TokenReview, "token-review", o.TokenReview, "accept tokens of Kubernetes, such as those of service accounts")
+}
+
+// Validate reports everything that is wrong.
+func (o *Authentication) Validate() []error {
+	var errs []error
+	if o.JWTSecretFile == "" {
+		errs = append(errs, problem("jwt-secret-file", "is required"))
+	}
+	if len(o.Issuers) == 0 {
+		errs = append(errs, problem("jwt-issuers", "must name at least one"))
+	}
+	if o.ClockSkew < 0 || o.ClockSkew > 5*time.Minute {
+		errs = append(errs, problem("jwt-clock-skew", "must be between 0 and 5m"))
+	}
+	if o.TokenLifetime < time.Minute {
+		errs = append(errs, problem("token-lifetime", "must be at least 1m"))
+	}
+	if o.SystemNamespace == "" {
+		errs = append(errs, problem("system-namespace", "must not be empty"))
+	}
+	return errs
+}
+
+// ApplyTo sets what the options say.
+func (o *Authentication) ApplyTo(config *apiserver.Config) error {
+	secret, err := readSecret("jwt-secret-file", o.JWTSecretFile)
+	if err != nil {
+		return err
+	}
+	config.JWTSecret = secret
+	config.Issuers = o.Issuers
+	config.ClockSkew = o.ClockSkew
+	config.TokenLifetime = o.TokenLifetime
+	config.SystemNamespace = o.SystemNamespace
+	config.DisableTokenReview = !o.TokenReview
+	return nil
+}
+
+// readSecret reads a file without the newline that editors put at its end.
+func readSecret(flag, file string) ([]byte, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	return bytes.TrimRight(content, "\r\n"), nil
+}

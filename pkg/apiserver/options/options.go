@@ -1,0 +1,98 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package options turns flags into the config of the API server. One file is one concern: a struct
+// with defaults, flags, a check that reports everything that is wrong, and what it sets.
+package options
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver"
+)
+
+// Options are all options of the API server.
+type Options struct {
+	Serving        Serving
+	Limits         Limits
+	Kubernetes     Kubernetes
+	Authentication Authentication
+	Authorization  Authorization
+	Jenkins        Jenkins
+	ObjectStore    ObjectStore
+}
+
+// New gives the defaults.
+func New() *Options {
+	return &Options{
+		Serving: newServing(), Limits: newLimits(), Kubernetes: newKubernetes(), Authentication: newAuthentication(),
+		Authorization: newAuthorization(), Jenkins: newJenkins(), ObjectStore: newObjectStore(),
+	}
+}
+
+// AddFlags adds all flags.
+func (o *Options) AddFlags(flags *pflag.FlagSet) {
+	o.Serving.AddFlags(flags)
+	o.Limits.AddFlags(flags)
+	o.Kubernetes.AddFlags(flags)
+	o.Authentication.AddFlags(flags)
+	o.Authorization.AddFlags(flags)
+	o.Jenkins.AddFlags(flags)
+	o.ObjectStore.AddFlags(flags)
+}
+
+// Validate reports everything that is wrong.
+func (o *Options) Validate() []error {
+	var errs []error
+	errs = append(errs, o.Serving.Validate()...)
+	errs = append(errs, o.Limits.Validate()...)
+	errs = append(errs, o.Kubernetes.Validate()...)
+	errs = append(errs, o.Authentication.Validate()...)
+	errs = append(errs, o.Authorization.Validate()...)
+	errs = append(errs, o.Jenkins.Validate()...)
+	errs = append(errs, o.ObjectStore.Validate()...)
+	return errs
+}
+
+// syncTimeout bounds the wait for the cache when the server asks for it; the server itself starts
+// before and says that it is not ready.
+const syncTimeout = time.Second
+
+// Config checks the options and gives the config that they describe, and the cache that the caller has
+// to start. It asks Kubernetes for the kinds that are to be cached.
+func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, error) {
+	var config apiserver.Config
+	if err := errors.Join(o.Validate()...); err != nil {
+		return config, nil, err
+	}
+	var objects cache.Cache
+	steps := []func(*apiserver.Config) error{
+		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo, o.Jenkins.ApplyTo, o.ObjectStore.ApplyTo,
+		func(c *apiserver.Config) (err error) { objects, err = o.Kubernetes.ApplyTo(ctx, c); return err },
+	}
+	for _, step := range steps {
+		if err := step(&config); err != nil {
+			return config, nil, err
+		}
+	}
+	config.Checks = map[string]func(context.Context) error{"cache": func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+		defer cancel()
+		if !objects.WaitForCacheSync(ctx) {
+			return errors.New("the cache is not filled yet")
+		}
+		return nil
+	}}
+	return config, objects, nil
+}
+
+// problem is one thing that is wrong with a flag.
+func problem(flag, format string, args ...any) error {
+	return fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,108 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver"
+)
+
+func parse(t *testing.T, args ...string) *Options {
+	t.Helper()
+	o := New()
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	o.AddFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		t.Fatalf("parse %v: %v", args, err)
+	}
+	return o
+}
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestValidateReportsEverything(t *testing.T) {
+	o := parse(t, "--listen=9090", "--tls-cert-file=x", "--shutdown-delay=-1s", "--request-timeout=0", "--max-body-bytes=0",
+		"--max-requests-inflight=0", "--max-streams=0", "--user-rate=-1", "--kube-api-qps=0", "--jwt-issuers=", "--jwt-clock-skew=1h",
+		"--token-lifetime=1s", "--system-namespace=", "--authorization-allow-ttl=-1s", "--jenkins-username=u", "--s3-access-key-file=x")
+	var got []string
+	for _, err := range o.Validate() {
+		name, _, _ := strings.Cut(err.Error(), ":")
+		got = append(got, name)
+	}
+	want := []string{
+		"--listen", "--tls-cert-file", "--shutdown-delay", "--request-timeout", "--max-body-bytes", "--max-requests-inflight",
+		"--max-streams", "--user-rate", "--kube-api-qps", "--jwt-secret-file", "--jwt-issuers", "--jwt-clock-skew", "--token-lifetime",
+		"--system-namespace", "--authorization-allow-ttl", "--jenkins-username", "--s3-access-key-file",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if _, _, err := o.Config(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") || !strings.Contains(err.Error(), "--s3-access-key-file") {
+		t.Errorf("Config: %v, want all problems", err)
+	}
+}
+
+func TestDefaultsAreValid(t *testing.T) {
+	o := parse(t, "--jwt-secret-file=x")
+	if errs := o.Validate(); len(errs) > 0 {
+		t.Errorf("Validate of the defaults: %v", errs)
+	}
+}
+
+func TestApplyTo(t *testing.T) {
+	secret := file(t, strings.Repeat("s", 32)+"\n")
+	o := parse(t, "--jwt-secret-file="+secret, "--user-rate=0", "--authorization-deny-ttl=0", "--jenkins-url=http://jenkins", "--jenkins-username=u",
+		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--token-review=false", "--shutdown-delay=5s")
+	var config apiserver.Config
+	for name, step := range map[string]func(*apiserver.Config) error{
+		"serving": o.Serving.ApplyTo, "limits": o.Limits.ApplyTo, "authentication": o.Authentication.ApplyTo,
+		"authorization": o.Authorization.ApplyTo, "jenkins": o.Jenkins.ApplyTo, "object store": o.ObjectStore.ApplyTo,
+	} {
+		if err := step(&config); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if string(config.JWTSecret) != strings.Repeat("s", 32) {
+		t.Errorf("secret %q, want it without the newline", config.JWTSecret)
+	}
+	if config.Limits.Rate.PerSecond >= 0 || config.Authorization.DenyTTL >= 0 || config.Authorization.AllowTTL != 10*time.Second {
+		t.Errorf("0 must turn off, not give the default: %+v %+v", config.Limits.Rate, config.Authorization)
+	}
+	if config.Sources.Logs == nil || config.Sources.Artifacts == nil || config.Sources.Archive == nil || !config.DisableTokenReview {
+		t.Errorf("sources or token review are not set: %+v", config.Sources)
+	}
+	if config.Serving.TLS != nil || config.Serving.ShutdownDelay != 5*time.Second {
+		t.Errorf("serving: %+v", config.Serving)
+	}
+}
+
+func TestMissingFiles(t *testing.T) {
+	var config apiserver.Config
+	for flag, err := range map[string]error{
+		"--jwt-secret-file":    (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
+		"--tls-cert-file":      (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
+		"--jenkins-token-file": (&Jenkins{URL: "http://j", TokenFile: "/none"}).ApplyTo(&config),
+		"--jenkins-url":        (&Jenkins{URL: "ftp://j"}).ApplyTo(&config),
+		"--s3-secret-key-file": (&ObjectStore{Endpoint: "s3", AccessKeyFile: file(t, "x"), SecretKeyFile: "/none"}).ApplyTo(&config),
+	} {
+		if err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%v, want an error that names %s", err, flag)
+		}
+	}
+}

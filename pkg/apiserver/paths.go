@@ -1,0 +1,124 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/emicklei/go-restful/v3"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver/filters"
+	"github.com/slipway-dev/slipway/pkg/apiserver/request"
+	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
+	"github.com/slipway-dev/slipway/pkg/metrics"
+)
+
+// Addresses that are no resources.
+const (
+	pathRoot      = "/"
+	pathHealth    = "/healthz"
+	pathLive      = "/livez"
+	pathReady     = "/readyz"
+	pathMetrics   = "/metrics"
+	pathVersion   = "/version"
+	pathOpenAPI   = "/openapi.json"
+	pathSwaggerUI = "/swagger-ui"
+	pathAPIDocs   = "/apidocs"
+)
+
+// paths knows who may use which address that is no resource.
+type paths struct {
+	// faces are the prefixes of compatible APIs.
+	faces []string
+}
+
+// isProbe tells if a request is how others find out whether the server works.
+func (paths) isProbe(r *http.Request) bool {
+	switch r.URL.Path {
+	case pathHealth, pathLive, pathReady, pathMetrics:
+		return true
+	}
+	return false
+}
+
+// isOpen tells if anybody may send a request.
+func (p paths) isOpen(r *http.Request) bool { return p.policy(r) == filters.PathOpen }
+
+// policy says who may send a request that addresses no resource.
+func (p paths) policy(r *http.Request) filters.PathPolicy { return p.policyOf(r.Method, r.URL.Path) }
+
+func (p paths) policyOf(method, path string) filters.PathPolicy {
+	if method == http.MethodPost && strings.TrimSuffix(path, "/") == oauth.TokenPath {
+		return filters.PathOpen
+	}
+	reads := method == http.MethodGet || method == http.MethodHead
+	switch path {
+	case pathRoot, pathHealth, pathLive, pathReady, pathVersion, pathOpenAPI:
+		if reads {
+			return filters.PathOpen
+		}
+		return filters.PathAuthenticated
+	case pathMetrics:
+		return filters.PathGranted
+	}
+	if reads && (below(path, pathSwaggerUI) || below(path, pathAPIDocs)) {
+		return filters.PathOpen
+	}
+	if below(path, "/oauth") || slices.ContainsFunc(p.faces, func(prefix string) bool { return below(path, prefix) }) {
+		return filters.PathAuthenticated
+	}
+	return filters.PathUnknown
+}
+
+// below tells if path is prefix or below of it.
+func below(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// other stands in metrics for what clients made up.
+const other = "other"
+
+// known are the values that metrics may have.
+type known struct {
+	resources, subresources map[string]bool
+}
+
+// knownOf collects the resources that the routes name.
+func knownOf(services []*restful.WebService) known {
+	k := known{resources: map[string]bool{}, subresources: map[string]bool{"": true}}
+	for _, service := range services {
+		for _, route := range service.Routes() {
+			if access, ok := route.Metadata[kapis.KeyAccess].(kapis.Access); ok {
+				k.resources[access.Resource] = true
+				k.subresources[access.Subresource] = true
+			}
+		}
+	}
+	return k
+}
+
+// verbs are the verbs of resources and the methods of other requests.
+var verbs = map[string]bool{
+	request.VerbGet: true, request.VerbList: true, request.VerbWatch: true, request.VerbCreate: true, request.VerbUpdate: true,
+	request.VerbPatch: true, request.VerbDelete: true, request.VerbDeleteCollection: true, "head": true, "post": true, "put": true, "options": true,
+}
+
+// labels maps a request to values that metrics may have.
+func (s *Server) labels(info *request.Info) metrics.Request {
+	labels := metrics.Request{Verb: info.Verb, Resource: info.Resource, Subresource: info.Subresource, Stream: info.LongRunning}
+	if !verbs[labels.Verb] {
+		labels.Verb = other
+	}
+	if info.IsResourceRequest && !s.known.resources[labels.Resource] {
+		labels.Resource = other
+	}
+	if !s.known.subresources[labels.Subresource] {
+		labels.Subresource = other
+	}
+	return labels
+}

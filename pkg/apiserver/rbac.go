@@ -1,0 +1,15 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+// The rights of the server's own user. It reads what the API shows and asks who may see it; everything
+// that changes something is done as the user of the request.
+//
+// +kubebuilder:rbac:groups="",resources=users;groups;serviceaccounts,verbs=impersonate
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects;pipelines;pipelineruns;gitrepositories,verbs=get;list;watch
+// +kubebuilder:rbac:groups=devcontainer.devstar.cn,resources=devcontainerapps,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
+// +kubebuilder:rbac:groups="",namespace=slipway-system,resources=secrets,verbs=list

@@ -1,0 +1,243 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package apiserver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emicklei/go-restful/v3"
+	"github.com/go-logr/logr/funcr"
+
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/kapis"
+)
+
+// listen serves a world on a real port until the test cancels it.
+func (w *world) listen() (base string, stop func(), ended <-chan error) {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.server.Serve(ctx, listener) }()
+	w.t.Cleanup(cancel)
+	return "http://" + listener.Addr().String(), cancel, done
+}
+
+func (w *world) get(base, path, user string) (*http.Response, error) {
+	w.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, base+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if user != "" {
+		r.Header.Set("Authorization", "Bearer "+token(w.t, user))
+	}
+	return http.DefaultClient.Do(r)
+}
+
+// slowFace has a call that lasts until release is closed, and one that panics in the middle.
+func slowFace(entered chan<- struct{}, release <-chan struct{}) Face {
+	return Face{Prefixes: []string{"/slow"}, Errors: response.StatusWriter{}, WebServices: func(Backend) ([]*restful.WebService, error) {
+		ws := new(restful.WebService).Path("/slow").Produces(restful.MIME_JSON)
+		ws.Route(ws.GET("/wait").To(func(req *restful.Request, resp *restful.Response) {
+			entered <- struct{}{}
+			<-release
+			if err := req.Request.Context().Err(); err != nil {
+				response.Error(resp.ResponseWriter, req.Request, err)
+				return
+			}
+			response.Write(resp.ResponseWriter, req.Request, 200, response.Success())
+		}).Operation("wait"))
+		ws.Route(ws.GET("/half").To(func(_ *restful.Request, resp *restful.Response) {
+			_, _ = resp.Write([]byte(strings.Repeat("half", 10000)))
+			panic("boom")
+		}).Operation("half"))
+		ws.Route(ws.GET("/error").To(kapis.Handle(func(*restful.Request, *restful.Response) error { return errors.New("hunter2") })).Operation("error"))
+		return []*restful.WebService{ws}, nil
+	}}
+}
+
+func TestDrain(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	w := newWorld(t, func(c *Config) {
+		c.Faces = append(c.Faces, slowFace(entered, release))
+		c.Serving.ShutdownDelay = 300 * time.Millisecond
+	})
+	base, stop, ended := w.listen()
+
+	watch, err := w.get(base, devops+"/namespaces/ann-demo/pipelines?watch=true", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = watch.Body.Close() }()
+	slow := make(chan string, 1)
+	go func() {
+		answer, err := w.get(base, "/slow/wait", "ann")
+		if err != nil {
+			slow <- err.Error()
+			return
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		slow <- fmt.Sprint(answer.StatusCode, " ", strings.TrimSpace(string(body)), err)
+	}()
+	<-entered
+	stop()
+
+	// Readiness fails first, while everything else goes on.
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		answer, err := w.get(base, "/readyz", "")
+		if err != nil {
+			t.Fatalf("the server took no connection before it said that it is not ready: %v", err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode == 500 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("/readyz stays good")
+		}
+	}
+	if answer, err := w.get(base, devops+"/namespaces/ann-demo/pipelines", "ann"); err != nil || answer.StatusCode != 200 {
+		t.Errorf("a request during the delay: %v, %v, want 200", answer, err)
+	}
+	// Then streams end, cleanly.
+	if rest, err := io.ReadAll(watch.Body); err != nil {
+		t.Errorf("the watch ended with %q, %v, want a clean end", rest, err)
+	}
+	select {
+	case got := <-slow:
+		t.Fatalf("a request in work was not waited for: %s", got)
+	case <-ended:
+		t.Fatal("the server ended with a request in work")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(release)
+	if got, want := <-slow, `200 {"message":"success"}<nil>`; got != want {
+		t.Errorf("the request in work: %s, want %s", got, want)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := w.get(base, "/healthz", ""); err == nil {
+		t.Error("the server still listens")
+	}
+}
+
+func TestDrainCutsOffWhatDoesNotEnd(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	w := newWorld(t, func(c *Config) {
+		c.Faces = append(c.Faces, slowFace(entered, release))
+		c.Serving.ShutdownTimeout = 50 * time.Millisecond
+	})
+	base, stop, ended := w.listen()
+	cut := make(chan error, 1)
+	go func() {
+		answer, err := w.get(base, "/slow/wait", "ann")
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		cut <- err
+	}()
+	<-entered
+	stop()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("Serve: %v, want it to say that requests were cut off", err)
+	}
+	if err := <-cut; err == nil {
+		t.Error("the request got an answer")
+	}
+}
+
+func TestPanicMidwayCutsTheConnection(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Faces = append(c.Faces, slowFace(nil, nil)) })
+	base, _, _ := w.listen()
+	answer, err := w.get(base, "/slow/half", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if body, err := io.ReadAll(answer.Body); err == nil {
+		t.Errorf("%d bytes and a clean end: a part looks like the whole", len(body))
+	}
+	if again, err := w.get(base, "/healthz", ""); err != nil || again.StatusCode != 200 {
+		t.Errorf("after a panic: %v, %v, want a server that works", again, err)
+	}
+}
+
+// TestBrokenPipe has a client go away in the middle of a large answer.
+func TestBrokenPipe(t *testing.T) {
+	var lines []string
+	log := funcr.New(func(prefix, args string) { lines = append(lines, prefix+args) }, funcr.Options{})
+	source := &fakeSources{text: strings.Repeat("x", 64<<20)}
+	w := newWorld(t, func(c *Config) { withSources(source)(c); c.Log = log }, sampleRun("r", nil))
+	base, stop, ended := w.listen()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "GET %s/namespaces/ann-demo/pipelineruns/r/log HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", devops, token(t, "ann"))
+	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	for _, line := range lines {
+		if strings.Contains(line, "handler failed") || strings.Contains(line, "request failed") {
+			t.Errorf("a client that went away is logged as a failure: %s", line)
+		}
+	}
+}
+
+func TestLargeBodyOverTheWire(t *testing.T) {
+	w := newWorld(t, nil)
+	base, _, _ := w.listen()
+	r, err := http.NewRequest(http.MethodPost, base+devops+"/namespaces/ann-demo/pipelines", strings.NewReader(strings.Repeat("x", 20<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token(t, "ann"))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Expect", "100-continue")
+	transport := &http.Transport{ExpectContinueTimeout: 10 * time.Second}
+	defer transport.CloseIdleConnections()
+	answer, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatalf("a client that asks first gets the answer: %v", err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != 413 {
+		t.Errorf("%d, want 413", answer.StatusCode)
+	}
+}
+
+func TestErrorsAreLoggedWithTheRequest(t *testing.T) {
+	var lines []string
+	log := funcr.New(func(prefix, args string) { lines = append(lines, prefix+args) }, funcr.Options{})
+	w := newWorld(t, func(c *Config) { c.Log = log; c.Faces = append(c.Faces, slowFace(nil, nil)) })
+	answer := w.do(call{path: "/slow/error", user: "ann", header: map[string]string{"X-Request-Id": "abc-1"}})
+	if answer.Code != 500 || strings.Contains(answer.Body.String(), "hunter2") || answer.Header().Get("X-Request-Id") != "abc-1" {
+		t.Errorf("%d %s %v", answer.Code, answer.Body, answer.Header())
+	}
+	if all := strings.Join(lines, "\n"); !strings.Contains(all, "hunter2") || !strings.Contains(all, "abc-1") {
+		t.Errorf("log %s, want the cause under the id of the request", all)
+	}
+}

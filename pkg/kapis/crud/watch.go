@@ -1,0 +1,183 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package crud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/emicklei/go-restful/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/store"
+)
+
+const (
+	// heartbeat is how often a line without content is sent while nothing happens, so that proxies
+	// keep the connection and a dead client is noticed.
+	heartbeat = 20 * time.Second
+	// writeTimeout is how long a client may take to accept an event. Nothing is buffered for it: the
+	// stream waits, and is cut after this time.
+	writeTimeout = 10 * time.Second
+	// maxWatch bounds a watch; clients go on from the last version that they saw.
+	maxWatch = time.Hour
+)
+
+// Event is one line of a watch.
+type Event struct {
+	// Type is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR.
+	Type string `json:"type"`
+	// Object is the object; for BOOKMARK one with a resourceVersion only, for ERROR a Status.
+	Object any `json:"object"`
+}
+
+// watch streams events as lines of JSON. It is a watch of Kubernetes as the user, and has its rules:
+// without a resourceVersion all objects come first as ADDED; with one only what happened since; a
+// version that is too old gives an ERROR with code 410.
+func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	query, filters, err := h.query(req)
+	if err != nil {
+		return err
+	}
+	timeout, err := watchTimeout(req.QueryParameter("timeoutSeconds"))
+	if err != nil {
+		return err
+	}
+	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return err
+	}
+	seconds := int64(timeout / time.Second)
+	upstream, err := c.Watch(ctx, h.kind.NewList(), &client.ListOptions{
+		Namespace:     query.Namespace,
+		LabelSelector: query.Labels,
+		Raw: &metav1.ListOptions{
+			ResourceVersion: req.QueryParameter("resourceVersion"), AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer upstream.Stop()
+	s := newStream(resp.ResponseWriter)
+	if err := h.forward(ctx, upstream.ResultChan(), s, filters); errors.Is(err, os.ErrDeadlineExceeded) {
+		h.deps.SlowClient()
+	}
+	// The answer has begun; an error now is a client that is gone.
+	return nil
+}
+
+func watchTimeout(text string) (time.Duration, error) {
+	if text == "" {
+		return maxWatch, nil
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 1 || time.Duration(seconds)*time.Second > maxWatch {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("timeoutSeconds must be a whole number from 1 to %d", int(maxWatch/time.Second)))
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// forward writes events until the upstream ends, the client is gone or too slow, or the server stops.
+func (h *Handler[T]) forward(ctx context.Context, events <-chan watch.Event, s *stream, filters []store.Filter[T]) error {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-beat.C:
+			if err := s.beat(); err != nil {
+				return err
+			}
+		case event, open := <-events:
+			if !open {
+				return nil
+			}
+			if !h.wanted(event, filters) {
+				continue
+			}
+			if err := s.send(Event{Type: string(event.Type), Object: event.Object}); err != nil {
+				return err
+			}
+			if event.Type == watch.Error {
+				return nil
+			}
+		}
+	}
+}
+
+// wanted completes an event's object and tells if the route's filters let it through. Bookmarks and
+// errors always pass.
+func (h *Handler[T]) wanted(event watch.Event, filters []store.Filter[T]) bool {
+	obj, ok := event.Object.(T)
+	if !ok {
+		return true
+	}
+	if err := h.deps.Store.Finish(obj); err != nil {
+		return false
+	}
+	if event.Type == watch.Bookmark {
+		return true
+	}
+	for _, filter := range filters {
+		if !filter(obj) {
+			return false
+		}
+	}
+	return true
+}
+
+// stream writes lines, each with a deadline of its own.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	// Proxies of the nginx family pass lines on only with this.
+	header.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	s := &stream{w: w, control: http.NewResponseController(w)}
+	_ = s.control.Flush()
+	return s
+}
+
+func (s *stream) send(event Event) error {
+	line, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	return s.write(append(line, '\n'))
+}
+
+// beat sends an empty line, which readers of JSON skip.
+func (s *stream) beat() error { return s.write([]byte("\n")) }
+
+func (s *stream) write(line []byte) error {
+	// Writers without a connection, as in tests, know no deadlines.
+	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := s.w.Write(line); err != nil {
+		return fmt.Errorf("send event: %w", err)
+	}
+	if err := s.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("send event: %w", err)
+	}
+	return nil
+}

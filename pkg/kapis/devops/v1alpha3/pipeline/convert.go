@@ -1,0 +1,78 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+)
+
+// jenkinsfileField is where the Jenkinsfile is in a Pipeline.
+const jenkinsfileField = "spec.pipeline.jenkinsfile"
+
+// maxProblems bounds how many problems of a Jenkinsfile are told at once.
+const maxProblems = 20
+
+type preparer struct {
+	validate Validator
+}
+
+// prepare fills in the type and checks the Jenkinsfile, so that its author learns of an error now and
+// not from a run that fails.
+func (p preparer) prepare(_ context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
+	spec := &w.Object.Spec
+	if spec.Type == "" {
+		spec.Type = devopsv1alpha3.NoScmPipelineType
+		if spec.MultiBranchPipeline != nil {
+			spec.Type = devopsv1alpha3.MultiBranchPipelineType
+		}
+	}
+	if spec.Pipeline == nil || strings.TrimSpace(spec.Pipeline.Jenkinsfile) == "" {
+		// A pipeline can be made first and written later, in the console's editor.
+		return nil
+	}
+	return p.check(spec.Pipeline.Jenkinsfile)
+}
+
+// check refuses a Declarative Pipeline with errors. A scripted one is for Jenkins to judge.
+func (p preparer) check(source string) error {
+	err := p.validate(source)
+	if err == nil || errors.Is(err, jenkinsfile.ErrScripted) {
+		return nil
+	}
+	var list *jenkinsfile.ErrorList
+	if !errors.As(err, &list) {
+		return fmt.Errorf("validate Jenkinsfile: %w", err)
+	}
+	causes, lines := make([]metav1.StatusCause, 0, len(list.Errors)), make([]string, 0, len(list.Errors))
+	for i, problem := range list.Errors {
+		if i == maxProblems {
+			lines = append(lines, fmt.Sprintf("and %d more", len(list.Errors)-i))
+			break
+		}
+		text := problem.Message
+		if problem.Line > 0 {
+			text = fmt.Sprintf("line %d, column %d: %s", problem.Line, problem.Column, problem.Message)
+		}
+		lines = append(lines, text)
+		causes = append(causes, metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: jenkinsfileField, Message: text})
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusBadRequest,
+		Reason:  metav1.StatusReasonBadRequest,
+		Message: "the Jenkinsfile is not valid: " + strings.Join(lines, "; "),
+		Details: &metav1.StatusDetails{Kind: devopsv1alpha3.PipelineKind, Causes: causes},
+	}}
+}

@@ -1,0 +1,226 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+)
+
+// StartRequest is the body that starts a run. It may be left out.
+type StartRequest struct {
+	// Parameters are the values of the run; others take their defaults.
+	Parameters []devopsv1alpha3.Parameter `json:"parameters,omitempty"`
+}
+
+// maxNamed bounds how many names a message lists.
+const maxNamed = 20
+
+// newRun makes the run of a pipeline, with a copy of its spec. The branch is Jenkins' name of a branch
+// job, for multi-branch pipelines.
+func newRun(pipeline *devopsv1alpha3.Pipeline, body StartRequest, branch, user string) (*devopsv1alpha3.PipelineRun, error) {
+	if !pipeline.DeletionTimestamp.IsZero() {
+		return nil, response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("pipeline %q is being deleted", pipeline.Name))
+	}
+	scm, err := scmOf(pipeline, branch)
+	if err != nil {
+		return nil, err
+	}
+	controller := true
+	return &devopsv1alpha3.PipelineRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:    pipeline.Namespace,
+			GenerateName: pipeline.Name + "-",
+			Labels:       map[string]string{devopsv1alpha3.PipelineNameLabel: reconcile.LabelValue(pipeline.Name)},
+			Annotations:  map[string]string{devopsv1alpha3.PipelineRunCreatorAnnotation: user},
+			// Without blockOwnerDeletion: to set that, a user would need a right on the pipeline itself.
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind,
+				Name: pipeline.Name, UID: pipeline.UID, Controller: &controller,
+			}},
+		},
+		Spec: devopsv1alpha3.PipelineRunSpec{
+			PipelineRef: &corev1.ObjectReference{
+				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind,
+				Namespace: pipeline.Namespace, Name: pipeline.Name, UID: pipeline.UID,
+			},
+			PipelineSpec: pipeline.Spec.DeepCopy(),
+			Parameters:   body.Parameters,
+			SCM:          scm,
+		},
+	}, nil
+}
+
+func scmOf(pipeline *devopsv1alpha3.Pipeline, branch string) (*devopsv1alpha3.SCM, error) {
+	multiBranch := pipeline.Spec.Type == devopsv1alpha3.MultiBranchPipelineType
+	switch {
+	case multiBranch && branch == "":
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("pipeline %q has branches: name one in the query, ?branch=main", pipeline.Name))
+	case !multiBranch && branch != "":
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("pipeline %q has no branches; leave ?branch out", pipeline.Name))
+	case branch == "":
+		return nil, nil
+	}
+	kind := devopsv1alpha3.Branch
+	switch {
+	case strings.HasPrefix(branch, "PR-"):
+		kind = devopsv1alpha3.PullRequest
+	case strings.HasPrefix(branch, "MR-"):
+		kind = devopsv1alpha3.MergeRequest
+	}
+	return &devopsv1alpha3.SCM{RefType: kind, RefName: branch}, nil
+}
+
+// definition is what a pipeline says about one of its parameters.
+type definition struct {
+	kind    string
+	choices []string
+}
+
+// definitionsOf gives the parameters of a pipeline. Complete is false where Jenkins alone knows all of
+// them: those of scripted pipelines and of the Jenkinsfiles in branches.
+func definitionsOf(pipeline *devopsv1alpha3.Pipeline, parse func(string) (*jenkinsfile.Pipeline, error)) (defined map[string]definition, complete bool) {
+	defined = map[string]definition{}
+	spec := pipeline.Spec.Pipeline
+	if spec == nil {
+		return defined, false
+	}
+	for _, p := range spec.Parameters {
+		d := definition{kind: p.Type}
+		if p.Type == string(jenkinsfile.ParameterChoice) {
+			d.choices = strings.Split(strings.TrimRight(p.DefaultValue, "\n"), "\n")
+		}
+		defined[p.Name] = d
+	}
+	if parse == nil {
+		return defined, len(defined) > 0
+	}
+	parsed, err := parse(spec.Jenkinsfile)
+	if err != nil {
+		return defined, false
+	}
+	// The parameters of the Jenkinsfile replace those of the job with its first run.
+	for _, p := range parsed.Parameters() {
+		if _, ok := defined[p.Name]; !ok {
+			defined[p.Name] = definition{kind: string(p.Type), choices: p.Choices}
+		}
+	}
+	return defined, true
+}
+
+// checkParameters refuses values that Jenkins would drop in silence: the user would get another run
+// than the one that was asked for.
+func checkParameters(pipeline *devopsv1alpha3.Pipeline, values []devopsv1alpha3.Parameter, parse func(string) (*jenkinsfile.Pipeline, error)) error {
+	if len(values) == 0 {
+		return nil
+	}
+	defined, complete := definitionsOf(pipeline, parse)
+	seen := map[string]bool{}
+	var unknown, problems []string
+	for _, value := range values {
+		d, known := defined[value.Name]
+		switch {
+		case seen[value.Name]:
+			problems = append(problems, fmt.Sprintf("parameter %s is given twice", quote(value.Name)))
+		case !known && complete:
+			unknown = append(unknown, quote(value.Name))
+		case known:
+			if problem := d.check(value); problem != "" {
+				problems = append(problems, problem)
+			}
+		}
+		seen[value.Name] = true
+	}
+	if len(unknown) > 0 {
+		problems = append(problems, fmt.Sprintf("pipeline %q does not define %s; %s", pipeline.Name, some(unknown), named(defined)))
+	}
+	if len(problems) > 0 {
+		return apierrors.NewBadRequest(some(problems))
+	}
+	return nil
+}
+
+// check says what is wrong with a value. The value itself is not repeated unless it should be one of
+// few: it may be a secret.
+func (d definition) check(value devopsv1alpha3.Parameter) string {
+	switch d.kind {
+	case string(jenkinsfile.ParameterBoolean):
+		if value.Value != "true" && value.Value != "false" {
+			return fmt.Sprintf("parameter %s must be true or false", quote(value.Name))
+		}
+	case string(jenkinsfile.ParameterChoice):
+		if len(d.choices) > 0 && !slices.Contains(d.choices, value.Value) {
+			quoted := make([]string, len(d.choices))
+			for i, choice := range d.choices {
+				quoted[i] = quote(choice)
+			}
+			return fmt.Sprintf("parameter %s must be one of %s", quote(value.Name), some(quoted))
+		}
+	case string(jenkinsfile.ParameterFile):
+		return fmt.Sprintf("parameter %s is a file, which cannot be sent with a run", quote(value.Name))
+	}
+	return ""
+}
+
+func named(defined map[string]definition) string {
+	if len(defined) == 0 {
+		return "it defines no parameters"
+	}
+	names := make([]string, 0, len(defined))
+	for name := range defined {
+		names = append(names, quote(name))
+	}
+	slices.Sort(names)
+	return "it defines " + some(names)
+}
+
+// some joins texts and leaves out what is too much for a message.
+func some(texts []string) string {
+	if more := len(texts) - maxNamed; more > 0 {
+		return strings.Join(texts[:maxNamed], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func quote(text string) string {
+	if len(text) > 100 {
+		text = strings.ToValidUTF8(text[:100], "") + "…"
+	}
+	return strconv.Quote(text)
+}
+
+// setAction takes the action from what a client sent, and refuses every other change of the spec.
+func setAction(run, sent *devopsv1alpha3.PipelineRun) error {
+	if sent.Name != "" && sent.Name != run.Name || sent.Namespace != "" && sent.Namespace != run.Namespace {
+		return apierrors.NewBadRequest("metadata names another object than the address")
+	}
+	if version := sent.ResourceVersion; version != "" && version != run.ResourceVersion {
+		return response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(
+			"pipelinerun %q was changed since you read it (you sent resourceVersion %s): GET it again and PUT it, or leave resourceVersion out", run.Name, version))
+	}
+	want := run.Spec.DeepCopy()
+	want.Action = sent.Spec.Action
+	onlyAction := equality.Semantic.DeepEqual(sent.Spec, devopsv1alpha3.PipelineRunSpec{Action: sent.Spec.Action})
+	if !onlyAction && !equality.Semantic.DeepEqual(*want, sent.Spec) {
+		return apierrors.NewBadRequest("only spec.action of a run can be changed; start another run instead")
+	}
+	if sent.Spec.Action == nil {
+		return apierrors.NewBadRequest("spec.action: give Stop, Pause or Resume")
+	}
+	run.Spec.Action = sent.Spec.Action
+	return nil
+}

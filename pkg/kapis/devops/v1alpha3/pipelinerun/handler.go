@@ -1,0 +1,264 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipelinerun serves PipelineRuns: to start, list, watch, stop and delete them, their stages,
+// logs and artifacts.
+package pipelinerun
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/emicklei/go-restful/v3"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/apiserver/request"
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
+	"github.com/slipway-dev/slipway/pkg/store"
+)
+
+// ParamPipeline is the path parameter of the pipeline.
+const ParamPipeline = "pipeline"
+
+// Handler serves runs.
+type Handler struct {
+	*crud.Handler[*devopsv1alpha3.PipelineRun]
+	deps    crud.Deps
+	sources Sources
+}
+
+// New makes the handler.
+func New(deps crud.Deps, sources Sources) *Handler {
+	return &Handler{
+		deps: deps, sources: sources,
+		Handler: crud.New(crud.Kind[*devopsv1alpha3.PipelineRun]{
+			GVK:       devopsv1alpha3.GroupVersion.WithKind(devopsv1alpha3.PipelineRunKind),
+			Resource:  devopsv1alpha3.PipelineRunResource,
+			New:       func() *devopsv1alpha3.PipelineRun { return &devopsv1alpha3.PipelineRun{} },
+			NewList:   func() client.ObjectList { return &devopsv1alpha3.PipelineRunList{} },
+			CheckName: validation.NameIsDNSSubdomain,
+			Filters:   filters,
+			Selector:  selector,
+		}, deps),
+	}
+}
+
+// selector narrows a list to the runs of the pipeline of the path, if it names one.
+func selector(req *restful.Request) map[string]string {
+	if pipeline := req.PathParameter(ParamPipeline); pipeline != "" {
+		return map[string]string{devopsv1alpha3.PipelineNameLabel: reconcile.LabelValue(pipeline)}
+	}
+	return nil
+}
+
+// filters adds the filter branch to those of all lists.
+func filters(req *restful.Request) ([]store.Filter[*devopsv1alpha3.PipelineRun], error) {
+	branch := req.QueryParameter("branch")
+	if branch == "" {
+		return nil, nil
+	}
+	return []store.Filter[*devopsv1alpha3.PipelineRun]{
+		func(run *devopsv1alpha3.PipelineRun) bool {
+			return run.Spec.SCM != nil && run.Spec.SCM.RefName == branch
+		},
+	}, nil
+}
+
+// List answers with PipelineRuns. With backward=true the items are Jenkins' runs as the status
+// annotation holds them, for clients of the older API; KubeSphere has that as the default, which no
+// console since version 3.1 uses.
+func (h *Handler) List(req *restful.Request, resp *restful.Response) error {
+	info, ok := request.InfoFrom(req.Request.Context())
+	watching := ok && info.Verb == request.VerbWatch
+	if watching || req.QueryParameter("backward") != "true" {
+		return h.Handler.List(req, resp)
+	}
+	page, err := h.Page(req)
+	if err != nil {
+		return err
+	}
+	items := make([]json.RawMessage, 0, len(page.Items))
+	for _, run := range page.Items {
+		if status := run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]; json.Valid([]byte(status)) {
+			items = append(items, json.RawMessage(status))
+		}
+	}
+	response.WriteList(resp.ResponseWriter, req.Request, items, page.Total)
+	return nil
+}
+
+// Start makes a run of the pipeline of the path. The answer is 200, as KubeSphere's.
+func (h *Handler) Start(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	c, user, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return err
+	}
+	var body StartRequest
+	if err := request.DecodeOptionalJSON(req.Request, &body); err != nil {
+		return err
+	}
+	// A run copies the pipeline's spec: an old state from the cache would run what the user has just
+	// replaced.
+	pipeline := &devopsv1alpha3.Pipeline{}
+	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(ParamPipeline), pipeline); err != nil {
+		return err
+	}
+	run, err := newRun(pipeline, body, req.QueryParameter("branch"), user)
+	if err != nil {
+		return err
+	}
+	if err := checkParameters(pipeline, body.Parameters, h.sources.Parse); err != nil {
+		return err
+	}
+	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {
+		return err
+	}
+	return h.answer(req, resp, run)
+}
+
+// Update changes the action of a run, the only part of it that a user may change. Without a
+// resourceVersion the action is set whatever else changed: a controller writes to a live run all the
+// time.
+func (h *Handler) Update(req *restful.Request, resp *restful.Response) error {
+	sent := &devopsv1alpha3.PipelineRun{}
+	if err := request.DecodeJSON(req.Request, sent); err != nil {
+		return err
+	}
+	return h.act(req, resp, func(run *devopsv1alpha3.PipelineRun) error {
+		return setAction(run, sent)
+	})
+}
+
+// Stop stops a run: a short form of an update with the action Stop.
+func (h *Handler) Stop(req *restful.Request, resp *restful.Response) error {
+	return h.act(req, resp, func(run *devopsv1alpha3.PipelineRun) error {
+		stop := devopsv1alpha3.Stop
+		run.Spec.Action = &stop
+		return nil
+	})
+}
+
+// act changes a run as the user.
+func (h *Handler) act(req *restful.Request, resp *restful.Response, change func(*devopsv1alpha3.PipelineRun) error) error {
+	ctx := req.Request.Context()
+	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return err
+	}
+	run := &devopsv1alpha3.PipelineRun{}
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), run); err != nil {
+			return err
+		}
+		if ended(run) {
+			return response.NewStatus(http.StatusBadRequest, "BadRequest",
+				fmt.Sprintf("pipelinerun %q has ended (%s); nothing can be done with it", run.Name, run.Status.Phase))
+		}
+		if err := change(run); err != nil {
+			return err
+		}
+		return c.Update(ctx, run, crud.FieldOwner)
+	})
+	if err != nil {
+		return err
+	}
+	return h.answer(req, resp, run)
+}
+
+// ended tells if a run changes no more.
+func ended(run *devopsv1alpha3.PipelineRun) bool {
+	return run.Status.Phase.Ended() || run.Status.CompletionTime != nil
+}
+
+// Delete removes a run, live or not: its finalizer stops the build and removes it from Jenkins. A
+// console that may not delete live runs, as KubeSphere's, stops them first. The answer is empty.
+func (h *Handler) Delete(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return err
+	}
+	run := &devopsv1alpha3.PipelineRun{}
+	run.Namespace, run.Name = req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName)
+	if req.QueryParameter("keepJenkinsRecord") == "true" {
+		if err := h.keepRecord(ctx, c, run); err != nil {
+			return err
+		}
+	}
+	if err := c.Delete(ctx, run); err != nil {
+		return err
+	}
+	resp.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// keepRecord asks the finalizer to leave the build in Jenkins.
+func (h *Handler) keepRecord(ctx context.Context, c client.Client, run *devopsv1alpha3.PipelineRun) error {
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if err := h.deps.Store.GetLive(ctx, run.Namespace, run.Name, run); err != nil {
+			return err
+		}
+		if run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] == "true" {
+			return nil
+		}
+		if run.Annotations == nil {
+			run.Annotations = map[string]string{}
+		}
+		run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] = "true"
+		return c.Update(ctx, run, crud.FieldOwner)
+	})
+}
+
+// Stages answers with the stages of a run and their steps: a list, without an envelope.
+func (h *Handler) Stages(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	run, err := h.run(req)
+	if err != nil {
+		return err
+	}
+	// The run is in a ConfigMap of its own name, which is read when somebody looks at it: a cache of
+	// all ConfigMaps would be larger than everything else.
+	stages := &corev1.ConfigMap{}
+	err = h.deps.Store.GetLive(ctx, run.Namespace, run.Name, stages)
+	text := stages.Data[devopsv1alpha3.StageConfigMapKey]
+	switch {
+	case apierrors.IsNotFound(err), err == nil && text == "":
+		response.Write(resp.ResponseWriter, req.Request, http.StatusOK, []json.RawMessage{})
+		return nil
+	case err != nil:
+		return err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list"))
+	}
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, list)
+	return nil
+}
+
+// run gives the run of the path.
+func (h *Handler) run(req *restful.Request) (*devopsv1alpha3.PipelineRun, error) {
+	run := &devopsv1alpha3.PipelineRun{}
+	err := h.deps.Store.Get(req.Request.Context(), req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), run)
+	return run, err
+}
+
+func (h *Handler) answer(req *restful.Request, resp *restful.Response, run *devopsv1alpha3.PipelineRun) error {
+	if err := h.deps.Store.Finish(run); err != nil {
+		return err
+	}
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, run)
+	return nil
+}

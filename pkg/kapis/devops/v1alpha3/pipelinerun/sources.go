@@ -1,0 +1,73 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"io"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// Build names a build in Jenkins. Folder and job may have several segments, separated by slashes.
+type Build struct {
+	Folder, Job string
+	Number      int64
+}
+
+// LogSource gives logs of builds that Jenkins still has. Errors are those of pkg/jenkins.
+type LogSource interface {
+	// Log gives the log from an offset: 0, or Next of an earlier part.
+	Log(ctx context.Context, build Build, start int64) (LogPart, error)
+}
+
+// LogPart is a part of a log.
+type LogPart struct {
+	// Text is to be closed.
+	Text io.ReadCloser
+	// Next is the offset behind this part.
+	Next int64
+	// More is true while the build writes.
+	More bool
+}
+
+// ArtifactSource gives artifacts of builds that Jenkins still has. Errors are those of pkg/jenkins.
+type ArtifactSource interface {
+	ListArtifacts(ctx context.Context, build Build) ([]File, error)
+	OpenArtifact(ctx context.Context, build Build, path string) (Content, error)
+}
+
+// File is a stored file.
+type File struct {
+	// Path is relative to the artifacts of the build, or the key's part behind the prefix.
+	Path string
+	// Size is in bytes.
+	Size int64
+}
+
+// Content is an open file, to be closed.
+type Content struct {
+	io.ReadCloser
+	// Size is in bytes, -1 if it is not known.
+	Size int64
+}
+
+// Archive holds logs and artifacts of ended runs. Errors are those of pkg/objectstore.
+type Archive interface {
+	// List gives the files whose keys begin with the prefix, without it.
+	List(ctx context.Context, prefix string) ([]File, error)
+	// Open opens a file at an offset. Size is that of the whole file; at or behind its end there is
+	// nothing to read, which is no error.
+	Open(ctx context.Context, key string, offset int64) (Content, error)
+}
+
+// Sources are the places that hold what belongs to runs besides the objects in Kubernetes. Each may be
+// nil: then what it has is not there.
+type Sources struct {
+	Logs      LogSource
+	Artifacts ArtifactSource
+	Archive   Archive
+	// Parse reads a Jenkinsfile for its parameters.
+	Parse func(source string) (*jenkinsfile.Pipeline, error)
+}
