@@ -62,7 +62,7 @@ func newDemoCommand() *cobra.Command {
 	var timeout time.Duration
 	command := &cobra.Command{
 		Use:   "demo",
-		Short: "Play the whole job against a running `slipway up`, with a check at each step",
+		Short: "Play the whole job against a running 'slipway up', with a check at each step",
 		Args:  cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			state, err := up.ReadState(stateDir)
@@ -76,7 +76,7 @@ func newDemoCommand() *cobra.Command {
 		},
 	}
 	addStateDir(command, &stateDir)
-	command.Flags().StringVar(&config.GitHost, "git-host", "", "address to serve the demo's repository on, which pods can reach; what `slipway up --host-ip` said if empty")
+	command.Flags().StringVar(&config.GitHost, "git-host", "", "address to serve the demo's repository on, which pods can reach; what 'slipway up --host-ip' was given if empty")
 	command.Flags().StringVar(&config.Image, "image", "", "image of the dev container; it holds git and "+demo.MarkerFile)
 	command.Flags().BoolVar(&config.Keep, "keep", false, "leave what the demo made")
 	command.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "end the demo after this time")
@@ -107,5 +107,5 @@ func newTokenCommand() *cobra.Command {
 }
 
 func addStateDir(command *cobra.Command, dir *string) {
-	command.Flags().StringVar(dir, "state-dir", up.NewOptions().StateDir, "state folder of the running `slipway up`")
+	command.Flags().StringVar(dir, "state-dir", up.NewOptions().StateDir, "state folder of the running 'slipway up'")
 }

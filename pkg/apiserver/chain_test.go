@@ -117,6 +117,7 @@ func TestBadInput(t *testing.T) {
 		"sortBy":          {reason: "the fields are told", call: call{user: "ann", path: pipelines + "?sortBy=phase"}, wantCode: 400, wantMessage: "creationTimestamp, createTime or name"},
 		"selector":        {reason: "it is kubectl's", call: call{user: "ann", path: pipelines + "?labelSelector=a%20b"}, wantCode: 400, wantMessage: "labelSelector is not valid"},
 		"watch timeout":   {reason: "a watch has a bound", call: call{user: "ann", path: pipelines + "?watch=true&timeoutSeconds=-1"}, wantCode: 400, wantMessage: "timeoutSeconds must be"},
+		"watch version":   {reason: "it is a number", call: call{user: "ann", path: pipelines + "?watch=true&resourceVersion=x"}, wantCode: 400, wantMessage: "resourceVersion must be"},
 		"not there":       {reason: "in one's own namespace the answer is plain", call: call{user: "ann", path: pipelines + "/nope"}, wantCode: 404, wantMessage: `"nope" not found`},
 		"PUT without version": {
 			reason: "a change must not undo others", call: call{method: "PUT", user: "ann", path: pipelines + "/build", body: `{"metadata":{"name":"build"}}`},

@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
+	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
 var testSecret = []byte("0123456789abcdef0123456789abcdef")
@@ -37,7 +38,7 @@ const devops = "/kapis/devops.kubesphere.io/v1alpha3"
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(m.Run())
+	os.Exit(envtest.Main(m))
 }
 
 // world is a server with everything around it faked. Users may do all in namespaces that begin with

@@ -5,11 +5,13 @@ package up
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"text/template"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -132,7 +134,9 @@ func (u *instance) run(ctx context.Context, began time.Time) (err error) {
 	})
 	err = u.start(work, servers, frontends, backends)
 	if err == nil {
-		u.banner(time.Since(began))
+		if err := u.banner(time.Since(began)); err != nil {
+			u.say("%v\n", err)
+		}
 		err = frontends.Wait()
 		u.say("stopping\n")
 	} else {
@@ -197,32 +201,27 @@ func (u *instance) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(u.out, format, args...)
 }
 
+// bannerText is a template for text/template: what a person needs to go on.
+//
+//go:embed banner.txt
+var bannerText string
+
 // banner says where everything is and what to do next.
-func (u *instance) banner(took time.Duration) {
-	s := u.state
-	kind := map[bool]string{true: "embedded", false: "given"}
-	u.say(`
-Slipway is ready after %s.
-
-  API          %s/kapis
-  Swagger UI   %s/swagger-ui/
-  Jenkins      %s (%s, user %s)
-  S3           %s (%s, bucket %s)
-  User         %s, password in %s
-  Log          %s
-
-A token, also for "Authorize" in Swagger UI:
-
-  TOKEN=$(curl -s %s/oauth/token -d grant_type=password -d username=%s --data-urlencode "password=$(cat %s)" | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
-
-Try next, in another shell:
-
-  make demo
-  curl -s -H "Authorization: Bearer $TOKEN" %s/kapis/devcontainer.devstar.cn/v1/devcontainerapps
-  ssh-keygen -t ed25519 -f id_slipway -N '' && curl -s -H "Authorization: token $TOKEN" %s/api/devcontainer/user
-
-Ctrl-C stops it; what it made in the cluster stays.
-`, took.Round(time.Millisecond), s.URL, s.URL, s.Jenkins.URL, kind[s.Jenkins.Embedded], s.Jenkins.Username,
-		s.S3.URL, kind[s.S3.Embedded], s.Bucket, s.Username, s.PasswordFile,
-		filepath.Join(u.options.StateDir, LogFile), s.URL, s.Username, s.PasswordFile, s.URL, s.URL)
+func (u *instance) banner(took time.Duration) error {
+	program, err := os.Executable()
+	if err != nil {
+		program = "slipway"
+	}
+	image := u.options.DevImage
+	if image == "" {
+		image = "IMAGE"
+	}
+	page, err := template.New("banner").Parse(bannerText)
+	if err != nil {
+		return fmt.Errorf("banner: %w", err)
+	}
+	return page.Execute(u.out, map[string]any{
+		"Took": took.Round(time.Millisecond), "State": u.state, "Dir": u.options.StateDir, "Program": program, "Image": image,
+		"Log": filepath.Join(u.options.StateDir, LogFile),
+	})
 }

@@ -110,6 +110,12 @@ func complete(status *metav1.Status) *metav1.Status {
 	if status.Code < 400 || status.Code > 599 {
 		status.Code = http.StatusInternalServerError
 	}
+	if status.Reason == "" {
+		status.Reason = metav1.StatusReasonUnknown
+		if status.Code >= http.StatusInternalServerError {
+			status.Reason = metav1.StatusReasonInternalError
+		}
+	}
 	return status
 }
 

@@ -55,6 +55,10 @@ func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 	if err != nil {
 		return err
 	}
+	version := req.QueryParameter("resourceVersion")
+	if _, err := strconv.ParseUint(version, 10, 64); version != "" && err != nil {
+		return apierrors.NewBadRequest("resourceVersion must be that of an event or object that was read before")
+	}
 	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 		Namespace:     query.Namespace,
 		LabelSelector: query.Labels,
 		Raw: &metav1.ListOptions{
-			ResourceVersion: req.QueryParameter("resourceVersion"), AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+			ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
 		},
 	})
 	if err != nil {
