@@ -84,15 +84,15 @@ func newGitServer(t *testing.T, tls bool) *gitServer {
 }
 
 // git runs git in dir.
-func git(t testing.TB, dir string, args ...string) string {
-	t.Helper()
+func git(tb testing.TB, dir string, args ...string) string {
+	tb.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_ALLOW_PROTOCOL=file:http:https")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("git %v: %v: %s", args, err, out)
+		tb.Fatalf("git %v: %v: %s", args, err, out)
 	}
 	return string(out)
 }
@@ -149,6 +149,7 @@ type cloneCase struct {
 }
 
 func newClone(t *testing.T) *cloneCase {
+	t.Helper()
 	base := t.TempDir()
 	return &cloneCase{t: t, dir: filepath.Join(base, "data"), log: filepath.Join(base, "termination")}
 }

@@ -82,15 +82,15 @@ func agentCmd(env []string, args ...string) *exec.Cmd {
 }
 
 // runCmd runs a command to its end, at most for a minute.
-func runCmd(t testing.TB, cmd *exec.Cmd) result {
-	t.Helper()
+func runCmd(tb testing.TB, cmd *exec.Cmd) result {
+	tb.Helper()
 	var stdout, stderr bytes.Buffer
 	if cmd.Stdout == nil {
 		cmd.Stdout = &stdout
 	}
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %v: %v", cmd.Args, err)
+		tb.Fatalf("start %v: %v", cmd.Args, err)
 	}
 	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
@@ -103,42 +103,42 @@ func runCmd(t testing.TB, cmd *exec.Cmd) result {
 }
 
 // eventually waits until ok returns true.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("timed out: %s", what)
+			tb.Fatalf("timed out: %s", what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func writeFile(t testing.TB, path, text string, mode os.FileMode) {
-	t.Helper()
+func writeFile(tb testing.TB, path, text string, mode os.FileMode) {
+	tb.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func readFile(t testing.TB, path string) string {
-	t.Helper()
+func readFile(tb testing.TB, path string) string {
+	tb.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(data)
 }
@@ -163,20 +163,20 @@ type containerOptions struct {
 }
 
 // startContainer runs slipway-agent with args as PID 1 of new namespaces.
-func startContainer(t testing.TB, opts containerOptions) *container {
-	t.Helper()
+func startContainer(tb testing.TB, opts containerOptions) *container {
+	tb.Helper()
 	if out, err := exec.Command("unshare", "-m", "-p", "-f", "--mount-proc", "true").CombinedOutput(); err != nil {
-		t.Skipf("skipped: namespaces cannot be made here (not root?): %v: %s", err, out)
+		tb.Skipf("skipped: namespaces cannot be made here (not root?): %v: %s", err, out)
 	}
 	base, err := os.MkdirTemp("", "slipway-container-")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	tb.Cleanup(func() { _ = os.RemoveAll(base) })
 	if err := os.Chmod(base, 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	c := &container{t: t, out: &output{}}
+	c := &container{t: tb, out: &output{}}
 	binds := map[string]string{}
 	for _, d := range []struct {
 		target string
@@ -184,7 +184,7 @@ func startContainer(t testing.TB, opts containerOptions) *container {
 	}{{"/root", &c.home}, {"/etc/ssh", &c.etcSSH}, {"/etc/profile.d", &c.profile}} {
 		*d.into = filepath.Join(base, strings.ReplaceAll(d.target, "/", "_"))
 		if err := os.MkdirAll(*d.into, 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		binds[d.target] = *d.into
 	}
@@ -209,18 +209,18 @@ func startContainer(t testing.TB, opts containerOptions) *container {
 	}, opts.env...)
 	c.cmd.Stdout, c.cmd.Stderr = c.out, c.out
 	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if !c.stopped {
 			_ = c.cmd.Process.Kill()
 			_ = c.cmd.Wait()
 		}
 		if strings.Contains(c.out.String(), "WARNING: DATA RACE") {
-			t.Error("slipway-agent has a data race")
+			tb.Error("slipway-agent has a data race")
 		}
-		if t.Failed() {
-			t.Logf("output of the container:\n%s", c.out)
+		if tb.Failed() {
+			tb.Logf("output of the container:\n%s", c.out)
 		}
 	})
 	return c

@@ -16,34 +16,34 @@ import (
 
 // secretDir makes a folder like a mounted Secret: files are links into ..data, which is a link that
 // is replaced by a rename.
-func secretDir(t testing.TB, content map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	swapSecret(t, dir, content)
+func secretDir(tb testing.TB, content map[string]string) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	swapSecret(tb, dir, content)
 	return dir
 }
 
 var secretVersion int
 
-func swapSecret(t testing.TB, dir string, content map[string]string) {
-	t.Helper()
+func swapSecret(tb testing.TB, dir string, content map[string]string) {
+	tb.Helper()
 	secretVersion++
 	name := fmt.Sprintf("..v%d", secretVersion)
 	for file, text := range content {
-		writeFile(t, filepath.Join(dir, name, file), text, 0o644)
+		writeFile(tb, filepath.Join(dir, name, file), text, 0o644)
 		link := filepath.Join(dir, file)
 		if _, err := os.Lstat(link); err != nil {
 			if err := os.Symlink(filepath.Join("..data", file), link); err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 		}
 	}
 	old, _ := os.Readlink(filepath.Join(dir, "..data"))
 	if err := os.Symlink(name, filepath.Join(dir, "..data_tmp")); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if old != "" {
 		_ = os.RemoveAll(filepath.Join(dir, old))
@@ -51,13 +51,13 @@ func swapSecret(t testing.TB, dir string, content map[string]string) {
 }
 
 // sshKey makes a key pair with OpenSSH and returns the private file and the public line.
-func sshKey(t testing.TB) (file, public string) {
-	t.Helper()
-	file = filepath.Join(t.TempDir(), "id")
+func sshKey(tb testing.TB) (file, public string) {
+	tb.Helper()
+	file = filepath.Join(tb.TempDir(), "id")
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "测试 key", "-f", file).CombinedOutput(); err != nil {
-		t.Fatalf("ssh-keygen: %v: %s", err, out)
+		tb.Fatalf("ssh-keygen: %v: %s", err, out)
 	}
-	return file, readFile(t, file+".pub")
+	return file, readFile(tb, file+".pub")
 }
 
 func initArgs(rest ...string) []string {

@@ -35,34 +35,34 @@ type sshHost struct {
 }
 
 // newHostSecret makes host keys and one user key.
-func newHostSecret(t testing.TB) (h *sshHost) {
-	t.Helper()
-	h = &sshHost{port: freePort(t), secret: map[string]string{}, workDir: filepath.Join(t.TempDir(), "wörk dir's")}
+func newHostSecret(tb testing.TB) (h *sshHost) {
+	tb.Helper()
+	h = &sshHost{port: freePort(tb), secret: map[string]string{}, workDir: filepath.Join(tb.TempDir(), "wörk dir's")}
 	made, err := sshkeys.GenerateHostKeys()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var known strings.Builder
 	for _, k := range made {
 		h.secret[k.PrivateFile()], h.secret[k.PublicFile()] = string(k.Private), string(k.Public)
 		fmt.Fprintf(&known, "[127.0.0.1]:%d %s", h.port, k.Public)
 	}
-	h.known = filepath.Join(t.TempDir(), "known_hosts")
-	writeFile(t, h.known, known.String(), 0o600)
+	h.known = filepath.Join(tb.TempDir(), "known_hosts")
+	writeFile(tb, h.known, known.String(), 0o600)
 	var pub string
-	h.key, pub = sshKey(t)
+	h.key, pub = sshKey(tb)
 	h.secret["authorized_keys"] = pub
-	h.keys = secretDir(t, h.secret)
+	h.keys = secretDir(tb, h.secret)
 	return h
 }
 
 // builtin starts a dev container with the built-in SSH server.
-func builtin(t testing.TB, opts containerOptions) *sshHost {
-	t.Helper()
-	h := newHostSecret(t)
+func builtin(tb testing.TB, opts containerOptions) *sshHost {
+	tb.Helper()
+	h := newHostSecret(tb)
 	opts.args = []string{"init", "--keys-dir", h.keys, "--work-dir", h.workDir, "--", binary, "sshd",
 		"--keys-dir", h.keys, "--work-dir", h.workDir, "--port", strconv.Itoa(h.port)}
-	h.container = startContainer(t, opts)
+	h.container = startContainer(tb, opts)
 	h.waitPort()
 	return h
 }
@@ -391,7 +391,8 @@ func TestSSHManyConnections(t *testing.T) {
 }
 
 // busybox is the path of a static busybox, the smallest image there is.
-func busybox(t testing.TB) string {
+func busybox(tb testing.TB) string {
+	tb.Helper()
 	for _, p := range []string{os.Getenv("SLIPWAY_TEST_BUSYBOX"), "/bin/busybox"} {
 		if p == "" {
 			continue
@@ -400,27 +401,27 @@ func busybox(t testing.TB) string {
 			return p
 		}
 	}
-	t.Skip("skipped: no static busybox: install busybox-static or set SLIPWAY_TEST_BUSYBOX")
+	tb.Skip("skipped: no static busybox: install busybox-static or set SLIPWAY_TEST_BUSYBOX")
 	return ""
 }
 
 // inImage runs the built-in server as PID 1 in a root file system that has only what fill adds.
-func inImage(t testing.TB, fill func(root string)) *sshHost {
-	t.Helper()
-	h := newHostSecret(t)
-	root := t.TempDir()
+func inImage(tb testing.TB, fill func(root string)) *sshHost {
+	tb.Helper()
+	h := newHostSecret(tb)
+	root := tb.TempDir()
 	for _, d := range []string{"proc", "dev/pts", "tmp", "root", "keys", "opt"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	fill(root)
 	data, err := os.ReadFile(binary)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	writeFile(t, filepath.Join(root, "opt/slipway-agent"), string(data), 0o755)
-	h.container = startContainer(t, containerOptions{
+	writeFile(tb, filepath.Join(root, "opt/slipway-agent"), string(data), 0o755)
+	h.container = startContainer(tb, containerOptions{
 		preMount: strings.Join([]string{
 			"mount -t proc proc " + root + "/proc", "mount -t devpts -o newinstance,ptmxmode=0666 devpts " + root + "/dev/pts",
 			"ln -sf pts/ptmx " + root + "/dev/ptmx", ": > " + root + "/dev/null; mount --bind /dev/null " + root + "/dev/null",

@@ -32,9 +32,9 @@ type steps struct {
 	work string
 }
 
-func newSteps(t testing.TB) *steps {
-	t.Helper()
-	s := &steps{t: t, dir: filepath.Join(t.TempDir(), "steps"), work: t.TempDir()}
+func newSteps(tb testing.TB) *steps {
+	tb.Helper()
+	s := &steps{t: tb, dir: filepath.Join(tb.TempDir(), "steps"), work: tb.TempDir()}
 	s.env = []string{"SLIPWAY_STEPS_DIR=" + s.dir, "JENKINS_SECRET=s3cret", "LANG=C.UTF-8"}
 	return s
 }

@@ -90,12 +90,12 @@ func run(ctx context.Context, o *options.Options, face devstar.Options) error {
 }
 
 // ended turns the end of a part into an error, unless it was told to end.
-func ended(part string, ctx context.Context, err error) error { //nolint:revive // the context is what is asked, not what is passed on
-	switch {
-	case ctx.Err() != nil:
+func ended(part string, told context.Context, err error) error { //nolint:revive // the context is what is asked, not what is passed on
+	if told.Err() != nil && err == nil {
 		return nil
-	case err == nil:
-		err = errors.New("ended")
+	}
+	if err == nil {
+		err = errors.New("ended too early")
 	}
 	return fmt.Errorf("%s: %w", part, err)
 }

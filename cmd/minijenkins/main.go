@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/server"
+	"github.com/slipway-dev/slipway/pkg/version"
 )
 
 func main() {
@@ -75,17 +75,10 @@ func newCommand() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "minijenkins %s (speaks Jenkins %s)\n", version(), server.JenkinsVersion)
+			fmt.Fprintf(cmd.OutOrStdout(), "minijenkins %s (speaks Jenkins %s)\n", version.Get(), server.JenkinsVersion)
 		},
 	})
 	return cmd
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }
 
 func readSecret(file string) (string, error) {

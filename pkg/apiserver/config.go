@@ -127,6 +127,8 @@ type Limits struct {
 	BodyBytes int64
 	// InFlight bounds what is in work at once. Default 400 requests and 2000 streams.
 	InFlight filters.InFlightLimits
+	// StreamWrite is how long a client may take to accept a part of a stream. Default 15 seconds.
+	StreamWrite time.Duration
 	// Rate bounds what one user may ask for. Default 50 a second, 200 at once, and 100 streams.
 	// A negative PerSecond turns it off.
 	Rate filters.RateLimits

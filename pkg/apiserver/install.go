@@ -36,7 +36,7 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 	deps := crud.Deps{
 		Store:      store.New(c.Reader, c.Client, c.Scheme),
 		Clients:    c.Clients,
-		SlowClient: s.metrics.SlowClient,
+		SlowClient: s.metrics.SlowClient, WriteTimeout: c.Limits.StreamWrite,
 	}
 	services := []*restful.WebService{
 		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile}),

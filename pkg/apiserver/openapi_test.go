@@ -91,8 +91,9 @@ func checkOperation(t *testing.T, at, path string, operation *spec.Operation) {
 		t.Errorf("%s has no summary or tag", at)
 	}
 	for code, answer := range operation.Responses.StatusCodeResponses {
-		empty := strings.HasSuffix(operation.ID, "PipelineRun") && strings.HasPrefix(operation.ID, "delete") || strings.HasPrefix(operation.ID, "deletePipelineRun")
-		if answer.Schema == nil && !(empty && code == 200) {
+		// KubeSphere's answer to this has no body.
+		empty := strings.HasPrefix(operation.ID, "deletePipelineRun") && code == 200
+		if answer.Schema == nil && !empty {
 			t.Errorf("%s: the answer %d has no type", at, code)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/emicklei/go-restful/v3"
 	"github.com/go-logr/logr/funcr"
 
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 )
@@ -207,6 +208,48 @@ func TestBrokenPipe(t *testing.T) {
 	}
 }
 
+// TestSlowClientIsCut opens streams and does not read them.
+func TestSlowClientIsCut(t *testing.T) {
+	streams := map[string]string{
+		"log":   devops + "/namespaces/ann-demo/pipelineruns/r/log?follow=true",
+		"watch": devops + "/namespaces/ann-demo/pipelines?watch=true",
+	}
+	for name, path := range streams {
+		t.Run(name, func(t *testing.T) {
+			source := &fakeSources{text: strings.Repeat("x", 64<<20), more: true}
+			w := newWorld(t, func(c *Config) { withSources(source)(c); c.Limits.StreamWrite = 100 * time.Millisecond }, sampleRun("r", nil))
+			base, _, _ := w.listen()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, token(t, "ann"))
+			deadline := time.Now().Add(20 * time.Second)
+			for i := 0; ; i++ {
+				large := samplePipeline("ann-demo", fmt.Sprintf("p%d", i), devopsv1alpha3.PipelineSpec{
+					Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{Jenkinsfile: strings.Repeat("x", 1<<20)},
+				})
+				if err := w.kube.Create(context.Background(), large); err != nil {
+					t.Fatal(err)
+				}
+				metrics := w.do(call{path: "/metrics", user: "root"}).Body.String()
+				if strings.Contains(metrics, "slipway_apiserver_slow_clients_total 1") {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("a client that does not read is not cut off")
+				}
+			}
+			for strings.Contains(w.do(call{path: "/metrics", user: "root"}).Body.String(), `current_inflight_requests{kind="stream"} 1`) {
+				if time.Now().After(deadline) {
+					t.Fatal("the stream is still in work")
+				}
+			}
+		})
+	}
+}
+
 func TestLargeBodyOverTheWire(t *testing.T) {
 	w := newWorld(t, nil)
 	base, _, _ := w.listen()
@@ -239,5 +282,25 @@ func TestErrorsAreLoggedWithTheRequest(t *testing.T) {
 	}
 	if all := strings.Join(lines, "\n"); !strings.Contains(all, "hunter2") || !strings.Contains(all, "abc-1") {
 		t.Errorf("log %s, want the cause under the id of the request", all)
+	}
+}
+
+// BenchmarkRequests measures a request through the whole chain.
+func BenchmarkRequests(b *testing.B) {
+	t := &testing.T{}
+	for name, path := range map[string]string{
+		"get": devops + "/namespaces/ann-demo/pipelines/build", "list": devops + "/namespaces/ann-demo/pipelines?limit=10", "probe": "/healthz", "unauthorized": devops + "/x",
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := newWorld(t, func(c *Config) { c.Limits.Rate.PerSecond = -1 }, samplePipeline("ann-demo", "build", devopsv1alpha3.PipelineSpec{Type: "pipeline"}))
+			request := call{path: path}
+			if strings.Contains(path, "pipelines") {
+				request.credential = "Bearer " + token(t, "ann")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				w.do(request)
+			}
+		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // G504 is about Go before 1.6.3
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +32,7 @@ type Repository struct {
 func ServeRepository(ctx context.Context, dir, host string) (*Repository, error) {
 	bare := filepath.Join(dir, "git", "hello.git")
 	work := filepath.Join(dir, "work")
-	if err := os.MkdirAll(work, 0o755); err != nil {
+	if err := os.MkdirAll(work, 0o750); err != nil {
 		return nil, fmt.Errorf("make the demo repository: %w", err)
 	}
 	subject := "Say hello from the demo"

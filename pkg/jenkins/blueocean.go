@@ -382,7 +382,7 @@ func (c *Client) SubmitInput(ctx context.Context, folder, job string, build int6
 	if err != nil {
 		return &Error{Op: op, kind: ErrInvalid, cause: err, Message: err.Error()}
 	}
-	_, _, err = c.do(ctx, call{op: op, method: http.MethodPost, body: doc, contentType: jsonType,
+	_, err = c.do(ctx, call{op: op, method: http.MethodPost, body: doc, contentType: jsonType,
 		path: p + "nodes/" + url.PathEscape(ids[0]) + "/steps/" + url.PathEscape(ids[1]) + "/"})
 	return err
 }
@@ -394,12 +394,12 @@ func (c *Client) ReplayRun(ctx context.Context, folder, job string, build int64)
 	if err != nil {
 		return 0, err
 	}
-	resp, body, err := c.do(ctx, call{op: op, method: http.MethodPost, path: p + "replay/", body: []byte("{}"), contentType: jsonType})
+	a, err := c.do(ctx, call{op: op, method: http.MethodPost, path: p + "replay/", body: []byte("{}"), contentType: jsonType})
 	if err != nil {
 		return 0, err
 	}
 	var run Run
-	if err := decodeJSON(op, resp, body, &run); err != nil {
+	if err := decodeJSON(op, a, &run); err != nil {
 		return 0, err
 	}
 	id, err := strconv.ParseInt(run.QueueID, 10, 64)

@@ -66,21 +66,20 @@ func (c *Client) StartBuild(ctx context.Context, folder, job string, req StartRe
 	if req.HasParameters {
 		endpoint = "/buildWithParameters"
 	}
-	resp, err := c.postForm(ctx, op, p+endpoint, form)
+	a, err := c.postForm(ctx, op, p+endpoint, form)
 	if err != nil {
 		return 0, err
 	}
-	id, ok := queueIDOf(resp)
+	id, ok := queueIDOf(a.location)
 	if !ok {
-		return 0, &Error{Op: op, Status: resp.StatusCode, kind: ErrInvalid, Message: "the answer does not name a queue item"}
+		return 0, &Error{Op: op, Status: a.status, kind: ErrInvalid, Message: "the answer does not name a queue item"}
 	}
 	return id, nil
 }
 
 // queueIDOf reads the id from a Location such as http://ci/jenkins/queue/item/512/.
-func queueIDOf(resp *http.Response) (int64, bool) {
-	loc, err := resp.Location()
-	if err != nil {
+func queueIDOf(loc *url.URL) (int64, bool) {
+	if loc == nil {
 		return 0, false
 	}
 	_, rest, found := strings.Cut(loc.Path, "/queue/item/")
@@ -239,7 +238,7 @@ func (c *Client) GetQueueItem(ctx context.Context, id int64) (*QueueItem, error)
 // become a build, which must be stopped instead; ErrNotFound that Jenkins does not know the item any more.
 func (c *Client) CancelQueueItem(ctx context.Context, id int64) error {
 	const op = "cancel queue item"
-	_, _, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/queue/cancelItem", query: url.Values{"id": {strconv.FormatInt(id, 10)}}})
+	_, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/queue/cancelItem", query: url.Values{"id": {strconv.FormatInt(id, 10)}}})
 	if !errors.Is(err, ErrInternal) {
 		return err
 	}
@@ -263,7 +262,7 @@ func (c *Client) StopBuild(ctx context.Context, folder, job string, build int64)
 	if err != nil {
 		return err
 	}
-	_, _, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/stop"})
+	_, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/stop"})
 	return err
 }
 

@@ -32,7 +32,7 @@ func TestStartBuild(t *testing.T) {
 			{"build a disabled job", "rec-03", "p2", false, 0, ErrConflict},
 		} {
 			srv.AnyBody(tc.exchange)
-			id, err := c.StartBuild(testContext(t), tc.folder, tc.job, StartRequest{HasParameters: tc.params})
+			id, err := c.StartBuild(t.Context(), tc.folder, tc.job, StartRequest{HasParameters: tc.params})
 			if id != tc.id || !errors.Is(err, tc.want) {
 				t.Errorf("%s: %d, %v", tc.exchange, id, err)
 			}
@@ -43,7 +43,7 @@ func TestStartBuild(t *testing.T) {
 		srv.Use("one: second (concurrent builds disabled)", "one: same parameters as the waiting second").
 			AnyBody("one: second (concurrent builds disabled)", "one: same parameters as the waiting second")
 		for range 2 {
-			id, err := c.StartBuild(testContext(t), "rec-04c", "one", StartRequest{HasParameters: true})
+			id, err := c.StartBuild(t.Context(), "rec-04c", "one", StartRequest{HasParameters: true})
 			if err != nil || id != 625 {
 				t.Fatalf("StartBuild = %d, %v", id, err)
 			}
@@ -60,7 +60,7 @@ func TestStartBuild(t *testing.T) {
 			w.WriteHeader(http.StatusCreated)
 		})
 		req := StartRequest{Token: "tok&x=y", Cause: "slipway-run:1", HasParameters: true, Parameters: []Parameter{{"N", "ü €\n& \"x\" <y>"}, {"E", ""}}}
-		if _, err := c.StartBuild(testContext(t), "f", "j", req); err != nil {
+		if _, err := c.StartBuild(t.Context(), "f", "j", req); err != nil {
 			t.Fatal(err)
 		}
 		want := url.Values{"token": {"tok&x=y"}, "cause": {"slipway-run:1"}, "delay": {"0sec"}, "N": {"ü €\n& \"x\" <y>"}, "E": {""}}
@@ -78,7 +78,7 @@ func TestStartBuild(t *testing.T) {
 	} {
 		t.Run("refused: "+reason, func(t *testing.T) {
 			c := handler(t, func(http.ResponseWriter, *http.Request) { t.Error("the call was made") })
-			if _, err := c.StartBuild(testContext(t), "f", "j", StartRequest{Parameters: params}); !errors.Is(err, ErrInvalid) {
+			if _, err := c.StartBuild(t.Context(), "f", "j", StartRequest{Parameters: params}); !errors.Is(err, ErrInvalid) {
 				t.Fatalf("err = %v", err)
 			}
 		})
@@ -91,7 +91,7 @@ func TestStartBuild(t *testing.T) {
 				}
 				w.WriteHeader(http.StatusCreated)
 			})
-			if id, err := c.StartBuild(testContext(t), "f", "j", StartRequest{}); !errors.Is(err, ErrInvalid) {
+			if id, err := c.StartBuild(t.Context(), "f", "j", StartRequest{}); !errors.Is(err, ErrInvalid) {
 				t.Fatalf("StartBuild = %d, %v", id, err)
 			}
 		})
@@ -100,6 +100,7 @@ func TestStartBuild(t *testing.T) {
 
 // causeServer is a Jenkins whose start moves on at each round of questions.
 func causeServer(t *testing.T, rounds []string) (*Client, *int) {
+	t.Helper()
 	questions := 0
 	action := `"actions":[{"_class":"hudson.model.CauseAction","causes":[{"note":"other"},{"note":"slipway-run:1"}]},{}]`
 	return handler(t, func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +132,7 @@ func TestFindByCause(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			c, questions := causeServer(t, tc.rounds)
-			got, err := c.FindByCause(testContext(t), "f", "j", "slipway-run:1")
+			got, err := c.FindByCause(t.Context(), "f", "j", "slipway-run:1")
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("err = %v", err)
 			}
@@ -145,13 +146,13 @@ func TestFindByCause(t *testing.T) {
 	}
 	t.Run("recorded queue and builds without the cause", func(t *testing.T) {
 		c, _ := replay(t, "04-trigger.json")
-		if got, err := c.FindByCause(testContext(t), "rec-04c", "one", "slipway-run:1"); !errors.Is(err, ErrNotFound) {
+		if got, err := c.FindByCause(t.Context(), "rec-04c", "one", "slipway-run:1"); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("FindByCause = %+v, %v", got, err)
 		}
 	})
 	t.Run("a dead Jenkins is not \"not found\"", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
-		if _, err := c.FindByCause(testContext(t), "f", "j", "x"); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) {
+		if _, err := c.FindByCause(t.Context(), "f", "j", "x"); !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -159,7 +160,7 @@ func TestFindByCause(t *testing.T) {
 
 func TestQueueItems(t *testing.T) {
 	c, _ := replay(t, "04-trigger.json")
-	ctx := testContext(t)
+	ctx := t.Context()
 	waiting, err := c.GetQueueItem(ctx, 625)
 	if err != nil || waiting.BuildNumber != 0 || !strings.Contains(waiting.Why, "already in progress") || waiting.Cancelled {
 		t.Fatalf("waiting = %+v, %v", waiting, err)
@@ -197,7 +198,7 @@ func TestCancelOfAStartedItem(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"id":7,"executable":{"number":12}}`)
 	})
-	err := c.CancelQueueItem(testContext(t), 7)
+	err := c.CancelQueueItem(t.Context(), 7)
 	if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "build 12") {
 		t.Fatalf("err = %v", err)
 	}
@@ -205,7 +206,7 @@ func TestCancelOfAStartedItem(t *testing.T) {
 
 func TestStopAndDelete(t *testing.T) {
 	c, srv := replay(t, "06-classic-run-life.json")
-	ctx := testContext(t)
+	ctx := t.Context()
 	if err := c.StopBuild(ctx, "rec-06b", "big", 4); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestBuildStatuses(t *testing.T) {
 		// The client asks for the jobs of jobs, too. A name that an object does not have changes nothing in the answer.
 		r := &srv.Exchange("folder poll 11").Request
 		r.Path = strings.TrimSuffix(r.Path, "]") + ",jobs[name,builds[number,result,building,timestamp,duration,queueId]{0,20}]]"
-		got, err := c.BuildStatuses(testContext(t), "rec-14")
+		got, err := c.BuildStatuses(t.Context(), "rec-14")
 		if err != nil || len(got) != 12 {
 			t.Fatalf("%d jobs, %v", len(got), err)
 		}
@@ -256,7 +257,7 @@ func TestBuildStatuses(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"jobs":[{"name":"mb","jobs":[{"name":"feature%2Fx","builds":[{"number":2,"result":null,"building":true,"timestamp":1795222962391,"queueId":9}]}]},{"name":"p","builds":[]}]}`)
 		})
-		got, err := c.BuildStatuses(testContext(t), "f")
+		got, err := c.BuildStatuses(t.Context(), "f")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,10 +271,10 @@ func TestBuildStatuses(t *testing.T) {
 func TestGetRun(t *testing.T) {
 	t.Run("just started: 404, then there", func(t *testing.T) {
 		c, _ := replay(t, "05-blue-run-life.json")
-		if _, err := c.GetRun(testContext(t), "rec-05e", "seed", 2); !errors.Is(err, ErrNotFound) {
+		if _, err := c.GetRun(t.Context(), "rec-05e", "seed", 2); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
-		run, err := c.GetRun(testContext(t), "rec-05e", "seed", 2)
+		run, err := c.GetRun(t.Context(), "rec-05e", "seed", 2)
 		if err != nil || run.State != StateRunning || run.Result != ResultUnknown || !run.EndTime.IsZero() {
 			t.Fatalf("run = %+v, %v", run, err)
 		}
@@ -287,7 +288,7 @@ func TestGetRun(t *testing.T) {
 	})
 	t.Run("the console's JSON of a finished run", func(t *testing.T) {
 		c, _ := replay(t, "08-multibranch.json")
-		run, err := c.GetRun(testContext(t), "rec-08c", BranchJob("mb", "main"), 3)
+		run, err := c.GetRun(t.Context(), "rec-08c", BranchJob("mb", "main"), 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +304,7 @@ func TestGetRun(t *testing.T) {
 	})
 	t.Run("branch with a slash", func(t *testing.T) {
 		c, _ := replay(t, "08-multibranch.json")
-		run, err := c.GetRun(testContext(t), "rec-08c", BranchJob("mb", BranchJobName("feature/x")), 1)
+		run, err := c.GetRun(t.Context(), "rec-08c", BranchJob("mb", BranchJobName("feature/x")), 1)
 		if err != nil || run.ID != "1" {
 			t.Fatalf("run = %+v, %v", run, err)
 		}
@@ -314,7 +315,7 @@ func TestGetRun(t *testing.T) {
 			change := fmt.Sprintf(`{"msg":%q,"affectedPaths":[%s],"timestamp":"2026-01-03T00:00:00.000+0800"}`, strings.Repeat("ü", 5000), paths)
 			_, _ = fmt.Fprintf(w, `{"id":"1","changeSet":[%s]}`, strings.Repeat(change+",", 99)+change)
 		})
-		run, err := c.GetRun(testContext(t), "f", "j", 1)
+		run, err := c.GetRun(t.Context(), "f", "j", 1)
 		if err != nil || len(run.ChangeSet) != 100 || len(run.RawJSON) > 64<<10 {
 			t.Fatalf("%d changes, %d bytes, %v", len(run.ChangeSet), len(run.RawJSON), err)
 		}
@@ -324,7 +325,7 @@ func TestGetRun(t *testing.T) {
 	})
 	t.Run("bad time", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"startTime":"yesterday"}`) })
-		if _, err := c.GetRun(testContext(t), "f", "j", 1); !errors.Is(err, ErrInvalid) {
+		if _, err := c.GetRun(t.Context(), "f", "j", 1); !errors.Is(err, ErrInvalid) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -332,7 +333,7 @@ func TestGetRun(t *testing.T) {
 
 func TestStages(t *testing.T) {
 	c, srv := replay(t, "05-blue-run-life.json")
-	stages, err := c.Stages(testContext(t), "rec-05e", "big", 1)
+	stages, err := c.Stages(t.Context(), "rec-05e", "big", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +384,7 @@ func TestStagesErrors(t *testing.T) {
 			}
 			http.NotFound(w, r)
 		})
-		got, err := c.Stages(testContext(t), "f", "j", 1)
+		got, err := c.Stages(t.Context(), "f", "j", 1)
 		if err != nil || len(got) != 1 || len(got[0].Steps) != 0 {
 			t.Fatalf("stages = %+v, %v", got, err)
 		}
@@ -404,7 +405,7 @@ func TestStagesErrors(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, "[]")
 		})
-		if _, err := c.Stages(testContext(t), "f", "j", 1); !errors.Is(err, ErrUnavailable) {
+		if _, err := c.Stages(t.Context(), "f", "j", 1); !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -413,14 +414,14 @@ func TestStagesErrors(t *testing.T) {
 func TestPaging(t *testing.T) {
 	t.Run("recorded pages", func(t *testing.T) {
 		c, srv := replay(t, "05-blue-run-life.json")
-		all, err := c.Nodes(testContext(t), "rec-05e", "big", 1)
+		all, err := c.Nodes(t.Context(), "rec-05e", "big", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// The recording has the first two pages of two.
 		l := pages{op: "t", path: "/blue/rest/organizations/jenkins/pipelines/rec-05e/pipelines/big/runs/1/nodes/", size: 2, first: url.Values{"limit": {"2"}}}
 		srv.Exchange("nodes start=2&limit=2").Response.Body.JSON = srv.Exchange("nodes start=2&limit=2").Response.Body.JSON.([]any)[:1]
-		got, err := getPages[Stage](testContext(t), c, l)
+		got, err := getPages[Stage](t.Context(), c, l)
 		if err != nil || len(got) != 3 {
 			t.Fatalf("%d stages, %v", len(got), err)
 		}
@@ -440,7 +441,7 @@ func TestPaging(t *testing.T) {
 			}
 			_ = json.NewEncoder(w).Encode(list)
 		})
-		got, err := c.Steps(testContext(t), "f", "j", 1, "5")
+		got, err := c.Steps(t.Context(), "f", "j", 1, "5")
 		if err != nil || len(got) != 250 || got[249].ID != "249" {
 			t.Fatalf("%d steps, %v", len(got), err)
 		}
@@ -451,7 +452,7 @@ func TestPaging(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) })
-		if _, err := c.Steps(testContext(t), "f", "j", 1, "5"); !errors.Is(err, ErrTooLarge) {
+		if _, err := c.Steps(t.Context(), "f", "j", 1, "5"); !errors.Is(err, ErrTooLarge) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -459,7 +460,7 @@ func TestPaging(t *testing.T) {
 
 func TestInput(t *testing.T) {
 	c, _ := replay(t, "07-input.json")
-	ctx := testContext(t)
+	ctx := t.Context()
 	steps, err := c.Steps(ctx, "rec-07b", "gate", 1, "4")
 	if err != nil {
 		t.Fatal(err)
@@ -483,10 +484,10 @@ func TestInput(t *testing.T) {
 func TestReplayRun(t *testing.T) {
 	c, srv := replay(t, "05-blue-run-life.json")
 	srv.AnyBody("replay the unstable run", "replay a missing run")
-	if id, err := c.ReplayRun(testContext(t), "rec-05e", "big", 3); err != nil || id == 0 {
+	if id, err := c.ReplayRun(t.Context(), "rec-05e", "big", 3); err != nil || id == 0 {
 		t.Fatalf("ReplayRun = %d, %v", id, err)
 	}
-	if _, err := c.ReplayRun(testContext(t), "rec-05e", "big", 99); !errors.Is(err, ErrNotFound) {
+	if _, err := c.ReplayRun(t.Context(), "rec-05e", "big", 99); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("err = %v", err)
 	}
 }

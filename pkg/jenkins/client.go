@@ -169,11 +169,14 @@ func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 // Version asks Jenkins for its version, such as "2.541.2".
 func (c *Client) Version(ctx context.Context) (string, error) {
 	const op = "ask for the version"
-	resp, err := c.requester(op).GetJSON(ctx, "/", &struct{}{}, map[string]string{"tree": "mode"})
+	a, err := c.do(ctx, call{op: op, method: http.MethodGet, path: "/api/json", query: url.Values{"tree": {"mode"}}})
 	if err != nil {
 		return "", err
 	}
-	v := resp.Header.Get("X-Jenkins")
+	if err := decodeJSON(op, a, &struct{}{}); err != nil {
+		return "", err
+	}
+	v := a.header.Get("X-Jenkins")
 	if v == "" {
 		return "", newError(op, ErrInvalid, "the server at the configured URL is not Jenkins: its answer has no X-Jenkins header")
 	}

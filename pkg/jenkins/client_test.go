@@ -46,7 +46,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	c, _ := replay(t, "01-auth-and-crumb.json")
-	got, err := c.Version(testContext(t))
+	got, err := c.Version(t.Context())
 	if err != nil || got != "2.541.2" {
 		t.Fatalf("Version = %q, %v", got, err)
 	}
@@ -65,10 +65,10 @@ func TestPathPrefix(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := client(t, Config{URL: srv.URL + "/ci/jenkins/"})
-	if err := c.Ping(testContext(t)); err != nil {
+	if err := c.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	id, err := c.StartBuild(testContext(t), "a", "b", StartRequest{})
+	id, err := c.StartBuild(t.Context(), "a", "b", StartRequest{})
 	if err != nil || id != 7 {
 		t.Fatalf("StartBuild = %d, %v", id, err)
 	}
@@ -80,7 +80,7 @@ func TestPathPrefix(t *testing.T) {
 func TestPing(t *testing.T) {
 	t.Run("anonymous is forbidden", func(t *testing.T) {
 		srv := jenkinstest.Replay(t, recordings+"01-auth-and-crumb.json")
-		err := client(t, Config{URL: srv.URL}).Ping(testContext(t))
+		err := client(t, Config{URL: srv.URL}).Ping(t.Context())
 		var e *Error
 		if !errors.Is(err, ErrForbidden) || !errors.As(err, &e) || e.Message != "Authentication required" {
 			t.Fatalf("err = %v", err)
@@ -88,7 +88,7 @@ func TestPing(t *testing.T) {
 	})
 	t.Run("wrong token", func(t *testing.T) {
 		srv := jenkinstest.Replay(t, recordings+"01-auth-and-crumb.json")
-		err := client(t, Config{URL: srv.URL, Username: "admin", Token: "WRONG"}).Ping(testContext(t))
+		err := client(t, Config{URL: srv.URL, Username: "admin", Token: "WRONG"}).Ping(t.Context())
 		if !errors.Is(err, ErrUnauthorized) {
 			t.Fatalf("err = %v", err)
 		}
@@ -99,14 +99,14 @@ func TestPing(t *testing.T) {
 	t.Run("restart: 503, then 401 for a valid token, then up", func(t *testing.T) {
 		c, _ := replay(t, "15-restart.json")
 		for i, want := range []error{ErrUnavailable, ErrUnauthorized, nil} {
-			if err := c.Ping(testContext(t)); !errors.Is(err, want) {
+			if err := c.Ping(t.Context()); !errors.Is(err, want) {
 				t.Fatalf("ping %d: %v, want %v", i, err, want)
 			}
 		}
 	})
 	t.Run("not Jenkins", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-		if err := c.Ping(testContext(t)); !errors.Is(err, ErrInvalid) {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrInvalid) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -114,7 +114,7 @@ func TestPing(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<html><head><title>Sign in</title></head></html>")
 		})
-		err := c.Ping(testContext(t))
+		err := c.Ping(t.Context())
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "Sign in") {
 			t.Fatalf("err = %v", err)
 		}
@@ -123,7 +123,7 @@ func TestPing(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/login?from=/api/json", http.StatusFound)
 		})
-		if err := c.Ping(testContext(t)); !errors.Is(err, ErrUnauthorized) {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrUnauthorized) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -131,7 +131,7 @@ func TestPing(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://ci.example/api/json", http.StatusMovedPermanently)
 		})
-		if err := c.Ping(testContext(t)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "URL") {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "URL") {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -144,7 +144,7 @@ func TestUnavailable(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = l.Close()
-		err = client(t, Config{URL: "http://" + l.Addr().String(), Username: "u", Token: "hunter2"}).Ping(testContext(t))
+		err = client(t, Config{URL: "http://" + l.Addr().String(), Username: "u", Token: "hunter2"}).Ping(t.Context())
 		if !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("err = %v", err)
 		}
@@ -158,7 +158,7 @@ func TestUnavailable(t *testing.T) {
 			_, _ = io.WriteString(w, "{")
 			panic(http.ErrAbortHandler)
 		})
-		if err := c.Ping(testContext(t)); !errors.Is(err, ErrUnavailable) {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -173,7 +173,7 @@ func TestUnavailable(t *testing.T) {
 		defer srv.Close()
 		defer close(release)
 		c := client(t, Config{URL: srv.URL, Timeout: 50 * time.Millisecond})
-		if err := c.Ping(testContext(t)); !errors.Is(err, ErrUnavailable) {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -188,7 +188,7 @@ func TestUnavailable(t *testing.T) {
 		defer srv.Close()
 		defer close(release)
 		c := client(t, Config{URL: srv.URL, Timeout: 100 * time.Millisecond})
-		text, _, _, err := c.Log(testContext(t), "a", "b", 1, 0)
+		text, _, _, err := c.Log(t.Context(), "a", "b", 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestUnavailable(t *testing.T) {
 			_, _ = io.WriteString(w, "first\n")
 		})
 		c.cfg.Timeout = 50 * time.Millisecond
-		text, _, _, err := c.Log(testContext(t), "a", "b", 1, 0)
+		text, _, _, err := c.Log(t.Context(), "a", "b", 1, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestUnavailable(t *testing.T) {
 		}
 	})
 	t.Run("cancelled by the caller", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(testContext(t))
+		ctx, cancel := context.WithCancel(t.Context())
 		c := handler(t, func(http.ResponseWriter, *http.Request) { cancel() })
 		err := c.Ping(ctx)
 		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
@@ -228,7 +228,7 @@ func TestUnavailable(t *testing.T) {
 	t.Run("token and the crumb of a starting Jenkins", func(t *testing.T) {
 		c, srv := replay(t, "15-restart.json")
 		srv.Use("starting: POST build")
-		_, _, err := c.do(testContext(t), call{op: "test", method: http.MethodPost, path: "/job/rec-15i/job/p/nosuch"})
+		_, err := c.do(t.Context(), call{op: "test", method: http.MethodPost, path: "/job/rec-15i/job/p/nosuch"})
 		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrForbidden) {
 			t.Fatalf("err = %v", err)
 		}
@@ -247,7 +247,7 @@ func TestHugeBody(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := client(t, Config{URL: srv.URL, MaxBody: 1 << 20})
-	if err := c.Ping(testContext(t)); !errors.Is(err, ErrTooLarge) {
+	if err := c.Ping(t.Context()); !errors.Is(err, ErrTooLarge) {
 		t.Fatalf("err = %v", err)
 	}
 }
@@ -280,7 +280,7 @@ func TestErrorMessages(t *testing.T) {
 				w.WriteHeader(tc.status)
 				_, _ = io.WriteString(w, tc.body)
 			})
-			_, err := c.GetJobConfig(testContext(t), "f", "j")
+			_, err := c.GetJobConfig(t.Context(), "f", "j")
 			var e *Error
 			if !errors.As(err, &e) || !errors.Is(err, tc.kind) || e.Status != tc.status || e.Message != tc.message {
 				t.Fatalf("err = %#v", err)
@@ -294,12 +294,13 @@ func TestErrorMessages(t *testing.T) {
 
 func TestCrumbs(t *testing.T) {
 	login := func(t *testing.T, url string) *Client {
+		t.Helper()
 		return client(t, Config{URL: url, Username: jenkinstest.User, Password: jenkinstest.Password})
 	}
 	t.Run("recorded", func(t *testing.T) {
 		srv := jenkinstest.Replay(t, recordings+"01-auth-and-crumb.json").Use("crumb with password", "POST by password, crumb and its cookie")
 		doc := srv.Exchange("POST by password, crumb and its cookie").Request.Body
-		if err := login(t, srv.URL).createItem(testContext(t), "create", "", "rec-01h", []byte(doc)); err != nil {
+		if err := login(t, srv.URL).createItem(t.Context(), "create", "", "rec-01h", []byte(doc)); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -308,7 +309,7 @@ func TestCrumbs(t *testing.T) {
 		// Jenkins says the same to every crumb of a lost session.
 		srv.Exchange("POST by password, wrong crumb").Request.Headers["Jenkins-Crumb"] = "CRUMB"
 		doc := srv.Exchange("POST by password, wrong crumb").Request.Body
-		err := login(t, srv.URL).createItem(testContext(t), "create", "", "rec-01h", []byte(doc))
+		err := login(t, srv.URL).createItem(t.Context(), "create", "", "rec-01h", []byte(doc))
 		if !errors.Is(err, ErrForbidden) || !strings.Contains(err.Error(), "No valid crumb") {
 			t.Fatalf("err = %v", err)
 		}
@@ -319,6 +320,7 @@ func TestCrumbs(t *testing.T) {
 
 	// server is a Jenkins with sessions: a crumb is good with its cookie only.
 	server := func(t *testing.T, session *atomic.Int64, issued *atomic.Int64) *Client {
+		t.Helper()
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id := fmt.Sprint(session.Load())
 			if r.URL.Path == "/crumbIssuer/api/json" {
@@ -341,7 +343,7 @@ func TestCrumbs(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				if err := c.StopBuild(testContext(t), "f", "j", 1); err != nil {
+				if err := c.StopBuild(t.Context(), "f", "j", 1); err != nil {
 					t.Error(err)
 				}
 			})
@@ -356,7 +358,7 @@ func TestCrumbs(t *testing.T) {
 		c := server(t, &session, &issued)
 		for range 3 {
 			session.Add(1)
-			if err := c.StopBuild(testContext(t), "f", "j", 1); err != nil {
+			if err := c.StopBuild(t.Context(), "f", "j", 1); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -376,7 +378,7 @@ func TestCrumbs(t *testing.T) {
 		defer srv.Close()
 		c := login(t, srv.URL)
 		for range 2 {
-			if err := c.StopBuild(testContext(t), "f", "j", 1); err != nil {
+			if err := c.StopBuild(t.Context(), "f", "j", 1); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -390,7 +392,7 @@ func TestCrumbs(t *testing.T) {
 				t.Error("a crumb was asked for")
 			}
 		})
-		if err := c.StopBuild(testContext(t), "f", "j", 1); err != nil {
+		if err := c.StopBuild(t.Context(), "f", "j", 1); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -415,10 +417,10 @@ func TestConnectionsAreReused(t *testing.T) {
 	defer srv.Close()
 	c := client(t, Config{URL: srv.URL})
 	for range 50 {
-		if err := c.Ping(testContext(t)); err != nil {
+		if err := c.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.DeleteJob(testContext(t), "a", "b"); err != nil {
+		if err := c.DeleteJob(t.Context(), "a", "b"); err != nil {
 			t.Fatal(err)
 		}
 	}

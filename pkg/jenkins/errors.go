@@ -98,12 +98,12 @@ func transportError(op string, err error) *Error {
 }
 
 // statusError turns an answer that is no success into an Error.
-func statusError(op string, resp *http.Response, body []byte) *Error {
-	msg := oneLine(resp.Header.Get("X-Error"))
+func statusError(op string, a *answer) *Error {
+	msg := oneLine(a.header.Get("X-Error"))
 	if msg == "" {
-		msg = messageOf(resp.Header.Get("Content-Type"), body)
+		msg = messageOf(a.header.Get("Content-Type"), a.body)
 	}
-	return &Error{Op: op, Status: resp.StatusCode, Message: msg, kind: kindOf(resp.StatusCode, msg)}
+	return &Error{Op: op, Status: a.status, Message: msg, kind: kindOf(a.status, msg)}
 }
 
 // kindOf maps a status code and Jenkins' message to a kind.

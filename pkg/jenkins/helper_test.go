@@ -4,7 +4,6 @@
 package jenkins
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,5 +45,3 @@ func client(t *testing.T, cfg Config) *Client {
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
-
-func testContext(t *testing.T) context.Context { return t.Context() }

@@ -47,8 +47,7 @@ func (c *Client) GetFolder(ctx context.Context, folder string) (*Folder, error) 
 		Class string `json:"_class"`
 		Folder
 	}
-	_, err = c.requester(op).GetJSON(ctx, p, &out, map[string]string{"tree": "name,fullName,description"})
-	if err != nil {
+	if err = c.getJSON(ctx, op, p+"/api/json", url.Values{"tree": {"name,fullName,description"}}, &out); err != nil {
 		return nil, err
 	}
 	if out.Class != FolderClass {
@@ -115,7 +114,7 @@ func (c *Client) PutJob(ctx context.Context, folder, job string, doc []byte) err
 		return err
 	}
 	update := call{op: op, method: http.MethodPost, path: p + "/config.xml", body: doc, contentType: xmlType}
-	if _, _, err = c.do(ctx, update); !errors.Is(err, ErrNotFound) {
+	if _, err = c.do(ctx, update); !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	f, err := folderPath(op, folder)
@@ -124,13 +123,13 @@ func (c *Client) PutJob(ctx context.Context, folder, job string, doc []byte) err
 	}
 	if err = c.createItem(ctx, op, f, job, doc); errors.Is(err, ErrConflict) {
 		// Created by somebody else since the first call.
-		_, _, err = c.do(ctx, update)
+		_, err = c.do(ctx, update)
 	}
 	return err
 }
 
 func (c *Client) createItem(ctx context.Context, op, parent, name string, doc []byte) error {
-	_, _, err := c.do(ctx, call{op: op, method: http.MethodPost, path: parent + "/createItem",
+	_, err := c.do(ctx, call{op: op, method: http.MethodPost, path: parent + "/createItem",
 		query: url.Values{"name": {name}}, body: doc, contentType: xmlType})
 	return err
 }
@@ -156,7 +155,7 @@ func (c *Client) ListJobs(ctx context.Context, folder string) ([]JobInfo, error)
 	var out struct {
 		Jobs []gojenkins.InnerJob `json:"jobs"`
 	}
-	if _, err = c.requester(op).GetJSON(ctx, p, &out, map[string]string{"tree": "jobs[name,color]"}); err != nil {
+	if err = c.getJSON(ctx, op, p+"/api/json", url.Values{"tree": {"jobs[name,color]"}}, &out); err != nil {
 		return nil, err
 	}
 	list := make([]JobInfo, 0, len(out.Jobs))

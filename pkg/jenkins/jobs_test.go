@@ -20,22 +20,22 @@ import (
 func TestFolders(t *testing.T) {
 	t.Run("exists, is deleted, is deleted again", func(t *testing.T) {
 		c, _ := replay(t, "02-folder.json")
-		if err := c.EnsureFolder(testContext(t), "rec-02g"); err != nil {
+		if err := c.EnsureFolder(t.Context(), "rec-02g"); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.DeleteFolder(testContext(t), "rec-02g"); err != nil {
+		if err := c.DeleteFolder(t.Context(), "rec-02g"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.GetFolder(testContext(t), "rec-02g"); !errors.Is(err, ErrNotFound) {
+		if _, err := c.GetFolder(t.Context(), "rec-02g"); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
-		if err := c.DeleteFolder(testContext(t), "rec-02g"); err != nil {
+		if err := c.DeleteFolder(t.Context(), "rec-02g"); err != nil {
 			t.Fatalf("second delete: %v", err)
 		}
 	})
 	t.Run("nested", func(t *testing.T) {
 		c, _ := replay(t, "02-folder.json")
-		f, err := c.GetFolder(testContext(t), "rec-02g/inner")
+		f, err := c.GetFolder(t.Context(), "rec-02g/inner")
 		if err != nil || f.FullName != "rec-02g/inner" || f.Name != "inner" {
 			t.Fatalf("folder = %+v, %v", f, err)
 		}
@@ -45,7 +45,7 @@ func TestFolders(t *testing.T) {
 		srv.AnyBody("nested: below a missing folder")
 		// The look at /job/nosuch/job/inner was not recorded; it is the 404 of any missing item.
 		srv.Exchange("get missing below").Request.Path = "/job/nosuch/job/inner/api/json"
-		if err := c.EnsureFolder(testContext(t), "nosuch/inner"); !errors.Is(err, ErrNotFound) {
+		if err := c.EnsureFolder(t.Context(), "nosuch/inner"); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -53,13 +53,13 @@ func TestFolders(t *testing.T) {
 		c, srv := replay(t, "02-folder.json")
 		srv.AnyBody("name with space and umlaut: create")
 		const name = "rec-02g sp ä"
-		if err := c.createItem(testContext(t), "create", "", name, []byte("<x/>")); err != nil {
+		if err := c.createItem(t.Context(), "create", "", name, []byte("<x/>")); err != nil {
 			t.Fatal(err)
 		}
-		if f, err := c.GetFolder(testContext(t), name); err != nil || f.Name != name {
+		if f, err := c.GetFolder(t.Context(), name); err != nil || f.Name != name {
 			t.Fatalf("folder = %+v, %v", f, err)
 		}
-		if err := c.DeleteFolder(testContext(t), name); err != nil {
+		if err := c.DeleteFolder(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -73,7 +73,7 @@ func TestFolders(t *testing.T) {
 			b, _ := io.ReadAll(r.Body)
 			posted = r.URL.RequestURI() + " " + r.Header.Get("Content-Type") + " " + string(b)
 		})
-		if err := c.EnsureFolder(testContext(t), "team"); err != nil {
+		if err := c.EnsureFolder(t.Context(), "team"); err != nil {
 			t.Fatal(err)
 		}
 		want := "/createItem?name=team application/xml; charset=utf-8 <?xml version='1.1' encoding='UTF-8'?>\n" +
@@ -95,7 +95,7 @@ func TestFolders(t *testing.T) {
 				_, _ = fmt.Fprintf(w, `{"_class":%q,"name":"team"}`, FolderClass)
 			}
 		})
-		if err := c.EnsureFolder(testContext(t), "team"); err != nil {
+		if err := c.EnsureFolder(t.Context(), "team"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -103,7 +103,7 @@ func TestFolders(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"_class":"org.jenkinsci.plugins.workflow.job.WorkflowJob","name":"team"}`)
 		})
-		if err := c.EnsureFolder(testContext(t), "team"); !errors.Is(err, ErrConflict) {
+		if err := c.EnsureFolder(t.Context(), "team"); !errors.Is(err, ErrConflict) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -113,10 +113,10 @@ func TestJobs(t *testing.T) {
 	t.Run("update and read back", func(t *testing.T) {
 		c, srv := replay(t, "03-pipeline-job.json")
 		doc := srv.Exchange("update config.xml with every property").Request.Body
-		if err := c.PutJob(testContext(t), "rec-03", "p1", []byte(doc)); err != nil {
+		if err := c.PutJob(t.Context(), "rec-03", "p1", []byte(doc)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := c.GetJobConfig(testContext(t), "rec-03", "p1")
+		got, err := c.GetJobConfig(t.Context(), "rec-03", "p1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestJobs(t *testing.T) {
 			{"create in a missing folder", "/job/nosuch", "p2", ErrNotFound},
 		} {
 			doc := srv.Exchange(tc.exchange).Request.Body
-			err := c.createItem(testContext(t), "create", tc.folder, tc.name, []byte(doc))
+			err := c.createItem(t.Context(), "create", tc.folder, tc.name, []byte(doc))
 			if !errors.Is(err, tc.want) {
 				t.Errorf("%s: %v, want %v", tc.exchange, err, tc.want)
 			}
@@ -147,25 +147,25 @@ func TestJobs(t *testing.T) {
 		c, srv := replay(t, "03-pipeline-job.json")
 		for _, name := range []string{"update config.xml, broken xml", "update config.xml, other root"} {
 			doc := srv.Exchange(name).Request.Body
-			if err := c.PutJob(testContext(t), "rec-03", "p2", []byte(doc)); !errors.Is(err, ErrInternal) {
+			if err := c.PutJob(t.Context(), "rec-03", "p2", []byte(doc)); !errors.Is(err, ErrInternal) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
 	t.Run("missing", func(t *testing.T) {
 		c, _ := replay(t, "03-pipeline-job.json")
-		if _, err := c.GetJobConfig(testContext(t), "rec-03", "nosuch"); !errors.Is(err, ErrNotFound) {
+		if _, err := c.GetJobConfig(t.Context(), "rec-03", "nosuch"); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
 		for range 2 {
-			if err := c.DeleteJob(testContext(t), "rec-03", "p2old"); err != nil {
+			if err := c.DeleteJob(t.Context(), "rec-03", "p2old"); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
 	t.Run("list", func(t *testing.T) {
 		c, _ := replay(t, "03-pipeline-job.json")
-		got, err := c.ListJobs(testContext(t), "rec-03")
+		got, err := c.ListJobs(t.Context(), "rec-03")
 		if err != nil || len(got) != 6 {
 			t.Fatalf("jobs = %+v, %v", got, err)
 		}
@@ -215,7 +215,7 @@ func TestPutJob(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			c := handler(t, tc.srv.ServeHTTP)
-			if err := c.PutJob(testContext(t), "f", "j ü", doc); err != nil {
+			if err := c.PutJob(t.Context(), "f", "j ü", doc); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tc.want, tc.srv.log); diff != "" {

@@ -233,7 +233,7 @@ func (c *Client) OpenArtifact(ctx context.Context, folder, job string, build int
 			return nil, newError(op, ErrInvalid, "the path %q holds a pattern", path)
 		}
 	}
-	resp, err := c.stream(ctx, call{op: op, method: http.MethodGet, path: p + "/artifact" + escapeJoin("/", parts)})
+	resp, err := c.stream(ctx, call{op: op, method: http.MethodGet, path: p + "/artifact" + escapeJoin("/", parts)}) //nolint:bodyclose // the caller closes it as ArtifactContent
 	var e *Error
 	if errors.As(err, &e) && e.Status >= 300 && e.Status < 400 && !errors.Is(err, ErrUnauthorized) {
 		return nil, &Error{Op: op, Status: e.Status, kind: ErrNotFound, Message: fmt.Sprintf("%q is a directory", path)}

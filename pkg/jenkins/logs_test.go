@@ -30,7 +30,7 @@ func readAll(t *testing.T, r io.ReadCloser) string {
 func TestStreamLogGivesTheConsoleText(t *testing.T) {
 	c, srv := replay(t, "06-classic-run-life.json")
 	var got bytes.Buffer
-	next, err := c.StreamLog(testContext(t), BuildRef{"rec-06b", "big", 1}, 0, &got)
+	next, err := c.StreamLog(t.Context(), BuildRef{"rec-06b", "big", 1}, 0, &got)
 	if err != nil || next != 35441 {
 		t.Fatalf("next = %d, %v", next, err)
 	}
@@ -45,7 +45,7 @@ func TestStreamLogGivesTheConsoleText(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	c, _ := replay(t, "06-classic-run-life.json")
-	ctx := testContext(t)
+	ctx := t.Context()
 	text, next, more, err := c.Log(ctx, "rec-06b", "big", 1, 0)
 	if err != nil || next != 601 || !more {
 		t.Fatalf("next = %d, more = %t, %v", next, more, err)
@@ -78,7 +78,7 @@ func TestStreamLogStops(t *testing.T) {
 		}
 	}
 	t.Run("when the context ends", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(testContext(t))
+		ctx, cancel := context.WithCancel(t.Context())
 		calls := 0
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			if calls++; calls == 3 {
@@ -97,7 +97,7 @@ func TestStreamLogStops(t *testing.T) {
 		gone := errors.New("gone")
 		r, w := io.Pipe()
 		_ = r.CloseWithError(gone)
-		next, err := c.StreamLog(testContext(t), BuildRef{"f", "j", 1}, 0, w)
+		next, err := c.StreamLog(t.Context(), BuildRef{"f", "j", 1}, 0, w)
 		if !errors.Is(err, gone) || next != 0 {
 			t.Fatalf("next = %d, %v", next, err)
 		}
@@ -109,7 +109,7 @@ func TestStreamLogStops(t *testing.T) {
 			}
 			endless(w, r)
 		})
-		next, err := c.StreamLog(testContext(t), BuildRef{"f", "j", 1}, 0, io.Discard)
+		next, err := c.StreamLog(t.Context(), BuildRef{"f", "j", 1}, 0, io.Discard)
 		if !errors.Is(err, ErrUnavailable) || next != 5 {
 			t.Fatalf("next = %d, %v", next, err)
 		}
@@ -176,7 +176,7 @@ func TestStepLog(t *testing.T) {
 		w.Header().Set("X-Text-Size", "8")
 		_, _ = io.WriteString(w, "hello\r\n")
 	})
-	text, next, more, err := c.StepLog(testContext(t), BuildRef{"f", "mb/main", 3}, "12", "15", 0)
+	text, next, more, err := c.StepLog(t.Context(), BuildRef{"f", "mb/main", 3}, "12", "15", 0)
 	if err != nil || next != 8 || more || readAll(t, text) != "hello\n" {
 		t.Fatalf("next = %d, more = %t, %v", next, more, err)
 	}
@@ -187,7 +187,7 @@ func TestStepLog(t *testing.T) {
 
 func TestArtifacts(t *testing.T) {
 	c, _ := replay(t, "06-classic-run-life.json")
-	ctx := testContext(t)
+	ctx := t.Context()
 	list, err := c.ListArtifacts(ctx, "rec-06b", "big", 1)
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestArtifactIsStreamed(t *testing.T) {
 			}
 		}
 	})
-	f, err := c.OpenArtifact(testContext(t), "f", "j", 1, "big.bin")
+	f, err := c.OpenArtifact(t.Context(), "f", "j", 1, "big.bin")
 	if err != nil || f.Size != size {
 		t.Fatalf("%+v, %v", f, err)
 	}

@@ -130,7 +130,7 @@ func (c *Client) Scan(ctx context.Context, folder, job string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/build", query: url.Values{"delay": {"0"}}})
+	_, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/build", query: url.Values{"delay": {"0"}}})
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 
 func TestGetPipeline(t *testing.T) {
 	c, _ := replay(t, "03-pipeline-job.json", "08-multibranch.json")
-	info, err := c.GetPipeline(testContext(t), "rec-03", "p1")
+	info, err := c.GetPipeline(t.Context(), "rec-03", "p1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestGetPipeline(t *testing.T) {
 	if diff := cmp.Diff([]string{"string", "text", "boolean", "choice", "password", "file"}, types); diff != "" {
 		t.Error(diff)
 	}
-	info, err = c.GetPipeline(testContext(t), "rec-08c", "mb")
+	info, err = c.GetPipeline(t.Context(), "rec-08c", "mb")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestGetPipeline(t *testing.T) {
 
 func TestBranches(t *testing.T) {
 	c, _ := replay(t, "08-multibranch.json")
-	list, err := c.Branches(testContext(t), "rec-08c", "mb")
+	list, err := c.Branches(t.Context(), "rec-08c", "mb")
 	if err != nil || len(list) != 9 {
 		t.Fatalf("%d branches, %v", len(list), err)
 	}
@@ -75,13 +75,13 @@ func TestBranches(t *testing.T) {
 
 func TestScan(t *testing.T) {
 	c, _ := replay(t, "08-multibranch.json")
-	if err := c.Scan(testContext(t), "rec-08c", "mb"); err != nil {
+	if err := c.Scan(t.Context(), "rec-08c", "mb"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Scan(testContext(t), "rec-08c", "rx"); !errors.Is(err, ErrInternal) {
+	if err := c.Scan(t.Context(), "rec-08c", "rx"); !errors.Is(err, ErrInternal) {
 		t.Fatalf("a disabled job: %v", err)
 	}
-	log, err := c.ScanLog(testContext(t), "rec-08c", "mb")
+	log, err := c.ScanLog(t.Context(), "rec-08c", "mb")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestFolderNamedLogin(t *testing.T) {
 		w.Header().Set("Location", "/job/login")
 		w.WriteHeader(http.StatusFound)
 	})
-	if err := c.DeleteJob(testContext(t), "login", "j"); err != nil {
+	if err := c.DeleteJob(t.Context(), "login", "j"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -36,19 +36,18 @@ func (c *Client) job(op, path string) *gojenkins.Job {
 
 func (r requester) run(ctx context.Context, rq call, out any) (*http.Response, error) {
 	rq.op = r.op
-	resp, body, err := r.c.do(ctx, rq)
+	a, err := r.c.do(ctx, rq)
 	if err != nil {
 		return nil, err
 	}
 	if s, ok := out.(*string); ok {
-		*s = string(body)
+		*s = string(a.body)
 	} else if out != nil && rq.method == http.MethodGet {
-		if err := decodeJSON(r.op, resp, body, out); err != nil {
+		if err := decodeJSON(r.op, a, out); err != nil {
 			return nil, err
 		}
 	}
-	resp.StatusCode = http.StatusOK
-	return resp, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: a.header, Body: http.NoBody}, nil
 }
 
 func values(query map[string]string) url.Values {

@@ -159,7 +159,7 @@ func (c *Client) DeleteTemplate(ctx context.Context, cloud, id string) error {
 		return err
 	}
 	for range maxDuplicates {
-		_, _, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/doDelete"})
+		_, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/doDelete"})
 		if err != nil {
 			return ignoreNotFound(err)
 		}

@@ -69,7 +69,7 @@ func cut(s, prefix string) (string, bool) {
 func TestTemplates(t *testing.T) {
 	srv := &cloud{templates: map[string][]map[string]any{}}
 	c := handler(t, srv.ServeHTTP)
-	ctx := testContext(t)
+	ctx := t.Context()
 	pod := "apiVersion: v1\nkind: Pod # <&\"ü\">\n"
 	tpl := Template{ID: "dc-ns.app", Labels: []string{"dc-ns.app", "dc-ns.app-0123456789"}, YAML: pod, AgentContainer: "dev"}
 	for range 2 {
@@ -137,20 +137,20 @@ func TestTemplateErrors(t *testing.T) {
 			c := handler(t, func(http.ResponseWriter, *http.Request) { t.Error("the call was made") })
 			tpl := good
 			change(&tpl)
-			if err := c.EnsureTemplate(testContext(t), "k", tpl); !errors.Is(err, ErrInvalid) {
+			if err := c.EnsureTemplate(t.Context(), "k", tpl); !errors.Is(err, ErrInvalid) {
 				t.Fatalf("err = %v", err)
 			}
 		})
 	}
 	t.Run("no such cloud", func(t *testing.T) {
 		c := handler(t, http.NotFound)
-		if err := c.EnsureTemplate(testContext(t), "k", good); !errors.Is(err, ErrNotFound) {
+		if err := c.EnsureTemplate(t.Context(), "k", good); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}
 	})
 	t.Run("a template that does not go away", func(t *testing.T) {
 		c := handler(t, func(http.ResponseWriter, *http.Request) {})
-		if err := c.DeleteTemplate(testContext(t), "k", "x"); !errors.Is(err, ErrConflict) {
+		if err := c.DeleteTemplate(t.Context(), "k", "x"); !errors.Is(err, ErrConflict) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -159,11 +159,11 @@ func TestTemplateErrors(t *testing.T) {
 func TestLabelExists(t *testing.T) {
 	c, _ := replay(t, "12-casc.json", "13-search-and-lists.json")
 	for label, want := range map[string]bool{"base": true, "built-in": true, "no-such-label": false} {
-		if got, err := c.LabelExists(testContext(t), label); err != nil || got != want {
+		if got, err := c.LabelExists(t.Context(), label); err != nil || got != want {
 			t.Errorf("LabelExists(%s) = %t, %v", label, got, err)
 		}
 	}
-	if _, err := c.LabelExists(testContext(t), ".."); !errors.Is(err, ErrInvalid) {
+	if _, err := c.LabelExists(t.Context(), ".."); !errors.Is(err, ErrInvalid) {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -35,23 +35,39 @@ const (
 // maxErrorBody bounds what is read of an error page, in bytes. Jenkins' pages are some 90 KB, with the message at the end.
 const maxErrorBody = 256 << 10
 
-// do sends the call and returns the whole answer. The body of the returned response is closed.
-func (c *Client) do(ctx context.Context, r call) (*http.Response, []byte, error) {
+// answer is the whole answer to a call.
+type answer struct {
+	status   int
+	header   http.Header
+	location *url.URL // nil if there is none
+	body     []byte
+}
+
+func answerOf(resp *http.Response, body []byte) *answer {
+	a := &answer{status: resp.StatusCode, header: resp.Header, body: body}
+	if loc, err := resp.Location(); err == nil {
+		a.location = loc
+	}
+	return a
+}
+
+// do sends the call and returns the whole answer.
+func (c *Client) do(ctx context.Context, r call) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	resp, err := c.send(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.cfg.MaxBody+1))
 	if err != nil {
-		return nil, nil, transportError(r.op, err)
+		return nil, transportError(r.op, err)
 	}
 	if int64(len(body)) > c.cfg.MaxBody {
-		return nil, nil, newError(r.op, ErrTooLarge, "the answer is longer than %d bytes", c.cfg.MaxBody)
+		return nil, newError(r.op, ErrTooLarge, "the answer is longer than %d bytes", c.cfg.MaxBody)
 	}
-	return resp, body, nil
+	return answerOf(resp, body), nil
 }
 
 // stream sends the call and returns the answer with an open body. Each read must bring something within the timeout.
@@ -83,7 +99,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	// The time that the reader takes for what it got is not Jenkins' fault.
 	b.watch.Stop()
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { //nolint:errorlint // the end of a reader is io.EOF itself; an error that wraps it is a broken connection
 		if cause := context.Cause(b.ctx); cause != nil {
 			err = cause
 		}
@@ -179,7 +195,7 @@ func (c *Client) check(r call, resp *http.Response) error {
 	if err != nil && len(body) == 0 {
 		body = nil // the status alone has to do
 	}
-	e := statusError(r.op, resp, body)
+	e := statusError(r.op, answerOf(resp, body))
 	if c.cfg.Token != "" && e.Status == http.StatusForbidden && strings.Contains(e.Message, "No valid crumb") {
 		// A token needs no crumb. Only a Jenkins that has not loaded its users yet asks for one.
 		e.kind = ErrUnavailable
@@ -204,26 +220,25 @@ func (c *Client) checkRedirect(r call, resp *http.Response) error {
 
 // getJSON reads a JSON answer into out.
 func (c *Client) getJSON(ctx context.Context, op, p string, query url.Values, out any) error {
-	resp, body, err := c.do(ctx, call{op: op, method: http.MethodGet, path: p, query: query})
+	a, err := c.do(ctx, call{op: op, method: http.MethodGet, path: p, query: query})
 	if err != nil {
 		return err
 	}
-	return decodeJSON(op, resp, body, out)
+	return decodeJSON(op, a, out)
 }
 
 // decodeJSON decodes an answer. A login page with status 200, as some proxies send it, is an error.
-func decodeJSON(op string, resp *http.Response, body []byte, out any) error {
-	if err := json.Unmarshal(body, out); err != nil {
-		return &Error{Op: op, Status: resp.StatusCode, kind: ErrInvalid, cause: err,
-			Message: "the answer is not the expected JSON: " + messageOf(resp.Header.Get("Content-Type"), body)}
+func decodeJSON(op string, a *answer, out any) error {
+	if err := json.Unmarshal(a.body, out); err != nil {
+		return &Error{Op: op, Status: a.status, kind: ErrInvalid, cause: err,
+			Message: "the answer is not the expected JSON: " + messageOf(a.header.Get("Content-Type"), a.body)}
 	}
 	return nil
 }
 
 // postForm posts values in the body.
-func (c *Client) postForm(ctx context.Context, op, p string, form url.Values) (*http.Response, error) {
-	resp, _, err := c.do(ctx, call{op: op, method: http.MethodPost, path: p, body: []byte(form.Encode()), contentType: formType})
-	return resp, err
+func (c *Client) postForm(ctx context.Context, op, p string, form url.Values) (*answer, error) {
+	return c.do(ctx, call{op: op, method: http.MethodPost, path: p, body: []byte(form.Encode()), contentType: formType})
 }
 
 // jsonMessage returns the message of a Blue Ocean error.
@@ -264,13 +279,13 @@ func (c *Client) getCrumb(ctx context.Context, stale *crumb) (*crumb, error) {
 	if err != nil {
 		return nil, transportError(op, err)
 	}
-	var answer struct {
+	var issued struct {
 		Crumb string `json:"crumb"`
 		Field string `json:"crumbRequestField"`
 	}
-	if err := decodeJSON(op, resp, body, &answer); err != nil {
+	if err := decodeJSON(op, answerOf(resp, body), &issued); err != nil {
 		return nil, err
 	}
-	c.crumb = &crumb{field: answer.Field, value: answer.Crumb}
+	c.crumb = &crumb{field: issued.Field, value: issued.Crumb}
 	return c.crumb, nil
 }

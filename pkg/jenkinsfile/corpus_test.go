@@ -18,15 +18,15 @@ type converterCase struct {
 	Errors      []string `json:"errors"`
 }
 
-func converterCases(t testing.TB) []converterCase {
-	t.Helper()
+func converterCases(tb testing.TB) []converterCase {
+	tb.Helper()
 	data, err := os.ReadFile("testdata/converter.json")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var cases []converterCase
 	if err := json.Unmarshal(data, &cases); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cases
 }

@@ -156,15 +156,13 @@ func (p *parser) declaration(annotations []string) Stmt {
 	for modifier(p.tok().text) && p.at(1).kind == tokIdent {
 		p.next()
 	}
-	typ := ""
 	if p.tok().text == "def" && p.at(1).op("(") {
-		typ = p.next().text
-		if p.isOp("(") {
-			return p.tupleDecl(from, annotations)
-		}
+		p.next()
+		return p.tupleDecl(from, annotations)
 	}
-	typ = p.skipType()
-	if typ == "" || !looksLikeType(typ) || p.tok().kind != tokIdent && !(typ == "def" && p.tok().kind == tokString) {
+	typ := p.skipType()
+	named := p.tok().kind == tokIdent || typ == "def" && p.tok().kind == tokString
+	if typ == "" || !looksLikeType(typ) || !named {
 		if typ != "def" || p.i == mark {
 			p.i, p.prev = mark, prev
 			return nil

@@ -226,8 +226,8 @@ func validatePath(op, key string, prefix bool) error {
 	}
 	parts := strings.Split(key, "/")
 	for i, p := range parts {
-		last := i == len(parts)-1
-		if p == "" && !(prefix && last) || p == "." || p == ".." {
+		open := prefix && i == len(parts)-1 // the end of a prefix
+		if p == "" && !open || p == "." || p == ".." {
 			return invalid(op, key, "the key has an empty or relative segment")
 		}
 	}
@@ -251,7 +251,7 @@ func invalid(op, key, format string, args ...any) *Error {
 
 // wrap turns an error of minio-go into an Error.
 func wrap(op, key string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF { //nolint:errorlint // the end of a reader is io.EOF itself; an error that wraps it is a broken connection
 		return err
 	}
 	e := &Error{Op: op, Key: key, Message: err.Error(), kind: ErrUnavailable, cause: err}

@@ -17,11 +17,11 @@ import (
 type OutcomeKind int
 
 const (
-	// Waiting: nothing failed, the world is not there yet.
+	// Waiting says that nothing failed and the world is not there yet.
 	Waiting OutcomeKind = iota + 1
-	// Stalled: the user has to change something; trying again would not help.
+	// Stalled says that the user has to change something: trying again would not help.
 	Stalled
-	// Retrying: something failed and may work the next time.
+	// Retrying says that something failed and may work the next time.
 	Retrying
 )
 

@@ -145,7 +145,7 @@ func ensureKeys(ctx context.Context, c client.Client, namespace string) (*server
 	}
 	keys := &serverKeys{jwt: secret.Data[jwtSecretKey], jobToken: secret.Data[jobTokenKey]}
 	if len(keys.jwt) < keyBytes || len(keys.jobToken) < keyBytes {
-		return nil, fmt.Errorf("Secret %s must hold %s and %s of at least %d bytes: delete it and start again to have new ones made", key, jwtSecretKey, jobTokenKey, keyBytes) //nolint:revive,staticcheck // Secret is a kind
+		return nil, fmt.Errorf("Secret %s must hold %s and %s of at least %d bytes: delete it and start again to have new ones made", key, jwtSecretKey, jobTokenKey, keyBytes)
 	}
 	return keys, nil
 }

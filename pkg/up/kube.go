@@ -15,6 +15,7 @@ import (
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -97,9 +98,14 @@ func newLock(config *rest.Config, options *Options) (resourcelock.Interface, err
 // otherHolder gives the holder of the lease if it is alive and not this process's state folder.
 func otherHolder(ctx context.Context, lock resourcelock.Interface) (string, error) {
 	record, _, err := lock.Get(ctx)
-	if err != nil || record.HolderIdentity == "" || record.HolderIdentity == lock.Identity() {
-		// No lease yet, or a cluster that a later call will tell about.
-		return "", nil //nolint:nilerr // see above
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read lease %s: %w", lock.Describe(), err)
+	}
+	if record.HolderIdentity == "" || record.HolderIdentity == lock.Identity() {
+		return "", nil
 	}
 	if time.Since(record.RenewTime.Time) > time.Duration(record.LeaseDurationSeconds)*time.Second {
 		return "", nil

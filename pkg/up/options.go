@@ -108,7 +108,7 @@ func (o *Options) Validate() error {
 		errs = append(errs, errors.New("--s3-endpoint needs --s3-access-key-file and --s3-secret-key-file"))
 	}
 	if strings.HasPrefix(o.AdminUser, "system:") {
-		errs = append(errs, errors.New("--admin-user must not begin with system:"))
+		errs = append(errs, errors.New("--admin-user must not begin with \"system:\""))
 	}
 	return errors.Join(errs...)
 }

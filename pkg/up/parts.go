@@ -107,7 +107,7 @@ func startObjectStore(ctx context.Context, group *errgroup.Group, options *Optio
 }
 
 func startEmbeddedStore(ctx context.Context, group *errgroup.Group, options *Options, access, secret string) (string, error) {
-	server, err := embedded.New(embedded.Config{
+	server, err := embedded.New(ctx, embedded.Config{
 		Dir: filepath.Join(options.StateDir, "s3"), Address: options.S3Listen, AccessKey: access, SecretKey: secret,
 	})
 	if err != nil {

@@ -21,7 +21,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport/client"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"github.com/slipway-dev/slipway/pkg/agent"
@@ -32,11 +31,11 @@ import (
 const (
 	// EnvUsername and EnvPassword are the user name and the password or token for HTTP(S).
 	EnvUsername = "SLIPWAY_GIT_USERNAME"
-	EnvPassword = "SLIPWAY_GIT_PASSWORD" //nolint:gosec // the name of a variable
+	EnvPassword = "SLIPWAY_GIT_PASSWORD"
 	// EnvCredentialsDir is a mounted Secret. Its keys are those of kubernetes.io/basic-auth,
 	// kubernetes.io/ssh-auth and of KubeSphere's credential types: username, password (or token,
 	// secret), ssh-privatekey (or private_key), passphrase, known_hosts. It wins over the variables.
-	EnvCredentialsDir = "SLIPWAY_GIT_CREDENTIALS_DIR" //nolint:gosec // the name of a variable
+	EnvCredentialsDir = "SLIPWAY_GIT_CREDENTIALS_DIR"
 	// EnvCAFile is a PEM file of further certificate authorities to trust.
 	EnvCAFile = "SLIPWAY_GIT_CA_FILE"
 )
@@ -92,7 +91,7 @@ func LoadCredentials() (Credentials, error) {
 }
 
 func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // G703: the pod's own environment names the folder
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +175,7 @@ func (c Credentials) hostKeys(r remote) (gitssh.HostKeyCallbackHelper, error) {
 		port = 22
 	}
 	return gitssh.HostKeyCallbackHelper{
-		HostKeyCallback:   ssh.HostKeyCallback(db.HostKeyCallback()),
+		HostKeyCallback:   db.HostKeyCallback(),
 		HostKeyAlgorithms: db.HostKeyAlgorithms(net.JoinHostPort(ep.Host, fmt.Sprint(port))),
 	}, nil
 }

@@ -50,7 +50,7 @@ func sameContent(a, b string) (bool, error) {
 	}
 	ib, err := os.Lstat(b)
 	if err != nil || !ib.Mode().IsRegular() || ia.Size() != ib.Size() {
-		return false, nil //nolint:nilerr // whatever is there instead is replaced
+		return false, nil // whatever is there instead is replaced
 	}
 	fa, err := os.Open(a)
 	if err != nil {
@@ -59,7 +59,7 @@ func sameContent(a, b string) (bool, error) {
 	defer func() { _ = fa.Close() }()
 	fb, err := os.Open(b)
 	if err != nil {
-		return false, nil //nolint:nilerr // whatever is there instead is replaced
+		return false, nil // whatever is there instead is replaced
 	}
 	defer func() { _ = fb.Close() }()
 	ba, bb := make([]byte, 64<<10), make([]byte, 64<<10)

@@ -4,6 +4,7 @@
 package files
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -52,7 +53,8 @@ type GlobOptions struct {
 // elements, a trailing "/" is short for "/**", case matters, and no other character is special.
 //
 // Symbolic links are followed, at most 5 folders deep and never into a folder that the path is in
-// already. A missing Dir is a Failure of reason NotFound; unreadable folders are left out.
+// already. A missing Dir is a Failure of reason NotFound; folders that may not be read, or are
+// gone by then, are left out.
 func Glob(opts GlobOptions) ([]string, error) {
 	dir, err := CheckPath(opts.Dir)
 	if err != nil {
@@ -124,11 +126,11 @@ type walker struct {
 // dir walks one folder. parents are the folders from the root to it, to find loops of links.
 func (w *walker) dir(rel string, parents []fs.FileInfo, links int) error {
 	entries, err := os.ReadDir(filepath.Join(w.root, rel))
-	if err != nil {
-		if rel == "" {
-			return explain("list", w.root, err)
-		}
+	if rel != "" && leftOut(err) {
 		return nil
+	}
+	if err != nil {
+		return explain("list", filepath.Join(w.root, rel), err)
 	}
 	for _, e := range entries {
 		if err := w.entry(path.Join(rel, e.Name()), e, parents, links); err != nil {
@@ -136,6 +138,11 @@ func (w *walker) dir(rel string, parents []fs.FileInfo, links int) error {
 		}
 	}
 	return nil
+}
+
+// leftOut tells if a folder that could not be listed may not be read, or is gone since.
+func leftOut(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 func (w *walker) entry(name string, e fs.DirEntry, parents []fs.FileInfo, links int) error {

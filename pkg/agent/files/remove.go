@@ -62,7 +62,7 @@ func makeWritable(root string) {
 			return nil
 		}
 		if info, ierr := d.Info(); ierr == nil && info.Mode().Perm()&0o700 != 0o700 {
-			if os.Chmod(path, info.Mode().Perm()|0o700) == nil && err != nil {
+			if os.Chmod(path, info.Mode().Perm()|0o700) == nil && err != nil { //nolint:gosec // G122: it runs with the rights of those who could swap the folder
 				// The folder could not be listed before; now it can.
 				makeWritable(path)
 			}

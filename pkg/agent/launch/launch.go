@@ -278,7 +278,7 @@ func cleanEnv() []string {
 }
 
 // envSecretFD tells the second start of the launcher on which descriptor the secret is.
-const envSecretFD = "SLIPWAY_AGENT_SECRET_FD" //nolint:gosec // the name of a variable
+const envSecretFD = "SLIPWAY_AGENT_SECRET_FD"
 
 // takeSecret returns the secret. At the first start it is in the environment, where /proc/1/environ
 // shows it to every step of the build: it is put into a pipe, and this process starts itself again

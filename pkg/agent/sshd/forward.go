@@ -137,7 +137,8 @@ func newAgentSocket(ctx context.Context, conn *ssh.ServerConn, acc *account.Acco
 		return nil, fmt.Errorf("agent forwarding: %w", err)
 	}
 	a := &agentSocket{dir: dir}
-	if a.l, err = net.Listen("unix", a.path()); err == nil {
+	var config net.ListenConfig
+	if a.l, err = config.Listen(ctx, "unix", a.path()); err == nil {
 		if err = acc.Own(a.path()); err == nil {
 			err = acc.Own(dir)
 		}

@@ -237,7 +237,8 @@ func (ss *session) program(ctx context.Context, req *ssh.Request) func() status 
 			return nil
 		}
 		ss.term = nil
-		return func() status { return ss.run(ctx, exec.Command(ss.srv.cfg.Self, "sftp-server"), false) }
+		cmd := exec.Command(ss.srv.cfg.Self, "sftp-server") //nolint:noctx // it ends with the channel, by SIGHUP as every session's program
+		return func() status { return ss.run(ctx, cmd, false) }
 	}
 	shell, err := ss.srv.cfg.Account.LoginShell()
 	if err != nil {

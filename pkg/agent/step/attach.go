@@ -196,7 +196,7 @@ func (w *waiter) wait(ctx context.Context, more bool) error {
 	case <-ctx.Done():
 		return fmt.Errorf("attach: %w", context.Cause(ctx))
 	case <-timer.C:
-	case <-errs: // an overflow of the queue: look again
+	case <-errs: //nolint:errcheck // an overflow of the queue: look again
 	case <-events:
 		// What has piled up in the meantime is one reason to look, not many.
 		for {

@@ -128,7 +128,7 @@ func (s *Store) spawn(id string, req *Request, tmp, self string) (bool, error) {
 	}
 	defer func() { _ = pr.Close() }()
 
-	cmd := exec.Command(self, "step", "supervise", tmp, filepath.Join(s.dir, id), string(job))
+	cmd := exec.Command(self, "step", "supervise", tmp, filepath.Join(s.dir, id), string(job)) //nolint:noctx // it outlives whoever starts it
 	cmd.Dir = req.Dir
 	cmd.Env = environment(req)
 	// stdin, stdout and stderr stay nil, which is /dev/null: whoever ran "step start" must see the

@@ -5,6 +5,7 @@ package step
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -103,7 +104,7 @@ func session(leader proc.Identity) ([]proc.Stat, error) {
 func (w *waiter) waitAtMost(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, d, errTick)
 	defer cancel()
-	if err := w.wait(ctx, false); err != nil && context.Cause(ctx) != errTick {
+	if err := w.wait(ctx, false); err != nil && !errors.Is(context.Cause(ctx), errTick) {
 		return err
 	}
 	return nil

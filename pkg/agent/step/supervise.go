@@ -109,7 +109,7 @@ func runScript(dir string, job superviseJob) int {
 		fmt.Fprintln(log, "slipway-agent:", err)
 		return exitNotExecutable
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // Stop ends it, by a signal to its session
 	cmd.Dir = job.Dir
 	cmd.Stdout, cmd.Stderr = stdout, log
 	// Its own process group in the supervisor's session: stop finds everything of the step by the
@@ -146,7 +146,7 @@ func interpreter(script string) ([]string, error) {
 	}
 	name, arg, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	if name == "" {
-		return nil, errors.New("the script's first line names no interpreter after #!")
+		return nil, errors.New("the script's first line names no interpreter after \"#!\"")
 	}
 	if arg = strings.TrimSpace(arg); arg != "" {
 		return []string{name, arg, script}, nil

@@ -111,7 +111,8 @@ func complete(status *metav1.Status) *metav1.Status {
 		status.Code = http.StatusInternalServerError
 	}
 	if status.Reason == "" {
-		status.Reason = metav1.StatusReasonUnknown
+		// Kubernetes leaves it out where a storage error got through.
+		status.Reason = metav1.StatusReasonBadRequest
 		if status.Code >= http.StatusInternalServerError {
 			status.Reason = metav1.StatusReasonInternalError
 		}

@@ -34,7 +34,10 @@ func Success() Message { return Message{Message: "success"} }
 // Write sends value as JSON.
 func Write(w http.ResponseWriter, r *http.Request, code int, value any) {
 	var body bytes.Buffer
-	if err := json.NewEncoder(&body).Encode(value); err != nil {
+	encoder := json.NewEncoder(&body)
+	// No browser takes this for a page: see the headers below.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		Error(w, r, err)
 		return
 	}

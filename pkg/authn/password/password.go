@@ -187,7 +187,7 @@ func (a *Authenticator) limiter(username, address string) *rate.Limiter {
 
 // lookup gives the Secret of a user, nil if there is none.
 func (a *Authenticator) lookup(ctx context.Context, username string) (*corev1.Secret, error) {
-	if authn.CheckName("user", username) != nil {
+	if !possible(username) {
 		return nil, nil
 	}
 	secrets := &corev1.SecretList{}
@@ -210,6 +210,9 @@ func (a *Authenticator) lookup(ctx context.Context, username string) (*corev1.Se
 	return found, nil
 }
 
+// possible tells if a user can have the name.
+func possible(username string) bool { return authn.CheckName("user", username) == nil }
+
 // compare takes the same time whether there is a user or not.
 func (a *Authenticator) compare(ctx context.Context, secret *corev1.Secret, password string) (bool, error) {
 	select {
@@ -218,16 +221,16 @@ func (a *Authenticator) compare(ctx context.Context, secret *corev1.Secret, pass
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	hash, possible := []byte(dummy), false
+	hash, mayMatch := []byte(dummy), false
 	if secret != nil {
-		hash, possible = secret.Data[KeyPasswordHash], true
+		hash, mayMatch = secret.Data[KeyPasswordHash], true
 	}
 	if len(password) > MaxPassword {
 		// bcrypt would compare the first 72 bytes only.
-		password, possible = password[:MaxPassword], false
+		password, mayMatch = password[:MaxPassword], false
 	}
 	err := bcrypt.CompareHashAndPassword(hash, []byte(password))
-	return possible && err == nil, nil
+	return mayMatch && err == nil, nil
 }
 
 func groupsOf(secret *corev1.Secret) []string {

@@ -62,19 +62,19 @@ type Server struct {
 }
 
 // Load reads recordings.
-func Load(t testing.TB, files ...string) []*Exchange {
-	t.Helper()
+func Load(tb testing.TB, files ...string) []*Exchange {
+	tb.Helper()
 	var all []*Exchange
 	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var rec struct {
 			Exchanges []*Exchange `json:"exchanges"`
 		}
 		if err := json.Unmarshal(data, &rec); err != nil {
-			t.Fatalf("%s: %v", f, err)
+			tb.Fatalf("%s: %v", f, err)
 		}
 		all = append(all, rec.Exchanges...)
 	}
@@ -83,11 +83,11 @@ func Load(t testing.TB, files ...string) []*Exchange {
 
 // Replay starts a server that answers from the files; it ends with the test. Where a request was recorded several times, the answers
 // come in the recorded order and the last one stays.
-func Replay(t testing.TB, files ...string) *Server {
-	t.Helper()
-	s := &Server{t: t, all: Load(t, files...), next: map[string]int{}}
+func Replay(tb testing.TB, files ...string) *Server {
+	tb.Helper()
+	s := &Server{t: tb, all: Load(tb, files...), next: map[string]int{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 

@@ -8,6 +8,7 @@ package crud
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/emicklei/go-restful/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,8 +36,24 @@ type Deps struct {
 	Store *store.Store
 	// Clients is the write side.
 	Clients kapis.Clients
-	// SlowClient counts watches that were cut because nobody read them. It may be nil.
+	// SlowClient counts streams that were cut because nobody read them. It may be nil.
 	SlowClient func()
+	// WriteTimeout is how long a client of a stream may take to accept what is sent. Nothing is
+	// buffered for it: the stream waits, and is cut after this time. Default DefaultWriteTimeout.
+	WriteTimeout time.Duration
+}
+
+// DefaultWriteTimeout is the default of Deps.WriteTimeout.
+const DefaultWriteTimeout = 15 * time.Second
+
+// SetDefaults fills in what may be left out.
+func (d *Deps) SetDefaults() {
+	if d.SlowClient == nil {
+		d.SlowClient = func() {}
+	}
+	if d.WriteTimeout == 0 {
+		d.WriteTimeout = DefaultWriteTimeout
+	}
 }
 
 // Kind describes one kind to its handlers.
@@ -82,9 +99,7 @@ type Handler[T client.Object] struct {
 
 // New makes the handler of a kind.
 func New[T client.Object](kind Kind[T], deps Deps) *Handler[T] {
-	if deps.SlowClient == nil {
-		deps.SlowClient = func() {}
-	}
+	deps.SetDefaults()
 	return &Handler[T]{kind: kind, deps: deps}
 }
 

@@ -27,9 +27,6 @@ const (
 	// heartbeat is how often a line without content is sent while nothing happens, so that proxies
 	// keep the connection and a dead client is noticed.
 	heartbeat = 20 * time.Second
-	// writeTimeout is how long a client may take to accept an event. Nothing is buffered for it: the
-	// stream waits, and is cut after this time.
-	writeTimeout = 10 * time.Second
 	// maxWatch bounds a watch; clients go on from the last version that they saw.
 	maxWatch = time.Hour
 )
@@ -75,7 +72,7 @@ func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 		return err
 	}
 	defer upstream.Stop()
-	s := newStream(resp.ResponseWriter)
+	s := newStream(resp.ResponseWriter, h.deps.WriteTimeout)
 	if err := h.forward(ctx, upstream.ResultChan(), s, filters); errors.Is(err, os.ErrDeadlineExceeded) {
 		h.deps.SlowClient()
 	}
@@ -148,9 +145,10 @@ func (h *Handler[T]) wanted(event watch.Event, filters []store.Filter[T]) bool {
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	timeout time.Duration
 }
 
-func newStream(w http.ResponseWriter) *stream {
+func newStream(w http.ResponseWriter, timeout time.Duration) *stream {
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
@@ -158,7 +156,7 @@ func newStream(w http.ResponseWriter) *stream {
 	// Proxies of the nginx family pass lines on only with this.
 	header.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	s := &stream{w: w, control: http.NewResponseController(w)}
+	s := &stream{w: w, control: http.NewResponseController(w), timeout: timeout}
 	_ = s.control.Flush()
 	return s
 }
@@ -176,7 +174,7 @@ func (s *stream) beat() error { return s.write([]byte("\n")) }
 
 func (s *stream) write(line []byte) error {
 	// Writers without a connection, as in tests, know no deadlines.
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 	if _, err := s.w.Write(line); err != nil {
 		return fmt.Errorf("send event: %w", err)
 	}

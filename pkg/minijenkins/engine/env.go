@@ -206,7 +206,7 @@ func (b *build) withSecrets(ctx context.Context, vars []*jenkinsfile.EnvVar, bod
 	return b.runBlock(ctx, blockStep{
 		name: "withCredentials",
 		before: func(ctx context.Context) (context.Context, error) {
-			b.stamped(ctx, "", "Masking supported pattern matches of $"+strings.Join(names, " or $"))
+			b.stamped(ctx, "Masking supported pattern matches of $"+strings.Join(names, " or $"))
 			return b.overlay(ctx, add), nil
 		},
 		body: func(ctx context.Context, _ string) error { return body(ctx) },

@@ -76,14 +76,6 @@ func interrupted(ctx context.Context) error {
 	return &groovy.Exception{Class: classInterrupt, Message: cause.Error(), Err: &interruptError{cause}}
 }
 
-// orInterrupted prefers the reason why the context ended to what the agent said about it.
-func orInterrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return interrupted(ctx)
-	}
-	return err
-}
-
 // resultOf is the result of what ended with the error.
 func resultOf(err error) Result {
 	var in *interruptError

@@ -266,11 +266,11 @@ func (s secrets) Credential(_ context.Context, id string) (Credential, bool, err
 	return c, ok, nil
 }
 
-func mustParse(t testing.TB, src string) *jenkinsfile.Pipeline {
-	t.Helper()
+func mustParse(tb testing.TB, src string) *jenkinsfile.Pipeline {
+	tb.Helper()
 	p, err := jenkinsfile.Parse(src)
 	if err != nil {
-		t.Fatalf("parse: %v", err)
+		tb.Fatalf("parse: %v", err)
 	}
 	return p
 }
@@ -282,13 +282,14 @@ type testRun struct {
 	mem    *memory
 }
 
-func newRun(t testing.TB, src string) *testRun {
-	agents := &fakeAgents{t: t, labels: []string{"linux"}}
+func newRun(tb testing.TB, src string) *testRun {
+	tb.Helper()
+	agents := &fakeAgents{t: tb, labels: []string{"linux"}}
 	mem := newMemory()
-	p := mustParse(t, src)
+	p := mustParse(tb, src)
 	params, err := ResolveParams(p.Parameters(), nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &testRun{agents: agents, mem: mem, spec: RunSpec{Pipeline: p, Params: params, Agents: agents, Recorder: mem, Artifacts: memArtifacts{},
 		Build: BuildInfo{JobName: "team/app", Number: 7, BuildURL: "http://jenkins.example/job/team/job/app/7/"}}}

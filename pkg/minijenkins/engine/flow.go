@@ -88,8 +88,8 @@ func (b *build) line(text string) {
 }
 
 // stamped writes a line of the current flow, with a time in timestamps.
-func (b *build) stamped(ctx context.Context, stepID, text string) {
-	w := b.writer(ctx, stepID)
+func (b *build) stamped(ctx context.Context, text string) {
+	w := b.writer(ctx, "")
 	_, _ = io.WriteString(w, text+"\n")
 	w.Close()
 }
@@ -220,7 +220,7 @@ func (b *build) inAgent(ctx context.Context, a *jenkinsfile.Agent, stage string,
 		if handle, err = b.acquire(ctx, AgentRequest{Label: label, Node: stage}); err != nil {
 			return ctx, err
 		}
-		b.stamped(ctx, "", "Running on "+handle.Name()+" in "+handle.Workspace())
+		b.stamped(ctx, "Running on "+handle.Name()+" in "+handle.Workspace())
 		return withFlow(ctx, func(f *flow) { f.agent, f.dir = handle, handle.Workspace() }), nil
 	}
 	s.body = func(ctx context.Context, _ string) error {
@@ -270,9 +270,9 @@ func (b *build) acquire(ctx context.Context, req AgentRequest) (*agentHandle, er
 		defer mu.Unlock()
 		if first {
 			first = false
-			b.stamped(ctx, "", "Still waiting to schedule task")
+			b.stamped(ctx, "Still waiting to schedule task")
 		}
-		b.stamped(ctx, "", reason)
+		b.stamped(ctx, reason)
 		b.setBlocked(node, reason)
 	}
 	b.baton.aside(func() { agent, err = b.spec.Agents.Acquire(ctx, req, waiting) })

@@ -35,7 +35,7 @@ func stepTimestamps(ctx context.Context, c *stepCall) (any, error) {
 func stepDir(ctx context.Context, c *stepCall) (any, error) {
 	return c.runBlock(ctx, blockStep{before: func(ctx context.Context) (context.Context, error) {
 		dir := flowOf(ctx).resolve(c.text("path"))
-		c.b.stamped(ctx, "", "Running in "+dir)
+		c.b.stamped(ctx, "Running in "+dir)
 		return withFlow(ctx, func(f *flow) { f.dir = dir }), nil
 	}})
 }
@@ -71,10 +71,10 @@ func stepTimeout(ctx context.Context, c *stepCall) (any, error) {
 	defer func() { stop() }()
 	return c.runBlock(ctx, blockStep{
 		before: func(ctx context.Context) (context.Context, error) {
-			c.b.stamped(ctx, "", "Timeout set to expire in "+spanText(d))
+			c.b.stamped(ctx, "Timeout set to expire in "+spanText(d))
 			var once sync.Once
 			cause := &stopError{line: "Timeout has been exceeded", announce: func() {
-				once.Do(func() { c.b.stamped(ctx, "", "Cancelling nested steps due to timeout") })
+				once.Do(func() { c.b.stamped(ctx, "Cancelling nested steps due to timeout") })
 			}}
 			inner, cancel := context.WithTimeoutCause(ctx, d, cause)
 			end := onEnd(inner, func() { c.b.noteAbort(inner) })
@@ -101,8 +101,8 @@ func stepRetry(ctx context.Context, c *stepCall) (any, error) {
 	var again blockStep
 	s := blockStep{after: func(ctx context.Context, err error) error {
 		for left := n - 1; err != nil && left > 0 && ctx.Err() == nil && retryable(err); left-- {
-			c.b.stamped(ctx, "", strings.TrimSuffix(errorText(err), "\n"))
-			c.b.stamped(ctx, "", "Retrying")
+			c.b.stamped(ctx, strings.TrimSuffix(errorText(err), "\n"))
+			c.b.stamped(ctx, "Retrying")
 			err = c.b.runBody(ctx, again)
 		}
 		return err
@@ -158,10 +158,10 @@ func (c *stepCall) catch(ctx context.Context, def Result) (any, error) {
 			return err
 		}
 		if m := c.text("message"); m != "" {
-			c.b.stamped(ctx, "", "ERROR: "+m)
+			c.b.stamped(ctx, "ERROR: "+m)
 		}
 		if text := strings.TrimSuffix(errorText(err), "\n"); text != "" {
-			c.b.stamped(ctx, "", text)
+			c.b.stamped(ctx, text)
 		}
 		c.b.result = worse(c.b.result, results["buildResult"])
 		if r := results["stageResult"]; r != ResultSuccess {

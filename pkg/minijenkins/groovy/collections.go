@@ -282,7 +282,7 @@ func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
 		default:
 			putEntry(entries, v)
 		}
-		if _, err := c.f.checkedSize(len(out.Items), c.pos); err != nil {
+		if err := c.f.checkSize(len(out.Items), c.pos); err != nil {
 			return nil, true, err
 		}
 	}
@@ -394,7 +394,7 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 		return nil, true, err
 	}
 	switch {
-	case c.name == "sort" && !(len(c.args) > 0 && c.args[0] == false):
+	case c.name == "sort" && (len(c.args) == 0 || c.args[0] != false):
 		l.Items = order
 		return l, true, nil
 	case c.name == "sort" || c.name == "toSorted":
@@ -450,8 +450,7 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 	case "put", "putAt":
 		old, _ := m.Get(c.arg(0))
 		m.Put(c.arg(0), c.arg(1))
-		_, err := c.f.checkedSize(m.Len(), c.pos)
-		return old, true, err
+		return old, true, c.f.checkSize(m.Len(), c.pos)
 	case "putAll", "leftShift", "plus":
 		target := m
 		if c.name == "plus" {
@@ -459,8 +458,7 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 			putEntry(target, m)
 		}
 		putEntry(target, c.arg(0))
-		_, err := c.f.checkedSize(target.Len(), c.pos)
-		return target, true, err
+		return target, true, c.f.checkSize(target.Len(), c.pos)
 	case "remove":
 		return m.Remove(c.arg(0)), true, nil
 	case "clear":
@@ -482,6 +480,7 @@ func (c *methodCall) mapRead(m *Map) (any, bool, error) {
 			v = c.args[1]
 			if c.name == "get" {
 				m.Put(c.args[0], v)
+				return v, true, c.f.checkSize(m.Len(), c.pos)
 			}
 		}
 		return v, true, nil

@@ -4,6 +4,7 @@
 package groovy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -129,7 +130,8 @@ type scriptObject struct{}
 
 // withPos adds the place to an exception of the host that has none.
 func withPos(err error, pos jenkinsfile.Pos) error {
-	if e, ok := err.(*Exception); ok && e.Pos.Line == 0 {
+	var e *Exception
+	if errors.As(err, &e) && e.Pos.Line == 0 {
 		e.Pos = pos
 	}
 	return err
@@ -460,7 +462,7 @@ func (f *frame) assign(s *scope, x *jenkinsfile.Assign) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v, err = f.binaryValues(strings.TrimSuffix(x.Op, "="), old, v, x.Span.From); err != nil {
+		if v, err = f.binaryValues(strings.TrimSuffix(x.Op, "="), old, v, x.From); err != nil {
 			return nil, err
 		}
 	}

@@ -38,11 +38,11 @@ func (h *testHost) Step(_ context.Context, inv Invocation) (any, error) {
 	return nil, nil
 }
 
-func run(t testing.TB, ctx context.Context, src string, limits Limits) (any, string, error) {
-	t.Helper()
+func run(ctx context.Context, tb testing.TB, src string, limits Limits) (any, string, error) {
+	tb.Helper()
 	s, err := jenkinsfile.ParseScript(src)
 	if err != nil {
-		t.Fatalf("parse %q: %v", src, err)
+		tb.Fatalf("parse %q: %v", src, err)
 	}
 	h := &testHost{}
 	m := New(h, limits)
@@ -90,7 +90,7 @@ default: r += 3 }; r`: "5", `def m = [:]; m.a = 1; m['b'] = 2; m.c = m.a + m.b; 
 		`def x = [name: 'v']; "${x.name} ${x['name']} $x.name"`: "v v v", `def u = 'é'; u + '→' + u.size()`: "é→1", `'a'.with { it + 'b' }`: "ab", `def f = 'abc'.&toUpperCase; f()`: "ABC", `10.upto(12) { echo "$it" }; 1`: "1",
 	}
 	for src, want := range cases {
-		v, _, err := run(t, context.Background(), src, Limits{})
+		v, _, err := run(t.Context(), t, src, Limits{})
 		if err != nil {
 			t.Errorf("%s: %v", src, err)
 			continue
@@ -132,7 +132,7 @@ func TestErrors(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			v, _, err := run(t, context.Background(), tc.src, Limits{})
+			v, _, err := run(t.Context(), t, tc.src, Limits{})
 			var e *Exception
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v, %v", v, err)
@@ -163,6 +163,7 @@ func TestLimits(t *testing.T) {
 		"ReplaceLiteral": {"def s = 'a' * 100000\ns.replace('a', s)", "String of more than"},
 		"GrowingList":    {"def l = [1]\nwhile (true) { l = l + l }", "List with more than"},
 		"AddAll":         {"def l = [1]\nwhile (true) { l.addAll(l) }", "List with more than"},
+		"MapDefaults":    {"def m = (1..10000).collectEntries { [it, it] }\nm.get(0, 1)", "Collection with more than"},
 		"Range":          {"(1..9000000000).size()", "Range with more than"},
 		"Index":          {"def l = []\nl[100000000] = 1", "ArrayIndexOutOfBounds"},
 		"Join":           {"def s = 'a' * 100000\ndef l = []\n100.times { l << s }\nl.join(s)", "String of more than"},
@@ -172,7 +173,7 @@ func TestLimits(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
-			_, _, err := run(t, context.Background(), tc.src, Limits{Steps: 100000, StringBytes: 1 << 20, Items: 10000, TotalBytes: 64 << 20})
+			_, _, err := run(t.Context(), t, tc.src, Limits{Steps: 100000, StringBytes: 1 << 20, Items: 10000, TotalBytes: 64 << 20})
 			if d := time.Since(begin); d > 5*time.Second {
 				t.Errorf("took %v", d)
 			}
@@ -197,14 +198,14 @@ func TestContextEndsAScript(t *testing.T) {
 	cause := errors.New("stop now")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() { time.Sleep(20 * time.Millisecond); cancel(cause) }()
-	_, _, err := run(t, ctx, "while (true) { def x = 1 }", Limits{Steps: 1 << 40})
+	_, _, err := run(ctx, t, "while (true) { def x = 1 }", Limits{Steps: 1 << 40})
 	if !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestImplicitGlobalsAndScopes(t *testing.T) {
-	_, out, err := run(t, context.Background(), `
+	_, out, err := run(t.Context(), t, `
 x = 1
 def y = 2
 def f = { x = x + y; def z = 3; z }

@@ -127,7 +127,7 @@ const (
 // frame is the state of one running function, closure or script.
 type frame struct {
 	m   *Machine
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // a frame lives for one call
 	// depth counts nested calls.
 	depth int
 	// value is what return gives, or the value of the last expression statement.
@@ -307,7 +307,7 @@ func (f *frame) charge(n int, pos jenkinsfile.Pos) error {
 
 // checked refuses values that are too big.
 func (f *frame) checked(v any, pos jenkinsfile.Pos) (any, error) {
-	size := 0
+	var size int
 	switch x := v.(type) {
 	case string:
 		size = len(x)
@@ -388,10 +388,10 @@ func catches(e *Exception, types []string) bool {
 	return false
 }
 
-// checkedSize refuses collections that grow too big while a method builds them.
-func (f *frame) checkedSize(n int, pos jenkinsfile.Pos) (any, error) {
+// checkSize refuses collections that grow too big while a method builds them.
+func (f *frame) checkSize(n int, pos jenkinsfile.Pos) error {
 	if n > f.m.limits.Items {
-		return nil, &LimitError{Message: fmt.Sprintf("Collection with more than %d items", f.m.limits.Items), Pos: pos}
+		return &LimitError{Message: fmt.Sprintf("Collection with more than %d items", f.m.limits.Items), Pos: pos}
 	}
-	return nil, nil
+	return nil
 }

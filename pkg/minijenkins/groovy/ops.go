@@ -336,13 +336,7 @@ func intArithmetic(op string, x, y int64, pos jenkinsfile.Pos) (any, error) {
 		if y == -1 && x == math.MinInt64 {
 			return nil, overflow()
 		}
-		if op == "%" {
-			return x % y, nil
-		}
-		if x%y == 0 {
-			return x / y, nil
-		}
-		return decimal(float64(x) / float64(y)), nil
+		return divide(op, x, y), nil
 	case "**":
 		p := math.Pow(float64(x), float64(y))
 		if y >= 0 && math.Abs(p) < 1<<53 {
@@ -353,19 +347,35 @@ func intArithmetic(op string, x, y int64, pos jenkinsfile.Pos) (any, error) {
 		if y < 0 || y > 63 {
 			return nil, overflow()
 		}
-		switch op {
-		case "<<":
-			return x << uint(y), nil
-		case ">>":
-			return x >> uint(y), nil
-		}
-		return int64(uint64(x) >> uint(y)), nil
+		return shift(op, x, y), nil
 	case "&":
 		return x & y, nil
 	case "|":
 		return x | y, nil
 	}
 	return x ^ y, nil
+}
+
+// divide is the quotient, which is an integer only if nothing remains, or the remainder for "%".
+func divide(op string, x, y int64) any {
+	switch {
+	case op == "%":
+		return x % y
+	case x%y == 0:
+		return x / y
+	}
+	return decimal(float64(x) / float64(y))
+}
+
+// shift shifts by 0 to 63 bits.
+func shift(op string, x, y int64) int64 {
+	switch op {
+	case "<<":
+		return x << uint(y)
+	case ">>":
+		return x >> uint(y)
+	}
+	return int64(uint64(x) >> uint(y))
 }
 
 // coerce is a cast or a typed declaration. Types without a rule leave the value alone.

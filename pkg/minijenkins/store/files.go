@@ -68,7 +68,7 @@ func (s *Store) createUnique(prefix string) (*os.File, error) {
 }
 
 type ctxReader struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // it reads during one call
 	r   io.Reader
 }
 

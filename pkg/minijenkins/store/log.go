@@ -86,7 +86,7 @@ func endsWithNewline(s *Store, k BuildKey, size int64) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var b [1]byte
 	_, err = f.ReadAt(b[:], size-1)
 	return err == nil && b[0] == '\n'

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
@@ -59,7 +60,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
 	db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, &bbolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open %s: %w", dir, ErrLocked)
 	}
 	if err != nil {
@@ -119,7 +120,7 @@ func (s *Store) Ping(context.Context) error {
 func u64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 
 func (k BuildKey) bytes() []byte {
-	return binary.BigEndian.AppendUint64(u64(k.Job), uint64(k.Number)) //nolint:gosec // a build number is positive
+	return binary.BigEndian.AppendUint64(u64(k.Job), uint64(k.Number))
 }
 
 func (k BuildKey) dir() string {
@@ -220,7 +221,7 @@ func (s *Store) DeleteItems(ids []uint64) error {
 		}
 		for _, it := range q {
 			if gone[it.Job] {
-				if err := tx.Bucket(bucketQueue).Delete(u64(uint64(it.ID))); err != nil { //nolint:gosec // IDs are positive
+				if err := tx.Bucket(bucketQueue).Delete(u64(uint64(it.ID))); err != nil {
 					return err
 				}
 			}
@@ -259,7 +260,7 @@ func (s *Store) AddQueueItem(it *QueueItem) error {
 		if err != nil {
 			return err
 		}
-		it.ID = int64(id) //nolint:gosec // a sequence does not reach 2^63
+		it.ID = int64(id)
 		return put(b, u64(id), it)
 	})
 }
@@ -268,7 +269,7 @@ func (s *Store) AddQueueItem(it *QueueItem) error {
 func (s *Store) NextQueueID() (id int64, err error) {
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		n, err := tx.Bucket(bucketQueue).NextSequence()
-		id = int64(n) //nolint:gosec // a sequence does not reach 2^63
+		id = int64(n)
 		return err
 	})
 	return id, err
@@ -276,14 +277,14 @@ func (s *Store) NextQueueID() (id int64, err error) {
 
 // PutQueueItem replaces a queue item.
 func (s *Store) PutQueueItem(it *QueueItem) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketQueue), u64(uint64(it.ID)), it) }) //nolint:gosec // IDs are positive
+	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketQueue), u64(uint64(it.ID)), it) })
 }
 
 // DeleteQueueItems removes queue items.
 func (s *Store) DeleteQueueItems(ids []int64) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		for _, id := range ids {
-			if err := tx.Bucket(bucketQueue).Delete(u64(uint64(id))); err != nil { //nolint:gosec // IDs are positive
+			if err := tx.Bucket(bucketQueue).Delete(u64(uint64(id))); err != nil {
 				return err
 			}
 		}
@@ -296,7 +297,7 @@ func (s *Store) DeleteQueueItems(ids []int64) error {
 func (s *Store) StartBuild(q *QueueItem, b *Build, job *Item) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		return errors.Join(
-			put(tx.Bucket(bucketQueue), u64(uint64(q.ID)), q), //nolint:gosec // IDs are positive
+			put(tx.Bucket(bucketQueue), u64(uint64(q.ID)), q),
 			put(tx.Bucket(bucketBuilds), b.Key().bytes(), b),
 			put(tx.Bucket(bucketItems), u64(job.ID), job))
 	})

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,10 +26,11 @@ func (s *store) uploadDir(id gofakes3.UploadID) (string, error) {
 		return "", gofakes3.ErrNoSuchUpload
 	}
 	dir := filepath.Join(s.dir, "uploads", string(id))
-	if _, err := os.Stat(dir); err != nil {
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
 		return "", gofakes3.ErrNoSuchUpload
 	}
-	return dir, nil
+	return dir, err
 }
 
 func partPath(dir string, number int) string { return filepath.Join(dir, strconv.Itoa(number)) }
@@ -127,8 +129,11 @@ func (s *store) CompleteMultipartUpload(_ context.Context, bucket, object string
 // AbortMultipartUpload implements gofakes3.MultipartBackend.
 func (s *store) AbortMultipartUpload(_ context.Context, _, _ string, id gofakes3.UploadID) error {
 	dir, err := s.uploadDir(id)
-	if err != nil {
+	if errors.Is(err, gofakes3.ErrNoSuchUpload) {
 		return nil // aborted before
+	}
+	if err != nil {
+		return err
 	}
 	return os.RemoveAll(dir)
 }

@@ -52,8 +52,8 @@ type Server struct {
 	http                 *http.Server
 }
 
-// New opens the data and the port. Call Serve to answer requests, or Close to give both back.
-func New(cfg Config) (*Server, error) {
+// New opens the data and the port; ctx bounds only that. Call Serve to answer requests, or Close to give both back.
+func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("embedded object store: no folder given")
 	}
@@ -74,7 +74,8 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("embedded object store: create bucket %s: %w", b, err)
 		}
 	}
-	l, err := net.Listen("tcp", cfg.Address)
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", cfg.Address)
 	if err != nil {
 		_ = st.close()
 		return nil, fmt.Errorf("embedded object store: %w", err)

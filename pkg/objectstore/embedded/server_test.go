@@ -31,7 +31,7 @@ import (
 // start runs a server on a folder and returns a client of it, and a function that stops it and returns what Serve returned.
 func start(t *testing.T, dir string) (*objectstore.Store, *embedded.Server, func() error) {
 	t.Helper()
-	srv, err := embedded.New(embedded.Config{Dir: dir, Address: "127.0.0.1:0", Buckets: []string{objectstore.DefaultBucket}})
+	srv, err := embedded.New(t.Context(), embedded.Config{Dir: dir, Address: "127.0.0.1:0", Buckets: []string{objectstore.DefaultBucket}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestPresign(t *testing.T) {
 	s, _, _ := start(t, t.TempDir())
 	put(t, s, "a/ünï.txt", "hello")
 	fetch := func(url string) (int, string, string) {
-		resp, err := http.Get(url) //nolint:noctx,gosec // a test
+		resp, err := http.Get(url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -415,7 +415,7 @@ func TestRestart(t *testing.T) {
 	s, srv, stop := start(t, dir)
 	put(t, s, "a/b", "kept")
 	access, secret := srv.Keys()
-	if _, err := embedded.New(embedded.Config{Dir: t.TempDir(), Address: srv.Endpoint()}); err == nil {
+	if _, err := embedded.New(t.Context(), embedded.Config{Dir: t.TempDir(), Address: srv.Endpoint()}); err == nil {
 		t.Error("two servers listen on one port")
 	}
 	if err := stop(); err != nil {
@@ -452,13 +452,13 @@ func TestKeysFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "keys"), []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := embedded.New(embedded.Config{Dir: dir, Address: "127.0.0.1:0"}); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := embedded.New(t.Context(), embedded.Config{Dir: dir, Address: "127.0.0.1:0"}); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("err = %v", err)
 	}
-	if _, err := embedded.New(embedded.Config{Dir: dir, Address: "127.0.0.1:0", AccessKey: "abc", SecretKey: "short"}); err == nil {
+	if _, err := embedded.New(t.Context(), embedded.Config{Dir: dir, Address: "127.0.0.1:0", AccessKey: "abc", SecretKey: "short"}); err == nil {
 		t.Error("a short secret was taken")
 	}
-	if _, err := embedded.New(embedded.Config{Address: "127.0.0.1:0"}); err == nil {
+	if _, err := embedded.New(t.Context(), embedded.Config{Address: "127.0.0.1:0"}); err == nil {
 		t.Error("no folder was taken")
 	}
 }
@@ -471,7 +471,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	srv, err := embedded.New(embedded.Config{Dir: dir, Address: "127.0.0.1:0", Buckets: []string{objectstore.DefaultBucket}})
+	srv, err := embedded.New(context.Background(), embedded.Config{Dir: dir, Address: "127.0.0.1:0", Buckets: []string{objectstore.DefaultBucket}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -485,7 +485,7 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[string]string{}
 	for round := range 5 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test's own binary
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), crashEnv+"="+dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -68,11 +68,11 @@ const (
 )
 
 var (
-	// ErrSkipped: the environment asks to skip tests that need a server.
+	// ErrSkipped says that the environment asks to skip tests that need a server.
 	ErrSkipped = errors.New(SkipEnv + "=1 skips tests that need a kube-apiserver")
-	// ErrNoBinaries: kube-apiserver or etcd are not there.
+	// ErrNoBinaries says that kube-apiserver or etcd are not there.
 	ErrNoBinaries = errors.New("the kube-apiserver and etcd for tests are not built: run `make build-cluster`")
-	// ErrNoMain: the test binary would leave its server running.
+	// ErrNoMain says that the test binary would leave its server running.
 	ErrNoMain = errors.New("the package needs `func TestMain(m *testing.M) { os.Exit(envtest.Main(m)) }`")
 )
 

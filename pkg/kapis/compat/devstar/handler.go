@@ -162,7 +162,7 @@ func decode(body io.Reader) (*CreateRequest, error) {
 func (h *Handler) ensure(ctx context.Context, user string, repository *devopsv1alpha3.GitRepository, keys []string) error {
 	asUser, err := h.config.ClientFor(ctx)
 	if err != nil {
-		return fmt.Errorf("Failed to act for %s in DevContainer Service: %w", user, err) //nolint:revive,staticcheck // DevStar's sentence
+		return fmt.Errorf("Failed to act for %s in DevContainer Service: %w", user, err) //nolint:staticcheck // DevStar's sentence
 	}
 	image := repository.Annotations[devcontainerv1.ImageAnnotation]
 	if image == "" {
@@ -397,7 +397,7 @@ func (h *Handler) find(ctx context.Context, user, repoID string) (*devcontainerv
 	// not be "not found", and the cluster checks the rights once more.
 	err = asUser.Get(ctx, client.ObjectKey{Namespace: repository.Namespace, Name: appName(user, repository)}, app)
 	if apierrors.IsNotFound(err) || err == nil && app.Annotations[devcontainerv1.OwnerAnnotation] != user {
-		return nil, nil, fmt.Errorf("DevContainer NOT found in repo '%s'(repoId = %s) of user '%s'(userId = %d)", repoName(repository), repoID, user, userID(user)) //nolint:revive,staticcheck // DevStar's sentence
+		return nil, nil, fmt.Errorf("DevContainer NOT found in repo '%s'(repoId = %s) of user '%s'(userId = %d)", repoName(repository), repoID, user, userID(user))
 	}
 	if err != nil {
 		return nil, nil, service("read", err)
@@ -488,7 +488,7 @@ func service(action string, err error) error {
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
 		return invalid("%v", err)
 	}
-	return fmt.Errorf("Failed to %s in DevContainer Service: %w", action, err) //nolint:revive,staticcheck // DevStar's sentence
+	return fmt.Errorf("Failed to %s in DevContainer Service: %w", action, err) //nolint:staticcheck // DevStar's sentence
 }
 
 func notReady(app *devcontainerv1.DevcontainerApp) error {

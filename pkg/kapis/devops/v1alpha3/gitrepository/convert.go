@@ -20,12 +20,12 @@ func prepare(_ context.Context, w crud.Write[*devopsv1alpha3.GitRepository]) err
 	repository := w.Object
 	path := field.NewPath("spec", "url")
 	address, err := url.Parse(repository.Spec.URL)
-	switch {
-	case err != nil && strings.Contains(repository.Spec.URL, "://"):
+	if err != nil && strings.Contains(repository.Spec.URL, "://") {
 		return invalid(repository.Name, field.Invalid(path, "", "is not a valid URL"))
-	case err != nil:
-		// user@host:path, the form of ssh.
-		return nil
+	}
+	if address == nil {
+		// user@host:path, the form of ssh, is no URL.
+		address = &url.URL{}
 	}
 	if _, hasPassword := address.User.Password(); hasPassword {
 		return invalid(repository.Name, field.Invalid(path, "", "holds a password; put it into a Secret and name that in spec.secret"))

@@ -110,7 +110,7 @@ func (h *Handler) Download(req *restful.Request, resp *restful.Response) error {
 		header.Set("Content-Length", strconv.FormatInt(content.Size, 10))
 	}
 	resp.WriteHeader(http.StatusOK)
-	_, err = newCopier(resp.ResponseWriter).copy(content)
+	_, err = newCopier(resp.ResponseWriter, h.deps.WriteTimeout).copy(content)
 	h.finish(err)
 	return nil
 }

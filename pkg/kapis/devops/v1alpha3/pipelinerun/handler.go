@@ -40,6 +40,7 @@ type Handler struct {
 
 // New makes the handler.
 func New(deps crud.Deps, sources Sources) *Handler {
+	deps.SetDefaults()
 	return &Handler{
 		deps: deps, sources: sources,
 		Handler: crud.New(crud.Kind[*devopsv1alpha3.PipelineRun]{

@@ -37,9 +37,7 @@ const (
 	// for a while. Jenkins has no other way to learn of new text.
 	fastPoll = 200 * time.Millisecond
 	slowPoll = 2 * time.Second
-	// writeTimeout is how long a client may take to accept a part of a stream.
-	writeTimeout = 30 * time.Second
-	// copyBuffer is the size of such a part.
+	// copyBuffer is the size of the parts in which a stream is sent.
 	copyBuffer = 32 << 10
 )
 
@@ -63,7 +61,7 @@ func (h *Handler) Log(req *restful.Request, resp *restful.Response) error {
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	out := newCopier(resp.ResponseWriter)
+	out := newCopier(resp.ResponseWriter, h.deps.WriteTimeout)
 	if follow := req.QueryParameter("follow"); follow == "true" || follow == "1" {
 		header.Set("X-Accel-Buffering", "no")
 		resp.WriteHeader(http.StatusOK)
@@ -99,7 +97,7 @@ func (h *Handler) finish(err error) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && h.deps.SlowClient != nil {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		h.deps.SlowClient()
 	}
 	panic(http.ErrAbortHandler)
@@ -209,11 +207,12 @@ func buildOf(run *devopsv1alpha3.PipelineRun) (Build, bool) {
 type copier struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	timeout time.Duration
 	buffer  []byte
 }
 
-func newCopier(w http.ResponseWriter) *copier {
-	return &copier{w: w, control: http.NewResponseController(w), buffer: make([]byte, copyBuffer)}
+func newCopier(w http.ResponseWriter, timeout time.Duration) *copier {
+	return &copier{w: w, control: http.NewResponseController(w), timeout: timeout, buffer: make([]byte, copyBuffer)}
 }
 
 // copy writes all of the text and flushes it.
@@ -231,7 +230,7 @@ func (c *copier) copy(text io.Reader) (int64, error) {
 // Write implements io.Writer.
 func (c *copier) Write(part []byte) (int, error) {
 	// Writers without a connection, as in tests, know no deadlines.
-	_ = c.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = c.control.SetWriteDeadline(time.Now().Add(c.timeout))
 	n, err := c.w.Write(part)
 	if err != nil {
 		return n, fmt.Errorf("send: %w", err)
