@@ -10,11 +10,13 @@ go build -C hack/tools -o "$BIN/controller-gen" sigs.k8s.io/controller-tools/cmd
   paths=./pkg/apis/... output:crd:artifacts:config=config/crd/bases
 "$BIN/controller-gen" rbac:roleName=slipway-controller-manager paths=./pkg/controller/... \
   output:rbac:artifacts:config=config/rbac/controller-manager
-"$BIN/controller-gen" rbac:roleName=slipway-apiserver paths="{./pkg/apiserver/...,./pkg/kapis/...,./pkg/authn/...,./pkg/authz/...}" \
+"$BIN/controller-gen" rbac:roleName=slipway-apiserver paths=./pkg/apiserver/... \
   output:rbac:artifacts:config=config/rbac/apiserver
 mkdir -p charts/slipway/crds charts/slipway/files
 cp config/crd/bases/*.yaml charts/slipway/crds/
 for name in controller-manager apiserver; do
-  cp "config/rbac/$name/role.yaml" "charts/slipway/files/$name-role.yaml"
+  # The chart is installed into any namespace; the generated roles name the default one.
+  sed 's/namespace: kubesphere-devops-system/namespace: {{ .Release.Namespace }}/' "config/rbac/$name/role.yaml" \
+    >"charts/slipway/files/$name-role.yaml"
 done
 cp config/rbac/users/roles.yaml charts/slipway/files/user-roles.yaml

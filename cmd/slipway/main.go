@@ -13,7 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/pkg/up"
@@ -69,6 +71,8 @@ func newDemoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// The demo speaks for itself; the cluster's client has nothing to log.
+			ctrl.SetLogger(logr.Discard())
 			config.State, config.Out = state, command.OutOrStdout()
 			ctx, cancel := context.WithTimeout(command.Context(), timeout)
 			defer cancel()

@@ -46,7 +46,7 @@ import (
 )
 
 // DefaultSystemNamespace is where the users' Secrets are.
-const DefaultSystemNamespace = "slipway-system"
+const DefaultSystemNamespace = "kubesphere-devops-system"
 
 // Config says how a server is to be. Required are RestConfig, Reader and JWTSecret.
 type Config struct {
@@ -75,7 +75,7 @@ type Config struct {
 	DisableTokenReview bool
 	// TokenReview are its times.
 	TokenReview tokenreview.Options
-	// SystemNamespace is where the users' Secrets are. Default slipway-system.
+	// SystemNamespace is where the users' Secrets are. Default DefaultSystemNamespace.
 	SystemNamespace string
 	// Authorizer decides what users may do. Default: SubjectAccessReviews with the times of
 	// Authorization.

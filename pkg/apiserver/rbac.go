@@ -12,4 +12,4 @@ package apiserver
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects;pipelines;pipelineruns;gitrepositories,verbs=get;list;watch
 // +kubebuilder:rbac:groups=devcontainer.devstar.cn,resources=devcontainerapps,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
-// +kubebuilder:rbac:groups="",namespace=slipway-system,resources=secrets,verbs=list
+// +kubebuilder:rbac:groups="",namespace=kubesphere-devops-system,resources=secrets,verbs=list

@@ -23,7 +23,13 @@ var ErrHostKey = errors.New("the SSH server shows a host key that the API does n
 func (s *Session) SSH(ctx context.Context, container *DevContainer, command string) (string, error) {
 	knownHosts := filepath.Join(s.dir, "known_hosts")
 	port := strconv.Itoa(container.Port)
-	scanned, err := output(exec.CommandContext(ctx, "ssh-keyscan", "-T", "10", "-p", port, container.Host))
+	// The port is open on the nodes a moment after the pod is ready: when kube-proxy has heard of it.
+	var scanned string
+	err := s.until(ctx, "the SSH port of "+container.Name+" to answer", func(ctx context.Context) (bool, error) {
+		var scanErr error
+		scanned, scanErr = output(exec.CommandContext(ctx, "ssh-keyscan", "-T", "5", "-p", port, container.Host))
+		return scanErr == nil && scanned != "", ctx.Err()
+	})
 	if err != nil {
 		return "", fmt.Errorf("read the host keys of %s: %w", container.Name, err)
 	}

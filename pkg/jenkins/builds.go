@@ -146,6 +146,14 @@ func (c *Client) FindByCause(ctx context.Context, folder, job, cause string) (*F
 
 // findOnce looks into the queue first: an item that leaves between the two questions is then seen as a build.
 func (c *Client) findOnce(ctx context.Context, op, jobPath, cause string) (*Found, error) {
+	found, err := c.findQueued(ctx, op, cause)
+	if found != nil || err != nil {
+		return found, err
+	}
+	return c.findBuild(ctx, op, jobPath, cause)
+}
+
+func (c *Client) findQueued(ctx context.Context, op, cause string) (*Found, error) {
 	var queue struct {
 		Items []struct {
 			ID      int64         `json:"id"`
@@ -161,6 +169,10 @@ func (c *Client) findOnce(ctx context.Context, op, jobPath, cause string) (*Foun
 			return &Found{QueueID: item.ID}, nil
 		}
 	}
+	return nil, nil
+}
+
+func (c *Client) findBuild(ctx context.Context, op, jobPath, cause string) (*Found, error) {
 	var builds struct {
 		Builds []struct {
 			Number  int64         `json:"number"`
@@ -168,7 +180,7 @@ func (c *Client) findOnce(ctx context.Context, op, jobPath, cause string) (*Foun
 			Actions []causeAction `json:"actions"`
 		} `json:"builds"`
 	}
-	query = url.Values{"tree": {"builds[number,queueId,actions[causes[note]]]{0,100}"}}
+	query := url.Values{"tree": {"builds[number,queueId,actions[causes[note]]]{0,100}"}}
 	if err := c.getJSON(ctx, op, jobPath+"/api/json", query, &builds); err != nil {
 		return nil, err
 	}

@@ -113,8 +113,7 @@ func (c *Client) PutJob(ctx context.Context, folder, job string, doc []byte) err
 	if err != nil {
 		return err
 	}
-	update := call{op: op, method: http.MethodPost, path: p + "/config.xml", body: doc, contentType: xmlType}
-	if _, err = c.do(ctx, update); !errors.Is(err, ErrNotFound) {
+	if err = c.updateItem(ctx, op, p, doc); !errors.Is(err, ErrNotFound) {
 		return err
 	}
 	f, err := folderPath(op, folder)
@@ -123,8 +122,13 @@ func (c *Client) PutJob(ctx context.Context, folder, job string, doc []byte) err
 	}
 	if err = c.createItem(ctx, op, f, job, doc); errors.Is(err, ErrConflict) {
 		// Created by somebody else since the first call.
-		_, err = c.do(ctx, update)
+		err = c.updateItem(ctx, op, p, doc)
 	}
+	return err
+}
+
+func (c *Client) updateItem(ctx context.Context, op, path string, doc []byte) error {
+	_, err := c.do(ctx, call{op: op, method: http.MethodPost, path: path + "/config.xml", body: doc, contentType: xmlType})
 	return err
 }
 

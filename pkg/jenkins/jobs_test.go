@@ -116,6 +116,7 @@ func TestJobs(t *testing.T) {
 		if err := c.PutJob(t.Context(), "rec-03", "p1", []byte(doc)); err != nil {
 			t.Fatal(err)
 		}
+		srv.Final()
 		got, err := c.GetJobConfig(t.Context(), "rec-03", "p1")
 		if err != nil {
 			t.Fatal(err)

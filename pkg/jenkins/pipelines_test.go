@@ -14,7 +14,8 @@ import (
 )
 
 func TestGetPipeline(t *testing.T) {
-	c, _ := replay(t, "03-pipeline-job.json", "08-multibranch.json")
+	c, srv := replay(t, "03-pipeline-job.json", "08-multibranch.json")
+	srv.Use("blue after the update", "blue: pipeline")
 	info, err := c.GetPipeline(t.Context(), "rec-03", "p1")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +44,8 @@ func TestGetPipeline(t *testing.T) {
 }
 
 func TestBranches(t *testing.T) {
-	c, _ := replay(t, "08-multibranch.json")
+	c, srv := replay(t, "08-multibranch.json")
+	srv.Use("blue: branches")
 	list, err := c.Branches(t.Context(), "rec-08c", "mb")
 	if err != nil || len(list) != 9 {
 		t.Fatalf("%d branches, %v", len(list), err)
@@ -74,7 +76,8 @@ func TestBranches(t *testing.T) {
 }
 
 func TestScan(t *testing.T) {
-	c, _ := replay(t, "08-multibranch.json")
+	c, srv := replay(t, "08-multibranch.json")
+	srv.Final()
 	if err := c.Scan(t.Context(), "rec-08c", "mb"); err != nil {
 		t.Fatal(err)
 	}

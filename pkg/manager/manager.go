@@ -70,6 +70,9 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 // Validate gives all that is wrong with the options.
 func (o *Options) Validate() error {
 	errs := o.Backends.Validate()
+	if o.Backends.JenkinsURL == "" {
+		errs = append(errs, errors.New("--jenkins-url is required"))
+	}
 	if o.JobTokenKeyFile == "" {
 		errs = append(errs, errors.New("--job-token-key-file is required"))
 	}
@@ -123,7 +126,7 @@ func newManager(options *Options) (ctrl.Manager, error) {
 }
 
 func setup(ctx context.Context, mgr ctrl.Manager, options *Options) error {
-	key, err := backends.ReadSecret(options.JobTokenKeyFile)
+	key, err := backends.ReadSecret("job-token-key-file", options.JobTokenKeyFile)
 	if err != nil {
 		return err
 	}

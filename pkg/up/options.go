@@ -101,12 +101,11 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("%s must not be empty", name))
 		}
 	}
-	if o.Backends.JenkinsURL != "" && o.JenkinsToken == "" && o.Backends.JenkinsTokenFile == "" {
-		errs = append(errs, errors.New("--jenkins-url needs --jenkins-token-file"))
+	given := o.Backends
+	if o.JenkinsToken != "" && given.JenkinsTokenFile == "" {
+		given.JenkinsTokenFile = "given on the command line"
 	}
-	if o.Backends.S3Endpoint != "" && (o.Backends.S3AccessKeyFile == "" || o.Backends.S3SecretKeyFile == "") {
-		errs = append(errs, errors.New("--s3-endpoint needs --s3-access-key-file and --s3-secret-key-file"))
-	}
+	errs = append(errs, given.Validate()...)
 	if strings.HasPrefix(o.AdminUser, "system:") {
 		errs = append(errs, errors.New("--admin-user must not begin with \"system:\""))
 	}

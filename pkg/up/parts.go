@@ -101,7 +101,7 @@ func startObjectStore(ctx context.Context, group *errgroup.Group, options *Optio
 	if err := store.EnsureBucket(ctx); err != nil {
 		return nil, Endpoint{}, fmt.Errorf("bucket %s: %w", given.S3Bucket, err)
 	}
-	access, err := backends.ReadSecret(given.S3AccessKeyFile)
+	access, err := backends.ReadSecret("s3-access-key-file", given.S3AccessKeyFile)
 	endpoint := Endpoint{URL: given.S3Endpoint, Embedded: options.Backends.S3Endpoint == "", Username: access, SecretFile: given.S3SecretKeyFile}
 	return store, endpoint, err
 }

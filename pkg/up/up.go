@@ -21,9 +21,11 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/controller"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
@@ -188,6 +190,12 @@ func (u *instance) setupManager(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("make manager: %w", err)
+	}
+	// What the API server reads is asked for now, so that its first request does not wait for it.
+	for _, kind := range apiserver.CachedKinds() {
+		if _, err := u.manager.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("read the cluster's objects: %w", err)
+		}
 	}
 	return controller.Setup(ctx, u.manager, controller.Options{
 		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, StartKey: u.keys.jobToken,

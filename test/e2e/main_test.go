@@ -20,6 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/pkg/up"
 )
@@ -35,6 +38,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("end-to-end tests are skipped: they need root and the dev cluster; run `make test-e2e`")
 		os.Exit(0)
 	}
+	ctrl.SetLogger(logr.Discard())
 	os.Exit(run(m))
 }
 

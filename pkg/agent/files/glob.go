@@ -158,8 +158,8 @@ func (w *walker) entry(name string, e fs.DirEntry, parents []fs.FileInfo, links 
 	}
 	info, err := os.Stat(filepath.Join(w.root, name))
 	switch {
-	case err != nil: // a dangling link, or gone since
-		return nil
+	case err != nil:
+		return nil //nolint:nilerr // a dangling link, or gone since
 	case info.Mode().IsRegular():
 		return w.file(name)
 	case !info.IsDir() || w.pruned(name):

@@ -4,15 +4,13 @@
 package options
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
+	"github.com/slipway-dev/slipway/pkg/backends"
 )
 
 // Authentication is whom the server knows.
@@ -71,24 +69,15 @@ func (o *Authentication) Validate() []error {
 
 // ApplyTo sets what the options say.
 func (o *Authentication) ApplyTo(config *apiserver.Config) error {
-	secret, err := readSecret("jwt-secret-file", o.JWTSecretFile)
+	secret, err := backends.ReadSecret("jwt-secret-file", o.JWTSecretFile)
 	if err != nil {
 		return err
 	}
-	config.JWTSecret = secret
+	config.JWTSecret = []byte(secret)
 	config.Issuers = o.Issuers
 	config.ClockSkew = o.ClockSkew
 	config.TokenLifetime = o.TokenLifetime
 	config.SystemNamespace = o.SystemNamespace
 	config.DisableTokenReview = !o.TokenReview
 	return nil
-}
-
-// readSecret reads a file without the newline that editors put at its end.
-func readSecret(flag, file string) ([]byte, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
-	}
-	return bytes.TrimRight(content, "\r\n"), nil
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/backends"
 )
 
 // Options are all options of the API server.
@@ -24,15 +25,14 @@ type Options struct {
 	Kubernetes     Kubernetes
 	Authentication Authentication
 	Authorization  Authorization
-	Jenkins        Jenkins
-	ObjectStore    ObjectStore
+	Backends       backends.Options
 }
 
 // New gives the defaults.
 func New() *Options {
 	return &Options{
 		Serving: newServing(), Limits: newLimits(), Kubernetes: newKubernetes(), Authentication: newAuthentication(),
-		Authorization: newAuthorization(), Jenkins: newJenkins(), ObjectStore: newObjectStore(),
+		Authorization: newAuthorization(), Backends: backends.NewOptions(),
 	}
 }
 
@@ -43,8 +43,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Kubernetes.AddFlags(flags)
 	o.Authentication.AddFlags(flags)
 	o.Authorization.AddFlags(flags)
-	o.Jenkins.AddFlags(flags)
-	o.ObjectStore.AddFlags(flags)
+	o.Backends.AddFlags(flags)
 }
 
 // Validate reports everything that is wrong.
@@ -55,8 +54,7 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Kubernetes.Validate()...)
 	errs = append(errs, o.Authentication.Validate()...)
 	errs = append(errs, o.Authorization.Validate()...)
-	errs = append(errs, o.Jenkins.Validate()...)
-	errs = append(errs, o.ObjectStore.Validate()...)
+	errs = append(errs, o.Backends.Validate()...)
 	return errs
 }
 
@@ -73,7 +71,8 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 	}
 	var objects cache.Cache
 	steps := []func(*apiserver.Config) error{
-		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo, o.Jenkins.ApplyTo, o.ObjectStore.ApplyTo,
+		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo,
+		func(c *apiserver.Config) error { return applyBackends(&o.Backends, c) },
 		func(c *apiserver.Config) (err error) { objects, err = o.Kubernetes.ApplyTo(ctx, c); return err },
 	}
 	for _, step := range steps {

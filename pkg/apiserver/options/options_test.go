@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/backends"
 )
 
 func parse(t *testing.T, args ...string) *Options {
@@ -39,7 +40,7 @@ func file(t *testing.T, content string) string {
 func TestValidateReportsEverything(t *testing.T) {
 	o := parse(t, "--listen=9090", "--tls-cert-file=x", "--shutdown-delay=-1s", "--request-timeout=0", "--max-body-bytes=0",
 		"--max-requests-inflight=0", "--max-streams=0", "--user-rate=-1", "--kube-api-qps=0", "--jwt-issuers=", "--jwt-clock-skew=1h",
-		"--token-lifetime=1s", "--system-namespace=", "--authorization-allow-ttl=-1s", "--jenkins-username=u", "--s3-access-key-file=x")
+		"--token-lifetime=1s", "--system-namespace=", "--authorization-allow-ttl=-1s", "--jenkins-url=http://j", "--s3-endpoint=x")
 	var got []string
 	for _, err := range o.Validate() {
 		name, _, _ := strings.Cut(err.Error(), ":")
@@ -48,12 +49,12 @@ func TestValidateReportsEverything(t *testing.T) {
 	want := []string{
 		"--listen", "--tls-cert-file", "--shutdown-delay", "--request-timeout", "--max-body-bytes", "--max-requests-inflight",
 		"--max-streams", "--user-rate", "--kube-api-qps", "--jwt-secret-file", "--jwt-issuers", "--jwt-clock-skew", "--token-lifetime",
-		"--system-namespace", "--authorization-allow-ttl", "--jenkins-username", "--s3-access-key-file",
+		"--system-namespace", "--authorization-allow-ttl", "--jenkins-token-file", "--s3-secret-key-file",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if _, _, err := o.Config(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") || !strings.Contains(err.Error(), "--s3-access-key-file") {
+	if _, _, err := o.Config(t.Context()); err == nil || !strings.Contains(err.Error(), "--listen") || !strings.Contains(err.Error(), "--s3-secret-key-file") {
 		t.Errorf("Config: %v, want all problems", err)
 	}
 }
@@ -67,12 +68,12 @@ func TestDefaultsAreValid(t *testing.T) {
 
 func TestApplyTo(t *testing.T) {
 	secret := file(t, strings.Repeat("s", 32)+"\n")
-	o := parse(t, "--jwt-secret-file="+secret, "--user-rate=0", "--authorization-deny-ttl=0", "--jenkins-url=http://jenkins", "--jenkins-username=u",
-		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--token-review=false", "--shutdown-delay=5s")
+	o := parse(t, "--jwt-secret-file="+secret, "--user-rate=0", "--authorization-deny-ttl=0", "--jenkins-url=http://jenkins", "--jenkins-user=u",
+		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--s3-access-key-file="+secret, "--s3-secret-key-file="+secret, "--token-review=false", "--shutdown-delay=5s")
 	var config apiserver.Config
 	for name, step := range map[string]func(*apiserver.Config) error{
 		"serving": o.Serving.ApplyTo, "limits": o.Limits.ApplyTo, "authentication": o.Authentication.ApplyTo,
-		"authorization": o.Authorization.ApplyTo, "jenkins": o.Jenkins.ApplyTo, "object store": o.ObjectStore.ApplyTo,
+		"authorization": o.Authorization.ApplyTo, "backends": func(c *apiserver.Config) error { return applyBackends(&o.Backends, c) },
 	} {
 		if err := step(&config); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -97,9 +98,9 @@ func TestMissingFiles(t *testing.T) {
 	for flag, err := range map[string]error{
 		"--jwt-secret-file":    (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
 		"--tls-cert-file":      (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
-		"--jenkins-token-file": (&Jenkins{URL: "http://j", TokenFile: "/none"}).ApplyTo(&config),
-		"--jenkins-url":        (&Jenkins{URL: "ftp://j"}).ApplyTo(&config),
-		"--s3-secret-key-file": (&ObjectStore{Endpoint: "s3", AccessKeyFile: file(t, "x"), SecretKeyFile: "/none"}).ApplyTo(&config),
+		"--jenkins-token-file": applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &config),
+		"--jenkins-url":        applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &config),
+		"--s3-secret-key-file": applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &config),
 	} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v, want an error that names %s", err, flag)

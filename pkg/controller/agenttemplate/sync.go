@@ -24,10 +24,10 @@ type Store interface {
 	LabelExists(ctx context.Context, label string) (bool, error)
 }
 
-// ErrRefused: Jenkins answered, and does not take this template.
-var ErrRefused = errors.New("Jenkins refuses the agent template")
+// ErrRefused says that Jenkins answered, and does not take this template.
+var ErrRefused = errors.New("Jenkins refuses the agent template") //nolint:staticcheck // Jenkins is a name
 
-// UnavailableError: Jenkins could not be asked. Nothing is known of what it has.
+// UnavailableError says that Jenkins could not be asked. Nothing is known of what it has.
 type UnavailableError struct {
 	// After is when to try again.
 	After time.Duration
@@ -63,7 +63,7 @@ type Syncer struct {
 
 	mu    sync.Mutex
 	seen  map[string]sighting // by template ID; lost with the process, which then looks once
-	pause time.Duration // 0 while Jenkins is there
+	pause time.Duration       // 0 while Jenkins is there
 	until time.Time
 	last  error
 }

@@ -100,7 +100,7 @@ func Alias(app *devcontainerv1.DevcontainerApp) string {
 // Revision is the label that stands for the template's whole content.
 func (t Template) Revision() string { return t.Labels[len(t.Labels)-1] }
 
-// ErrNoImage: the image that the pod ran is not known.
+// ErrNoImage says that the image that the pod ran is not known.
 var ErrNoImage = errors.New("the image is not known yet")
 
 // Build renders the template for an app whose status.imageID is known; else it gives ErrNoImage.

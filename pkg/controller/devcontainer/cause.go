@@ -6,6 +6,7 @@ package devcontainer
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -25,16 +26,16 @@ const startGrace = 8 * time.Second
 // Reasons of the kubelet, of the StatefulSet controller and of the volume controllers, in containers'
 // waiting states and in events.
 const (
-	waitCrashLoop        = "CrashLoopBackOff"
-	waitInvalidImage     = "InvalidImageName"
-	waitInitializing     = "PodInitializing"
-	waitCreating         = "ContainerCreating"
-	eventFailedCreate    = "FailedCreate"
-	eventPulling         = "Pulling"
-	eventFailedMount     = "FailedMount"
-	eventFailedAttach    = "FailedAttachVolume"
-	eventFailedSandbox   = "FailedCreatePodSandBox"
-	eventUnhealthy       = "Unhealthy"
+	waitCrashLoop      = "CrashLoopBackOff"
+	waitInvalidImage   = "InvalidImageName"
+	waitInitializing   = "PodInitializing"
+	waitCreating       = "ContainerCreating"
+	eventFailedCreate  = "FailedCreate"
+	eventPulling       = "Pulling"
+	eventFailedMount   = "FailedMount"
+	eventFailedAttach  = "FailedAttachVolume"
+	eventFailedSandbox = "FailedCreatePodSandBox"
+	eventUnhealthy     = "Unhealthy"
 )
 
 // pullFailures are the waiting reasons of an image that cannot be had.
@@ -235,6 +236,9 @@ func whyNotAnswering(s *scope, dev *corev1.ContainerStatus) *cause {
 	return &cause{devcontainerv1.ReasonProbeFailing, message}
 }
 
+// agentPrefix is what slipway-agent writes before the sentence, for programs.
+var agentPrefix = regexp.MustCompile(`^SLIPWAY-[A-Z]+ [A-Za-z]+: `)
+
 // lastWords says how a container ended.
 func lastWords(t *corev1.ContainerStateTerminated) string {
 	end := fmt.Sprintf("exit code %d", t.ExitCode)
@@ -244,7 +248,7 @@ func lastWords(t *corev1.ContainerStateTerminated) string {
 	if t.Reason == "OOMKilled" {
 		end = "out of memory (its memory limit is too low)"
 	}
-	message := strings.TrimSpace(t.Message)
+	message := agentPrefix.ReplaceAllString(strings.TrimSpace(t.Message), "")
 	if message == "" {
 		return "the container ended with " + end
 	}

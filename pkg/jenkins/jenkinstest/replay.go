@@ -8,8 +8,13 @@
 package jenkinstest
 
 import (
+	"compress/gzip"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"mime"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -39,7 +44,7 @@ type Exchange struct {
 	} `json:"request"`
 	Response struct {
 		Status  int               `json:"status"`
-		Headers map[string]string `json:"headers"`
+		Headers map[string]Values `json:"headers"`
 		Body    struct {
 			JSON             any    `json:"json"`
 			Text             string `json:"text"`
@@ -48,6 +53,19 @@ type Exchange struct {
 	} `json:"response"`
 
 	anyBody bool
+}
+
+// Values are the values of a header: a string, or a list where the header came more than once.
+type Values []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *Values) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*v = Values{one}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(v))
 }
 
 // Server answers from recordings.
@@ -66,7 +84,7 @@ func Load(tb testing.TB, files ...string) []*Exchange {
 	tb.Helper()
 	var all []*Exchange
 	for _, f := range files {
-		data, err := os.ReadFile(f)
+		data, err := read(f)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -79,6 +97,24 @@ func Load(tb testing.TB, files ...string) []*Exchange {
 		all = append(all, rec.Exchanges...)
 	}
 	return all
+}
+
+// read reads a file; where there is only a compressed one (name.gz), that one.
+func read(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	f, err := os.Open(name + ".gz")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return io.ReadAll(z)
 }
 
 // Replay starts a server that answers from the files; it ends with the test. Where a request was recorded several times, the answers
@@ -106,6 +142,25 @@ func (s *Server) Use(names ...string) *Server {
 		}
 		if !found {
 			s.t.Fatalf("no exchange is named %q", n)
+		}
+	}
+	s.all = kept
+	return s
+}
+
+// Final forgets all but the last answer of each request: what a poll saw in the end.
+func (s *Server) Final() *Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := func(e *Exchange) string { return e.Request.Method + " " + e.Request.Path + " " + e.Request.Body }
+	last := map[string]*Exchange{}
+	for _, e := range s.all {
+		last[key(e)] = e
+	}
+	var kept []*Exchange
+	for _, e := range s.all {
+		if last[key(e)] == e {
+			kept = append(kept, e)
 		}
 	}
 	s.all = kept
@@ -163,8 +218,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if e.Response.Status == 0 {
 		panic(http.ErrAbortHandler) // the connection was broken
 	}
+	e.write(w, tree)
+}
+
+// write sends the recorded answer, cut to the tree.
+func (e *Exchange) write(w http.ResponseWriter, tree node) {
 	for k, v := range e.Response.Headers {
-		w.Header().Set(k, v)
+		w.Header()[http.CanonicalHeaderKey(k)] = v
 	}
 	w.WriteHeader(e.Response.Status)
 	b := e.Response.Body
@@ -172,13 +232,33 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if b.JSON != nil {
 		doc, err := json.Marshal(project(b.JSON, tree))
 		if err != nil {
-			s.t.Error(err)
+			panic(err) // it was read from JSON
 		}
 		text = string(doc)
 	} else if b.ContainerMessage != "" {
 		text = "<html><body><h1>HTTP Status</h1><p>" + b.ContainerMessage + "</p></body></html>"
 	}
 	_, _ = io.WriteString(w, text)
+}
+
+// ErrBroken is what Answer returns where the connection broke in the recording.
+var ErrBroken = errors.New("the connection broke")
+
+// Answer returns what Jenkins answered to the request, or ok false if the exchange is another request than this one. byRule lists the parameters, as
+// "name=value", that are not those of the recording, but by a documented rule of Jenkins would have had the same answer (see fitsParams).
+func (e *Exchange) Answer(r *http.Request, body string) (resp *http.Response, byRule []string, ok bool, err error) {
+	tree, byRule, ok := e.fits(r, body)
+	if !ok {
+		return nil, nil, false, nil
+	}
+	if e.Response.Status == 0 {
+		return nil, byRule, true, ErrBroken
+	}
+	rec := httptest.NewRecorder()
+	e.write(rec, tree)
+	resp = rec.Result()
+	resp.Request = r
+	return resp, byRule, true, nil
 }
 
 // find returns the exchange that answers the request, and the tree to cut the answer to.
@@ -188,7 +268,7 @@ func (s *Server) find(r *http.Request, body string) (*Exchange, node) {
 	var fits []*Exchange
 	var tree node
 	for _, e := range s.all {
-		if cut, ok := e.fits(r, body); ok {
+		if cut, _, ok := e.fits(r, body); ok {
 			fits, tree = append(fits, e), cut
 		}
 	}
@@ -202,23 +282,127 @@ func (s *Server) find(r *http.Request, body string) (*Exchange, node) {
 	return fits[i], tree
 }
 
-func (e *Exchange) fits(r *http.Request, body string) (node, bool) {
+func (e *Exchange) fits(r *http.Request, body string) (cut node, byRule []string, ok bool) {
 	path, rawQuery, _ := strings.Cut(e.Request.Path, "?")
 	if e.Request.Method != r.Method || path != r.URL.EscapedPath() || !e.fitsLogin(r) {
-		return nil, false
+		return nil, nil, false
 	}
 	want, err1 := url.ParseQuery(rawQuery)
 	got, err2 := url.ParseQuery(r.URL.RawQuery)
 	if err1 != nil || err2 != nil {
-		return nil, false
+		return nil, nil, false
 	}
-	wantTree, gotTree := parseTree(want.Get("tree")), parseTree(got.Get("tree"))
-	want.Del("tree")
-	got.Del("tree")
-	if !reflect.DeepEqual(want, got) || !wantTree.covers(gotTree) {
-		return nil, false
+	if !e.anyBody {
+		wantType, gotType := e.Request.Headers["Content-Type"], r.Header.Get("Content-Type")
+		switch {
+		case isForm(wantType, e.Request.Body) && isForm(gotType, body):
+			// Jenkins reads the parameters of a form from its address and from its body alike.
+			if !merge(want, e.Request.Body) || !merge(got, body) {
+				return nil, nil, false
+			}
+		case !sameType(wantType, gotType), !sameBody(wantType, e.Request.Body, body):
+			return nil, nil, false
+		}
 	}
-	return gotTree, e.anyBody || sameBody(e.Request.Headers["Content-Type"], e.Request.Body, body)
+	return e.fitsParams(path, want, got)
+}
+
+// isForm reports whether the body can be read as a form. Where there is no body, a form may do without the type.
+func isForm(contentType, body string) bool {
+	return contentType == formType || contentType == "" && body == ""
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+func merge(into url.Values, form string) bool {
+	v, err := url.ParseQuery(form)
+	for k, list := range v {
+		into[k] = append(into[k], list...)
+	}
+	return err == nil
+}
+
+// sameType compares media types; UTF-8 is what Jenkins takes where no character set is named.
+func sameType(want, got string) bool {
+	w, wp, err1 := mime.ParseMediaType(want)
+	g, gp, err2 := mime.ParseMediaType(got)
+	if want == "" && got == "" {
+		return true
+	}
+	for _, p := range []map[string]string{wp, gp} {
+		for k, v := range p {
+			if k != "charset" || !strings.EqualFold(v, "utf-8") {
+				return false
+			}
+		}
+	}
+	return err1 == nil && err2 == nil && w == g
+}
+
+// fitsParams compares parameters. They must be equal, but for these rules: an answer with more fields than "tree" asks for is cut to it; a Blue Ocean
+// list that was asked for without a limit and is shorter than the default limit of 100 is the same with a larger one; the delay of a start changes nothing in the
+// answer to it; "json" is compared as JSON.
+func (e *Exchange) fitsParams(path string, want, got url.Values) (cut node, byRule []string, ok bool) {
+	note := func(name string) {
+		byRule = append(byRule, name+"="+got.Get(name))
+		want.Del(name)
+		got.Del(name)
+	}
+	gotTree := parseTree(got.Get("tree"))
+	if got.Get("tree") != want.Get("tree") {
+		if len(got["tree"]) != 1 || !e.covers(parseTree(want.Get("tree")), gotTree) {
+			return nil, nil, false
+		}
+		note("tree")
+	}
+	if list, isList := e.Response.Body.JSON.([]any); isList && !want.Has("limit") && !want.Has("start") && len(list) < 100 && largeLimit(got["limit"]) &&
+		(!got.Has("start") || got.Get("start") == "0") {
+		note("limit")
+		if got.Has("start") {
+			note("start")
+		}
+	}
+	if (strings.HasSuffix(path, "/build") || strings.HasSuffix(path, "/buildWithParameters")) && got.Get("delay") == "0sec" && want.Get("delay") != "0sec" {
+		note("delay")
+	}
+	for _, name := range []string{"json"} {
+		if want.Has(name) && got.Has(name) && sameBody("application/json", want.Get(name), got.Get(name)) {
+			want.Del(name)
+			got.Del(name)
+		}
+	}
+	return gotTree, byRule, reflect.DeepEqual(want, got)
+}
+
+// largeLimit reports whether the limit is a power of ten from the default limit on.
+func largeLimit(values []string) bool {
+	return len(values) == 1 && len(values[0]) >= 3 && strings.Trim(values[0][1:], "0") == "" && values[0][0] == '1'
+}
+
+// covers is node.covers, and leaves out the jobs of jobs where no job of the answer has any: Jenkins ignores names that an object does not have.
+func (e *Exchange) covers(want, got node) bool {
+	jobs := got["jobs"]
+	if want == nil || jobs == nil || jobs.below["jobs"] == nil || want["jobs"] == nil || want["jobs"].below["jobs"] != nil {
+		return want.covers(got)
+	}
+	doc, _ := e.Response.Body.JSON.(map[string]any)
+	list, _ := doc["jobs"].([]any)
+	for _, j := range list {
+		if m, _ := j.(map[string]any); m["_class"] != "org.jenkinsci.plugins.workflow.job.WorkflowJob" {
+			return false
+		}
+	}
+	flat := node{}
+	for k, v := range got {
+		flat[k] = v
+	}
+	flat["jobs"] = &field{below: node{}, to: jobs.to, ranged: jobs.ranged}
+	for k, v := range jobs.below {
+		if k != "jobs" {
+			flat["jobs"].below[k] = v
+		}
+	}
+	return want.covers(flat)
 }
 
 func (e *Exchange) fitsLogin(r *http.Request) bool {
@@ -241,10 +425,6 @@ func sameBody(contentType, want, got string) bool {
 	switch {
 	case want == got:
 		return true
-	case strings.HasPrefix(contentType, "application/x-www-form-urlencoded"):
-		w, err1 := url.ParseQuery(want)
-		g, err2 := url.ParseQuery(got)
-		return err1 == nil && err2 == nil && reflect.DeepEqual(w, g)
 	case strings.HasPrefix(contentType, "application/json"):
 		var w, g any
 		return json.Unmarshal([]byte(want), &w) == nil && json.Unmarshal([]byte(got), &g) == nil && reflect.DeepEqual(w, g)

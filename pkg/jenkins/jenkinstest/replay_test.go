@@ -49,6 +49,9 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Accept", "*/*")
+		if method == http.MethodPost {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		if login {
 			req.SetBasicAuth(User, Token)
 		}

@@ -317,7 +317,7 @@ func (a *podAgent) Glob(ctx context.Context, dir, includes, excludes string) ([]
 
 // Clone implements engine.Agent.
 func (a *podAgent) Clone(ctx context.Context, req engine.CloneRequest, out io.Writer) (string, error) {
-	body, err := json.Marshal(struct {
+	body, err := json.Marshal(struct { //nolint:gosec // it goes to the stdin of slipway-agent only
 		URL      string `json:"url"`
 		Ref      string `json:"ref,omitempty"`
 		Username string `json:"username,omitempty"`

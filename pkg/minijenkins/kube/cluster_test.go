@@ -208,6 +208,7 @@ func (w *notifyWriter) Write(p []byte) (int, error) {
 }
 
 func testShell(t *testing.T, c *cluster, a engine.Agent) {
+	t.Helper()
 	var out bytes.Buffer
 	begin := time.Now()
 	code, err := a.Shell(c.ctx, engine.ShellRequest{ID: "b-1", Script: "echo $GREETING; pwd; id -u; exit 3", Dir: a.Workspace() + "/sub", Env: map[string]string{"GREETING": "hello ü"}}, &out, nil)
@@ -246,6 +247,7 @@ type countWriter struct{ n int }
 func (w *countWriter) Write(p []byte) (int, error) { w.n += len(p); return len(p), nil }
 
 func testFiles(t *testing.T, c *cluster, a engine.Agent) {
+	t.Helper()
 	for name, content := range map[string]string{"out/a dir/ünï çode.txt": "x\n", "out/plain.txt": "y\n", "empty": "", "large": strings.Repeat("0123456789", 300_000)} {
 		p := a.Workspace() + "/" + name
 		if err := a.WriteFile(c.ctx, p, []byte(content)); err != nil {
@@ -285,6 +287,7 @@ func testFiles(t *testing.T, c *cluster, a engine.Agent) {
 }
 
 func testAbort(t *testing.T, c *cluster, a engine.Agent) {
+	t.Helper()
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	began := make(chan struct{})
 	go func() { <-began; cancel(&engine.AbortError{User: "admin"}) }()
@@ -335,7 +338,7 @@ func TestStartFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			label := strings.ReplaceAll(name, " ", "-")
 			c.template(label, tc.yaml)
-			c.Provider.cfg.StartTimeout = tc.timeout
+			c.cfg.StartTimeout = tc.timeout
 			var reasons []string
 			begin := time.Now()
 			_, err := c.ForBuild(Build{Project: "team", Job: "team/app", Number: 1}).Acquire(c.ctx, engine.AgentRequest{Label: label}, func(r string) { reasons = append(reasons, r) })
@@ -368,7 +371,7 @@ func TestStartFailures(t *testing.T) {
 	t.Run("agent exits", func(t *testing.T) {
 		c.template("agent-exits", strings.Replace(withInit(podYAML(devImage, "IfNotPresent", copyAgent, small)), "[/opt/slipway/slipway-agent, launch]",
 			"[/bin/sh, -c, 'echo out of order > /dev/termination-log; exit 7']", 1))
-		c.Provider.cfg.StartTimeout = time.Minute
+		c.cfg.StartTimeout = time.Minute
 		a, _, err := c.acquire("agent-exits")
 		if err == nil {
 			// It was seen running; the first step tells.

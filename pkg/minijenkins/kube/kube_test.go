@@ -222,6 +222,7 @@ func TestResolve(t *testing.T) {
 
 // scriptedExec answers exec requests one after the other.
 func scriptedExec(t *testing.T, calls *[]string, answers ...func(execRequest) error) execFunc {
+	t.Helper()
 	return func(_ context.Context, req execRequest) error {
 		*calls = append(*calls, strings.Join(req.command[1:], " "))
 		if len(answers) == 0 {

@@ -36,8 +36,9 @@ const (
 	// LabelProject is the label of a pod template that belongs to one project: the name of the top
 	// folder of the jobs that may use it. A template without it may be used by all.
 	LabelProject = "slipway.dev/project"
-	// AnnotationJob and AnnotationBuild tell which build a pod works for.
-	AnnotationJob   = "slipway.dev/job"
+	// AnnotationJob is the full name of the job that a pod works for.
+	AnnotationJob = "slipway.dev/job"
+	// AnnotationBuild is the number of the build that a pod works for.
 	AnnotationBuild = "slipway.dev/build"
 	// AgentPath is where slipway-agent is in the agent container.
 	AgentPath = "/opt/slipway/slipway-agent"

@@ -101,14 +101,15 @@ func (s *Server) crumbOK(r *http.Request, l login) bool {
 
 // serveCrumb answers crumbIssuer.
 func (s *Server) serveCrumb(w http.ResponseWriter, r *http.Request) {
-	session := ""
+	var session string
 	if c, err := r.Cookie(sessionCookie); err == nil {
 		session = c.Value
 	} else {
 		id := make([]byte, 16)
 		_, _ = rand.Read(id)
 		session = hex.EncodeToString(id)
-		http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: "/", HttpOnly: true, //nolint:gosec // Secure where TLS is
+			Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
 	}
 	show(w, r, bean("hudson.security.csrf.DefaultCrumbIssuer").
 		set("crumb", s.crumb(loginOf(r).user, session)).

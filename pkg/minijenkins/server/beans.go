@@ -399,8 +399,8 @@ func (s *Server) queueBean(base string, q *store.QueueItem) *object {
 func (s *Server) placeholderBean(p *placeholder) *object {
 	names := strings.Split(p.run.jobName, "/")
 	task := bean(classPlaceholder).
-		vis(-always, "name", "part of "+strings.Join(names, " » ")+" #"+strconv.Itoa(p.run.build.Number)).
-		vis(-always, "url", encodeSegments("job/", names)+strconv.Itoa(p.run.build.Number)+"/")
+		vis(-always, "name", "part of "+strings.Join(names, " » ")+" #"+strconv.Itoa(p.run.key.Number)).
+		vis(-always, "url", encodeSegments("job/", names)+strconv.Itoa(p.run.key.Number)+"/")
 	return bean("hudson.model.Queue$BuildableItem").
 		set("actions", []*object{}).
 		vis(2, "blocked", false).

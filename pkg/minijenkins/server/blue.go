@@ -74,6 +74,7 @@ func (s *Server) bluePipelines(c *call) {
 		}
 		c.segs = c.segs[2:]
 	}
+	c.found(it)
 	s.mu.RUnlock()
 	switch {
 	case len(c.segs) == 0:
@@ -103,11 +104,11 @@ func (s *Server) page(c *call, list func() []*object) {
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil && n > 0 {
 		limit = n
 	}
-	s.mu.RLock()
-	all := list()
-	from := min(start, len(all))
-	body, err := render(c.r, all[from:min(len(all), from+limit)])
-	s.mu.RUnlock()
+	body, err := s.underLock(c, func() any {
+		all := list()
+		from := min(start, len(all))
+		return all[from:min(len(all), from+limit)]
+	}, render)
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
@@ -211,15 +212,7 @@ func (s *Server) blueStart(c *call, it *item) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	s.mu.Lock()
-	o, fail := s.blueStartLocked(c, it, given)
-	var out []byte
-	if fail == nil {
-		if out, err = render(c.r, o); err != nil {
-			fail = func() { fail500(c.w, c.r, err.Error()) }
-		}
-	}
-	s.mu.Unlock()
+	out, fail := s.blueStartLocked(c, it, given)
 	if fail != nil {
 		fail()
 		return
@@ -227,9 +220,19 @@ func (s *Server) blueStart(c *call, it *item) {
 	writeJSON(c.w, c.r.URL.Query(), out)
 }
 
-func (s *Server) blueStartLocked(c *call, it *item, given []givenParam) (*object, func()) {
+// blueStartLocked starts a build and renders the answer, or returns how to answer otherwise.
+func (s *Server) blueStartLocked(c *call, it *item, given []givenParam) ([]byte, func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer := func(q *store.QueueItem) ([]byte, func()) {
+		out, err := render(c.r, s.queuedRunBean(it, q, max(1, it.NextBuild)))
+		if err != nil {
+			return nil, func() { fail500(c.w, c.r, err.Error()) }
+		}
+		return out, nil
+	}
 	if s.items[it.ID] != it {
-		return nil, func() { failBlue(c.w, http.StatusNotFound, "Pipeline "+it.Name+" not found") }
+		return nil, func() { failBlue(c.w, http.StatusNotFound, "Pipeline "+c.at.name+" not found") }
 	}
 	defs := it.parameters()
 	var values []store.Param
@@ -255,13 +258,13 @@ func (s *Server) blueStartLocked(c *call, it *item, given []givenParam) (*object
 	if it.cfg.disabled {
 		// Jenkins answers as if it had been queued, and nothing follows.
 		q := &store.QueueItem{ID: 1, Job: it.ID, Entered: s.now(), Due: s.now(), Params: values, Causes: []store.Cause{st.cause}}
-		return s.queuedRunBean(it, q, max(1, it.NextBuild)), nil
+		return answer(q)
 	}
 	q, _, err := s.enqueue(st)
 	if err != nil {
 		return nil, func() { fail500(c.w, c.r, err.Error()) }
 	}
-	return s.queuedRunBean(it, q, max(1, it.NextBuild)), nil
+	return answer(q)
 }
 
 func (s *Server) blueQueue(c *call, it *item) {
@@ -299,7 +302,7 @@ func (s *Server) blueRun(c *call, it *item) {
 		if len(c.segs) == 0 && s.showQueuedRun(c, it, n) {
 			return
 		}
-		failBlue(c.w, http.StatusNotFound, "Run "+ref+" not found in organization jenkins and pipeline "+it.Name)
+		failBlue(c.w, http.StatusNotFound, "Run "+ref+" not found in organization jenkins and pipeline "+c.at.name)
 		return
 	}
 	action := c.next()
@@ -307,9 +310,9 @@ func (s *Server) blueRun(c *call, it *item) {
 	case action == "":
 		s.locked(c, func(string) any { return s.runBean(it, b, classBlueRun) })
 	case action == "nodes":
-		s.blueNodes(c, it, b)
+		s.blueNodes(c, b)
 	case action == "steps":
-		s.blueSteps(c, it, b, nil)
+		s.blueSteps(c, b, nil)
 	case len(c.segs) > 0:
 		fail404(c.w)
 	case action == "log":
@@ -388,13 +391,13 @@ func (s *Server) blueReplay(c *call, it *item, b *store.Build) {
 }
 
 // blueNodes serves nodes/ and what is below it.
-func (s *Server) blueNodes(c *call, it *item, b *store.Build) {
+func (s *Server) blueNodes(c *call, b *store.Build) {
 	nodes, steps, err := s.graphOf(b.Key())
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	self := runPath(it, b) + "nodes/"
+	self := c.at.blue + "runs/" + strconv.Itoa(b.Number) + "/nodes/"
 	id := c.next()
 	if id == "" {
 		s.page(c, func() []*object {
@@ -408,14 +411,14 @@ func (s *Server) blueNodes(c *call, it *item, b *store.Build) {
 	}
 	i := slices.IndexFunc(nodes, func(n engine.Node) bool { return n.ID == id })
 	if i < 0 {
-		failBlue(c.w, http.StatusNotFound, "Stage "+id+" not found in pipeline "+it.fullName()+".")
+		failBlue(c.w, http.StatusNotFound, "Stage "+id+" not found in pipeline "+c.at.full+".")
 		return
 	}
 	switch action := c.next(); {
 	case action == "":
 		show(c.w, c.r, nodeBean(self, nodes[i], nodes, s.now()))
 	case action == "steps":
-		s.blueSteps(c, it, b, &id)
+		s.blueSteps(c, b, &id)
 	case action == "log" && len(c.segs) == 0:
 		of := map[string]bool{}
 		for _, st := range steps {
@@ -428,13 +431,13 @@ func (s *Server) blueNodes(c *call, it *item, b *store.Build) {
 }
 
 // blueSteps serves the steps of a node, or of the whole run if node is nil.
-func (s *Server) blueSteps(c *call, it *item, b *store.Build, node *string) {
+func (s *Server) blueSteps(c *call, b *store.Build, node *string) {
 	_, steps, err := s.graphOf(b.Key())
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	self := runPath(it, b)
+	self := c.at.blue + "runs/" + strconv.Itoa(b.Number) + "/"
 	if node != nil {
 		self += "nodes/" + *node + "/"
 		steps = slices.DeleteFunc(steps, func(st engine.Step) bool { return st.NodeID != *node })

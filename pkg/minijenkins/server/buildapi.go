@@ -33,16 +33,16 @@ func (s *Server) buildRoutes(c *call, it *item) {
 	switch action := c.rest(); {
 	case action == "":
 		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page(it.Name+" #"+strconv.Itoa(b.Number), ""))
+		writePage(c.w, http.StatusOK, typeHTML, page(c.at.name+" #"+strconv.Itoa(b.Number), ""))
 	case action == "consoleText":
 		s.consoleText(c, b.Key())
 	case action == "logText/progressiveText":
 		s.progressiveText(c, b.Key())
 	case c.segs[0] == "artifact":
 		c.next()
-		s.artifact(c, it, b)
+		s.artifact(c, b)
 	case c.segs[0] == "wfapi" || c.segs[0] == "execution":
-		s.buildWfapi(c, it, b)
+		s.buildWfapi(c, b)
 	default:
 		s.buildChange(c, it, b, action)
 	}
@@ -59,7 +59,7 @@ func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
 	if !c.post() || !c.form() {
 		return
 	}
-	self := c.view + it.path() + strconv.Itoa(b.Number) + "/"
+	self := c.view + c.at.path + strconv.Itoa(b.Number) + "/"
 	switch action {
 	case "stop", "term", "kill":
 		s.interrupt(b.Key(), loginOf(c.r).user, action == "kill")
@@ -93,7 +93,7 @@ func (s *Server) changeBuild(c *call, b *store.Build, target string, f func(*sto
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	*b = next
+	f(b)
 	redirect(c.w, target)
 }
 
@@ -135,7 +135,7 @@ func (s *Server) deleteBuild(c *call, it *item, b *store.Build) {
 }
 
 // artifact sends an artifact.
-func (s *Server) artifact(c *call, it *item, b *store.Build) {
+func (s *Server) artifact(c *call, b *store.Build) {
 	name := c.rest()
 	view := false
 	for _, suffix := range []string{"/*view*", "/*fingerprint*"} {
@@ -156,14 +156,14 @@ func (s *Server) artifact(c *call, it *item, b *store.Build) {
 		fail404(c.w)
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
 	switch {
 	case err != nil:
 		fail500(c.w, c.r, "the artifact cannot be read")
 		return
 	case st.IsDir() && !c.slash:
-		redirect(c.w, s.baseURL(c.r)+it.path()+strconv.Itoa(b.Number)+"/artifact/"+encodeSegments("", c.segs))
+		redirect(c.w, s.baseURL(c.r)+c.at.path+strconv.Itoa(b.Number)+"/artifact/"+encodeSegments("", c.segs))
 		return
 	case st.IsDir():
 		mark(c.w)
@@ -192,13 +192,13 @@ func artifactType(name string) string {
 }
 
 // buildWfapi serves the stage view API of a build.
-func (s *Server) buildWfapi(c *call, it *item, b *store.Build) {
+func (s *Server) buildWfapi(c *call, b *store.Build) {
 	nodes, steps, err := s.graphOf(b.Key())
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	w := wfView{self: it.path() + strconv.Itoa(b.Number) + "/", nodes: nodes, steps: steps, now: s.now()}
+	w := wfView{self: c.at.path + strconv.Itoa(b.Number) + "/", nodes: nodes, steps: steps, now: s.now()}
 	switch p := c.rest(); {
 	case p == "wfapi/describe" || p == "wfapi":
 		s.plain(c, func() any { return w.describe(b, s.hasArtifacts(b.Key()), s.now()) })
@@ -223,9 +223,7 @@ func (s *Server) buildWfapi(c *call, it *item, b *store.Build) {
 
 // plain answers with everything in an object and without Jenkins' headers, as the stage view API does.
 func (s *Server) plain(c *call, make func() any) {
-	s.mu.RLock()
-	body, err := renderAll(make())
-	s.mu.RUnlock()
+	body, err := s.underLock(c, make, func(_ *http.Request, v any) ([]byte, error) { return renderAll(v) })
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
@@ -248,7 +246,7 @@ func (s *Server) hasArtifacts(k store.BuildKey) bool {
 
 // jobWfapi serves the stage view API of a job.
 func (s *Server) jobWfapi(c *call, it *item) {
-	self := it.path() + "wfapi/"
+	self := c.at.path + "wfapi/"
 	switch c.rest() {
 	case "wfapi/describe", "wfapi":
 		s.plain(c, func() any {

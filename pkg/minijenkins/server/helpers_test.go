@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ type localAgents struct {
 	live map[string]bool
 	// block, if not nil, makes Acquire wait for it with a reason.
 	block  chan struct{}
-	reaped int
+	reaped atomic.Int32
 }
 
 func (l *localAgents) ForBuild(b kube.Build) engine.AgentProvider { return &localProvider{l, b} }
@@ -62,7 +63,7 @@ func (l *localAgents) Agents() []kube.AgentInfo {
 	return out
 }
 
-func (l *localAgents) Reap(context.Context) error { l.reaped++; return nil }
+func (l *localAgents) Reap(context.Context) error { l.reaped.Add(1); return nil }
 
 func (l *localAgents) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 

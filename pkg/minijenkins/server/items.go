@@ -21,6 +21,9 @@ import (
 func (s *Server) itemRoutes(c *call) {
 	s.mu.RLock()
 	it := s.lookup(c)
+	if it != nil {
+		c.found(it)
+	}
 	s.mu.RUnlock()
 	if it == nil {
 		fail404(c.w)
@@ -74,7 +77,7 @@ func (s *Server) itemPage(c *call, it *item) {
 		return
 	}
 	mark(c.w)
-	writePage(c.w, http.StatusOK, typeHTML, page(it.Name+" [Jenkins]", "<h1>"+html.EscapeString(it.Name)+"</h1>"))
+	writePage(c.w, http.StatusOK, typeHTML, page(c.at.name+" [Jenkins]", "<h1>"+html.EscapeString(c.at.name)+"</h1>"))
 }
 
 // folderAction serves what only folders have.
@@ -273,7 +276,7 @@ func (s *Server) setConfig(it *item, doc []byte) error {
 	if err := s.store.PutItem(&next); err != nil {
 		return fmt.Errorf("store config.xml: %w", err)
 	}
-	*it.Item = next
+	it.Config, it.Parameters, it.NoConcurrent, it.Discard = next.Config, nil, false, store.Discard{}
 	it.cfg = cfg
 	s.poke()
 	return nil
@@ -282,7 +285,7 @@ func (s *Server) setConfig(it *item, doc []byte) error {
 // changeItem serves the form actions of an item.
 func (s *Server) changeItem(c *call, it *item, action string) {
 	if action == "doDelete" {
-		up := it.up.path()
+		up := parentPath(c.at.path)
 		if err := s.deleteItem(c.r.Context(), it); err != nil {
 			fail500(c.w, c.r, err.Error())
 			return
@@ -305,6 +308,11 @@ func (s *Server) changeItem(c *call, it *item, action string) {
 		}
 		s.edit(c, it, "disabled", fmt.Sprint(action == "disable"))
 	}
+}
+
+// parentPath is the path of the folder of an item's path.
+func parentPath(p string) string {
+	return p[:strings.LastIndex(strings.TrimSuffix(p, "/"), "job/")]
 }
 
 // edit sets one element of config.xml. s.mu is held.
@@ -352,7 +360,7 @@ func (s *Server) rename(c *call, it *item, name string) {
 		return
 	}
 	delete(it.up.kids, it.Name)
-	*it.Item = next
+	it.Name = name
 	it.up.kids[name] = it
 	redirect(c.w, c.view+old+"../"+encodeSegment(name))
 }

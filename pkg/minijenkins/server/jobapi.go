@@ -146,7 +146,7 @@ func valuesFromForm(defs []jenkinsfile.Parameter, form url.Values) ([]store.Para
 			continue
 		}
 		p, err := value(d, text)
-		if err != nil && !(d.Type == jenkinsfile.ParameterChoice && len(d.Choices) == 0) {
+		if err != nil && (d.Type != jenkinsfile.ParameterChoice || len(d.Choices) > 0) {
 			return nil, err
 		}
 		out = append(out, p)

@@ -20,7 +20,7 @@ func (s *Server) consoleText(c *call, k store.BuildKey) {
 		fail500(c.w, c.r, "the log cannot be read")
 		return
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	c.w.Header().Set("Content-Type", typeText)
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = io.Copy(c.w, t.From(0))
@@ -44,7 +44,7 @@ func (s *Server) progressiveText(c *call, k store.BuildKey) {
 		fail500(c.w, c.r, "the log cannot be read")
 		return
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	switch {
 	case start < 0:
 		start = t.Size()
@@ -145,7 +145,7 @@ func (s *Server) blueLog(c *call, k store.BuildKey, want func(string) bool, more
 		fail500(c.w, c.r, "the log cannot be read")
 		return
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	if start > t.Size() {
 		body, _ := json.Marshal(struct {
 			Message string   `json:"message"`

@@ -198,7 +198,7 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 		return fmt.Errorf("start build: %w", err)
 	}
 	*q = left
-	*job.Item = next
+	job.NextBuild = next.NextBuild
 	job.builds[b.Number] = b
 	s.launch(job, b, q.Script)
 	return nil

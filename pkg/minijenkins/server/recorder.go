@@ -31,8 +31,8 @@ func (r *buildRun) PutNode(n engine.Node) {
 		r.nodes[seq] = n
 	}
 	r.mu.Unlock()
-	if err := r.s.store.PutNode(r.build.Key(), seq, n); err != nil {
-		klog.FromContext(r.ctx).Error(err, "node is not stored", "job", r.jobName, "number", r.build.Number)
+	if err := r.s.store.PutNode(r.key, seq, n); err != nil {
+		klog.FromContext(r.ctx).Error(err, "node is not stored", "job", r.jobName, "number", r.key.Number)
 	}
 }
 
@@ -55,8 +55,8 @@ func (r *buildRun) PutStep(st engine.Step) {
 	if st.State == engine.StateFinished {
 		r.log.EndStep(st.ID)
 	}
-	if err := r.s.store.PutStep(r.build.Key(), seq, st); err != nil {
-		klog.FromContext(r.ctx).Error(err, "step is not stored", "job", r.jobName, "number", r.build.Number)
+	if err := r.s.store.PutStep(r.key, seq, st); err != nil {
+		klog.FromContext(r.ctx).Error(err, "step is not stored", "job", r.jobName, "number", r.key.Number)
 	}
 }
 
@@ -92,12 +92,12 @@ func (r *buildRun) SetDisplayName(text string) {
 func (r *buildRun) change(f func(*store.Build)) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	if r.s.items[r.build.Job] == nil {
+	if r.s.items[r.key.Job] == nil {
 		return
 	}
 	f(r.build)
 	if err := r.s.store.PutBuild(r.build); err != nil {
-		klog.FromContext(r.ctx).Error(err, "build is not stored", "job", r.jobName, "number", r.build.Number)
+		klog.FromContext(r.ctx).Error(err, "build is not stored", "job", r.jobName, "number", r.key.Number)
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *Server) graph(k store.BuildKey, live *buildRun) ([]engine.Node, []engin
 type artifacts struct{ r *buildRun }
 
 func (a artifacts) Put(ctx context.Context, path string, content io.Reader) error {
-	return a.r.s.store.PutArtifact(ctx, a.r.build.Key(), path, content)
+	return a.r.s.store.PutArtifact(ctx, a.r.key, path, content)
 }
 
 // waitingAgents shows in the queue what a build waits for while it gets its agent.
@@ -175,7 +175,7 @@ func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, wa
 func (s *Server) blockage(k store.BuildKey) any {
 	var found *placeholder
 	for _, p := range s.placeholders {
-		if p.run.build.Key() == k && (found == nil || p.id < found.id) {
+		if p.run.key == k && (found == nil || p.id < found.id) {
 			found = p
 		}
 	}

@@ -100,6 +100,7 @@ func TestReplay(t *testing.T) {
 }
 
 func readExpected(t *testing.T) map[string]bool {
+	t.Helper()
 	out := map[string]bool{}
 	f, err := os.Open("testdata/replay.txt")
 	if os.IsNotExist(err) && *update {
@@ -116,6 +117,7 @@ func readExpected(t *testing.T) map[string]bool {
 }
 
 func replayFile(t *testing.T, file string, sc scenario, wait func(name string) bool, report func(name, problem string)) (passed, total, outside int) {
+	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -53,6 +53,16 @@ type call struct {
 	slash bool
 	// view is the part of the path before the item, as in "/view/all".
 	view string
+	// at names the item of the path as it was when the request came; a rename may change it.
+	at itemNames
+}
+
+// itemNames are the names of an item.
+type itemNames struct{ name, full, path, blue string }
+
+// found remembers the names of the item of the path. s.mu is held.
+func (c *call) found(it *item) {
+	c.at = itemNames{name: it.Name, full: it.fullName(), path: it.path(), blue: it.bluePath()}
 }
 
 // next takes a segment off the path; "" at the end.
@@ -211,20 +221,22 @@ func (s *Server) topView(c *call) {
 // locked renders an object while the model is held for reading, and answers when it is not. A nil
 // *object is 404.
 func (s *Server) locked(c *call, make func(base string) any) {
-	s.mu.RLock()
-	v := make(s.baseURL(c.r))
-	if o, ok := v.(*object); ok && o == nil {
-		s.mu.RUnlock()
-		fail404(c.w)
-		return
-	}
-	body, err := render(c.r, v)
-	s.mu.RUnlock()
-	if err != nil {
+	body, err := s.underLock(c, func() any { return make(s.baseURL(c.r)) }, render)
+	switch {
+	case err != nil:
 		fail500(c.w, c.r, err.Error())
-		return
+	case string(body) == "null":
+		fail404(c.w)
+	default:
+		writeJSON(c.w, c.r.URL.Query(), body)
 	}
-	writeJSON(c.w, c.r.URL.Query(), body)
+}
+
+// underLock makes and renders an object while the model is held for reading.
+func (s *Server) underLock(c *call, make func() any, how func(*http.Request, any) ([]byte, error)) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return how(c.r, make())
 }
 
 func (s *Server) rootAPI(c *call) {

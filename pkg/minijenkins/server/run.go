@@ -28,10 +28,14 @@ type buildRun struct {
 	job     *item
 	jobName string
 	build   *store.Build
-	log     *store.Log
-	script  string
-	ctx     context.Context
-	stop    context.CancelCauseFunc
+	// key, causes and given are of the build; they never change.
+	key    store.BuildKey
+	causes []store.Cause
+	given  []store.Param
+	log    *store.Log
+	script string
+	ctx    context.Context //nolint:containedctx // it is the build's life, not a request's
+	stop   context.CancelCauseFunc
 	// done is closed when the build is over and recorded.
 	done chan struct{}
 
@@ -49,7 +53,7 @@ type buildRun struct {
 // launch begins a build. s.mu is held.
 func (s *Server) launch(job *item, b *store.Build, script string) {
 	ctx, cancel := context.WithCancelCause(s.base)
-	r := &buildRun{s: s, job: job, jobName: job.fullName(), build: b, script: script, ctx: ctx, stop: cancel,
+	r := &buildRun{s: s, job: job, jobName: job.fullName(), build: b, key: b.Key(), causes: b.Causes, given: b.Params, script: script, ctx: ctx, stop: cancel,
 		done: make(chan struct{}), nodeSeq: map[string]int{}, stepSeq: map[string]int{}}
 	var err error
 	if r.log, err = s.store.CreateLog(b.Key(), func(err error) { r.cancel(&engine.AbortError{Reason: err.Error()}) }); err != nil {
@@ -85,14 +89,14 @@ func (r *buildRun) main() {
 	r.writeCauses()
 	result, err := r.execute()
 	if err != nil {
-		klog.FromContext(r.ctx).V(1).Info("build ended with an error", "job", r.jobName, "number", r.build.Number, "error", err.Error())
+		klog.FromContext(r.ctx).V(1).Info("build ended with an error", "job", r.jobName, "number", r.key.Number, "error", err.Error())
 	}
 	r.finish(result, "")
 }
 
 func (r *buildRun) writeCauses() {
 	var seen []string
-	for _, c := range r.build.Causes {
+	for _, c := range r.causes {
 		if t := causeText(c); !slices.Contains(seen, t) {
 			seen = append(seen, t)
 			r.line(t)
@@ -127,7 +131,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 		r.line("ERROR: " + err.Error())
 		return engine.ResultFailure, err
 	}
-	if err := r.s.store.PutScript(r.build.Key(), script); err != nil {
+	if err := r.s.store.PutScript(r.key, script); err != nil {
 		r.line("ERROR: " + err.Error())
 		return engine.ResultFailure, err
 	}
@@ -137,7 +141,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 		return engine.ResultFailure, err
 	}
 	agents := &waitingAgents{run: r, inner: r.s.agents.ForBuild(kube.Build{
-		Project: r.jobProject(), Job: r.jobName, Number: r.build.Number,
+		Project: r.jobProject(), Job: r.jobName, Number: r.key.Number,
 	})}
 	if err := r.s.check(p, agents); err != nil {
 		r.text(compileErrors(script, err))
@@ -153,8 +157,8 @@ func (r *buildRun) execute() (engine.Result, error) {
 		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm,
 		Artifacts: artifacts{r},
 		Build: engine.BuildInfo{
-			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.build.Job, r.build.Number),
-			JobName: r.jobName, Number: r.build.Number, PreviousResult: prev, StartTime: r.build.Started,
+			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
+			JobName: r.jobName, Number: r.key.Number, PreviousResult: prev, StartTime: r.build.Started,
 			BuildURL: r.env()["BUILD_URL"], JobURL: r.env()["JOB_URL"],
 		},
 	})
@@ -204,7 +208,7 @@ func (r *buildRun) source() (string, *engine.SCM, error) {
 func (r *buildRun) params(p *jenkinsfile.Pipeline) ([]engine.ParamValue, error) {
 	given := map[string]string{}
 	var out []engine.ParamValue
-	for _, v := range r.build.Params {
+	for _, v := range r.given {
 		given[v.Name] = v.Value
 		pv := engine.ParamValue{Name: v.Name, Value: v.Value, Sensitive: v.Type == jenkinsfile.ParameterPassword}
 		if v.Type == jenkinsfile.ParameterBoolean {
@@ -233,7 +237,7 @@ func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	next.NoConcurrent = hasOption(p, "disableConcurrentBuilds")
 	next.Discard = discarderOf(p)
 	if r.s.items[next.ID] != nil && r.s.store.PutItem(&next) == nil {
-		*r.job.Item = next
+		r.job.Parameters, r.job.NoConcurrent, r.job.Discard = next.Parameters, next.NoConcurrent, next.Discard
 	}
 	if prev, _ := r.job.around(r.build); prev != nil {
 		return prev.Result
@@ -243,7 +247,7 @@ func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 
 // env are the variables that Jenkins sets for every build.
 func (r *buildRun) env() map[string]string {
-	n := strconv.Itoa(r.build.Number)
+	n := strconv.Itoa(r.key.Number)
 	base := r.jobName[strings.LastIndexByte(r.jobName, '/')+1:]
 	root := r.s.buildURLBase() + "/"
 	jobURL := strings.TrimSuffix(root, "/") + "/" + encodeSegments("job/", strings.Split(r.jobName, "/"))
@@ -311,12 +315,12 @@ func (r *buildRun) finish(result engine.Result, note string) {
 	log := klog.FromContext(r.s.base)
 	for i := range nodes {
 		if endNode(&nodes[i], r.s.now()) {
-			_ = r.s.store.PutNode(r.build.Key(), i, nodes[i])
+			_ = r.s.store.PutNode(r.key, i, nodes[i])
 		}
 	}
 	for i := range steps {
 		if endStep(&steps[i], r.s.now()) {
-			_ = r.s.store.PutStep(r.build.Key(), i, steps[i])
+			_ = r.s.store.PutStep(r.key, i, steps[i])
 		}
 	}
 	if r.log != nil {
@@ -326,7 +330,7 @@ func (r *buildRun) finish(result engine.Result, note string) {
 		}
 		r.line("Finished: " + string(result))
 		if err := r.log.Close(); err != nil {
-			log.Error(err, "log is not complete", "job", r.jobName, "number", r.build.Number)
+			log.Error(err, "log is not complete", "job", r.jobName, "number", r.key.Number)
 		}
 	}
 	r.s.mu.Lock()

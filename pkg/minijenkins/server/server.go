@@ -111,7 +111,7 @@ type Server struct {
 	templates    []*store.Template
 	clouds       map[string]*store.Cloud
 	quieting     bool
-	base         context.Context
+	base         context.Context //nolint:containedctx // it is the life of all builds
 	wg           sync.WaitGroup
 }
 
@@ -234,7 +234,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) listen(ctx context.Context) error {
-	l, err := net.Listen("tcp", s.cfg.Listen)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -276,7 +276,7 @@ func (s *Server) drain(ctx context.Context) {
 		return
 	}
 	for _, r := range s.running() {
-		klog.FromContext(ctx).Info("build did not end in time", "job", r.jobName, "number", r.build.Number)
+		klog.FromContext(ctx).Info("build did not end in time", "job", r.jobName, "number", r.key.Number)
 		r.finish(engine.ResultAborted, reason)
 	}
 }

@@ -144,7 +144,7 @@ func (s *Server) wfLog(w wfView, k store.BuildKey, id string) *object {
 	if err != nil {
 		return nil
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	from := max(0, t.Size()-maxWfLog)
 	data, err := io.ReadAll(t.From(from))
 	if err != nil {

@@ -52,6 +52,9 @@ const (
 // name are dropped.
 const EnvPrefix = "SLIPWAY_"
 
+// gitURLEnv tells slipway-agent what to clone.
+const gitURLEnv = EnvPrefix + "GIT_URL"
+
 const (
 	defaultPort      int32 = 22
 	gracePeriod      int64 = 10 // seconds; shells end at once, and a user waits for a restart
@@ -154,11 +157,10 @@ func cloneContainer(app *devcontainerv1.DevcontainerApp) corev1.Container {
 		Name:            CloneContainer,
 		Image:           app.Spec.StatefulSet.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Command: []string{
-			Agent, "clone",
-			"--url=" + verbatim(app.Spec.StatefulSet.GitRepositoryURL),
-			"--dir=" + WorkDir,
-		},
+		Command:         []string{Agent, "clone", "--dir=" + WorkDir},
+		// The URL may hold a password, which must not be in the arguments of a process. The app's own
+		// variables may name a proxy.
+		Env:                      append(Env(app, EnvPrefix), corev1.EnvVar{Name: gitURLEnv, Value: verbatim(app.Spec.StatefulSet.GitRepositoryURL)}),
 		WorkingDir:               "/",
 		Resources:                resourcesOf(app),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

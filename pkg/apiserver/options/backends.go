@@ -1,0 +1,31 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package options
+
+import (
+	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/apiserver/sources"
+	"github.com/slipway-dev/slipway/pkg/backends"
+)
+
+// applyBackends sets where logs and artifacts come from: Jenkins while it has them, S3 when a run has
+// ended. Without an address of one, what it would give is not served.
+func applyBackends(o *backends.Options, config *apiserver.Config) error {
+	client, err := o.Jenkins()
+	if err != nil {
+		return err
+	}
+	if client != nil {
+		config.Sources.Logs = sources.Jenkins{Client: client}
+		config.Sources.Artifacts = sources.Jenkins{Client: client}
+	}
+	store, err := o.ObjectStore()
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		config.Sources.Archive = sources.Store{Store: store}
+	}
+	return nil
+}
