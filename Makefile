@@ -42,7 +42,7 @@ $(addprefix build-,$(BINARIES)): build-%:
 .PHONY: build-agent
 build-agent: ## Build slipway-agent, the static binary that is copied into pods
 	@mkdir -p $(BIN)
-	@echo "building slipway-agent"; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/slipway-agent ./cmd/agent
+	@echo "building slipway-agent"; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/slipway-agent ./cmd/agent
 
 .PHONY: build-cluster
 build-cluster: $(DEVCLUSTER) ## Build the dev cluster's Kubernetes, etcd, containerd and CNI (minutes, once)

@@ -32,6 +32,9 @@ const (
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects,verbs=get;list;watch;update;patch
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects/finalizers,verbs=update
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelines;pipelineruns,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=devcontainer.devstar.cn,resources=devcontainerapps,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=rolebindings,verbs=get;create
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,resourceNames=slipway-project-admin,verbs=bind
@@ -119,7 +122,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		if !controllerutil.ContainsFinalizer(project, devopsv1alpha3.DevOpsProjectFinalizer) {
 			return ctrl.Result{}, nil
 		}
-		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteNamespace, deleteFolder, dropFinalizer)
+		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteContents, deleteNamespace, deleteFolder, dropFinalizer)
 	}
 	return ctrl.Result{}, reconcile.Phases(ctx, s, addFinalizer, ensureNamespace, ensureAdmin, ensureFolder)
 }

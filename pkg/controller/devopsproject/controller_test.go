@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
+	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
@@ -63,7 +64,7 @@ type bench struct {
 func newBench(t *testing.T, objects ...client.Object) *bench {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), devopsv1alpha3.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), devopsv1alpha3.AddToScheme(scheme), devcontainerv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{T: t, folders: &folders{names: map[string]bool{}}, events: &recorder{}}
@@ -208,5 +209,48 @@ func TestNoRightsForSystemNames(t *testing.T) {
 		if !apierrors.IsNotFound(err) {
 			t.Errorf("creator %q got rights: %v", creator, err)
 		}
+	}
+}
+
+func TestDeleteEmptiesTheNamespaceFirst(t *testing.T) {
+	held := &devopsv1alpha3.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "build", Finalizers: []string{devopsv1alpha3.PipelineFinalizer}}}
+	foreign := &devopsv1alpha3.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "build"}}
+	app := &devcontainerv1.DevcontainerApp{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "dev"}}
+	b := newBench(t, project("shop", "ann"), held, foreign, app)
+	for range 2 {
+		if _, err := b.pass("shop"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := b.get("shop")
+	if err := b.cluster.Delete(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	deleted := b.get("shop").DeletionTimestamp.Time
+	b.r.Now = func() time.Time { return deleted.Add(time.Second) }
+	for range 2 {
+		result, err := b.pass("shop")
+		if err != nil || result.RequeueAfter != contentsRecheck {
+			t.Fatalf("while a pipeline is held: %+v, %v", result, err)
+		}
+	}
+	exists := func(object client.Object) bool {
+		t.Helper()
+		err := b.cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object)
+		if client.IgnoreNotFound(err) != nil {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	if !exists(namespace) || exists(app) || !exists(held) || held.DeletionTimestamp.IsZero() || !exists(foreign) {
+		t.Errorf("the namespace must wait, its contents be deleted, another's stay")
+	}
+	b.r.Now = func() time.Time { return deleted.Add(contentsTimeout + time.Second) }
+	if _, err := b.pass("shop"); err != nil {
+		t.Fatal(err)
+	}
+	if exists(namespace) {
+		t.Error("a pipeline that cannot be deleted holds the namespace for ever")
 	}
 }
