@@ -21,11 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,11 +36,11 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
 	"github.com/slipway-dev/slipway/pkg/authn/tokenreview"
 	"github.com/slipway-dev/slipway/pkg/authz"
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
-
-	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 )
 
 // DefaultSystemNamespace is where the users' Secrets are.
@@ -167,15 +165,6 @@ type completedConfig struct {
 	registry      *prometheus.Registry
 }
 
-// NewScheme gives a scheme with the kinds of Kubernetes and Slipway.
-func NewScheme() *runtime.Scheme {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(devopsv1alpha3.AddToScheme(scheme))
-	utilruntime.Must(devcontainerv1.AddToScheme(scheme))
-	return scheme
-}
-
 // CachedKinds gives one object of each kind that the server reads from Config.Reader, so that the
 // caller can fill the cache before the first request.
 func CachedKinds() []client.Object {
@@ -211,7 +200,7 @@ func (c Config) Complete() (CompletedConfig, error) {
 // setDefaults fills in plain values.
 func (c *Config) setDefaults() {
 	if c.Scheme == nil {
-		c.Scheme = NewScheme()
+		c.Scheme = scheme.New()
 	}
 	if c.ValidateJenkinsfile == nil {
 		c.ValidateJenkinsfile = jenkinsfile.Validate

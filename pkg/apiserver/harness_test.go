@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
@@ -63,7 +64,7 @@ func (c actAs) ClientFor(u user.Info) (client.WithWatch, error) {
 
 func newWorld(t *testing.T, change func(*Config), objects ...client.Object) *world {
 	t.Helper()
-	scheme := NewScheme()
+	scheme := scheme.New()
 	kube := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
 	// The fake has no authenticator: like Kubernetes, it answers that it does not know a token.
 	kube = interceptor.NewClient(kube, interceptor.Funcs{

@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/password"
 	"github.com/slipway-dev/slipway/pkg/authz"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
@@ -57,7 +58,7 @@ func newKube(t *testing.T) *kube {
 	t.Cleanup(cancel)
 
 	config := envtest.User(t, ownUser)
-	scheme := NewScheme()
+	scheme := scheme.New()
 	objects, err := cache.New(config, cache.Options{Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		t.Fatal(err)

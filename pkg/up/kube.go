@@ -14,17 +14,11 @@ import (
 	"syscall"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-
-	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
-	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 )
 
 const (
@@ -62,16 +56,6 @@ func checkCluster(config *rest.Config) (version string, err error) {
 		return "", fmt.Errorf("the cluster at %s does not answer: %w", config.Host, err)
 	}
 	return info.GitVersion, nil
-}
-
-func newScheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	err := errors.Join(clientgoscheme.AddToScheme(scheme), apiextensionsv1.AddToScheme(scheme),
-		devopsv1alpha3.AddToScheme(scheme), devcontainerv1.AddToScheme(scheme))
-	if err != nil {
-		return nil, fmt.Errorf("build scheme: %w", err)
-	}
-	return scheme, nil
 }
 
 // newLock gives the lease that only one Slipway of a cluster holds. Its holder's name stays the

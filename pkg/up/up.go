@@ -31,6 +31,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 )
 
 // The lease is short: a process that was killed on another machine is replaced soon.
@@ -99,9 +100,7 @@ func (u *instance) connect(ctx context.Context) (err error) {
 		return err
 	}
 	u.say("Kubernetes %s at %s\n", version, u.rest.Host)
-	if u.scheme, err = newScheme(); err != nil {
-		return err
-	}
+	u.scheme = scheme.New()
 	if u.client, err = client.New(u.rest, client.Options{Scheme: u.scheme}); err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
 
@@ -49,7 +50,7 @@ func (o *Kubernetes) ApplyTo(ctx context.Context, config *apiserver.Config) (cac
 		return nil, fmt.Errorf("--kubeconfig: %w", err)
 	}
 	config.RestConfig = restConfig
-	config.Scheme = apiserver.NewScheme()
+	config.Scheme = scheme.New()
 	objects, err := cache.New(restConfig, cache.Options{Scheme: config.Scheme, DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)

@@ -34,8 +34,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -45,8 +43,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/slipway-dev/slipway/config/crd"
-	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
-	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/scheme"
 )
 
 const (
@@ -202,13 +199,7 @@ func Start(t testing.TB, mgr ctrl.Manager) {
 }
 
 // Scheme knows Kubernetes' own types and those of this project. Each call gives a new one.
-func Scheme() *runtime.Scheme {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(devcontainerv1.AddToScheme(scheme))
-	utilruntime.Must(devopsv1alpha3.AddToScheme(scheme))
-	return scheme
-}
+func Scheme() *runtime.Scheme { return scheme.New() }
 
 // run starts the server.
 func (i *instance) run() error {
