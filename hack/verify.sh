@@ -4,6 +4,7 @@
 # Everything that has to hold before a change is handed over.
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
+HELM_VERSION=${HELM_VERSION:-v3.18.6}
 
 generated() {
   hack/generate.sh
@@ -16,6 +17,14 @@ formatted() {
 }
 tidy() {
   go mod tidy -diff && go -C hack/cluster mod tidy -diff && go -C hack/tools mod tidy -diff
+}
+# Helm is a build tool here, not a dependency.
+chart() {
+  if [ ! -x "$BIN/helm" ]; then
+    echo "building helm $HELM_VERSION"
+    GOBIN=$BIN go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
+  fi
+  "$BIN/helm" lint --quiet charts/slipway && "$BIN/helm" template slipway charts/slipway --kube-version 1.36.0 >/dev/null
 }
 # The database of known vulnerabilities is not reachable everywhere: then that is said, not failed.
 vulnerabilities() {
@@ -35,4 +44,5 @@ step "format" formatted
 step "vet" go vet ./...
 step "go.mod" tidy
 step "lint" hack/lint.sh
+step "chart" chart
 step "known vulnerabilities" vulnerabilities
