@@ -16,7 +16,8 @@ formatted() {
   [ -z "$files" ] || { echo "not formatted (make fmt): $files" >&2; return 1; }
 }
 tidy() {
-  go mod tidy -diff && go -C hack/cluster mod tidy -diff && go -C hack/tools mod tidy -diff
+  go mod tidy -diff && go -C hack/cluster mod tidy -diff &&
+    go -C hack/cluster/containerd mod tidy -diff && go -C hack/tools mod tidy -diff
 }
 # Helm is a build tool here, not a dependency.
 chart() {
