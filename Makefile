@@ -13,7 +13,7 @@ LDFLAGS := -s -w -X github.com/slipway-dev/slipway/pkg/version.gitVersion=$(VERS
 BINARIES := slipway apiserver controller-manager minijenkins
 DEVCLUSTER := $(BIN)/devcluster
 GOLANGCI_LINT_VERSION := v2.15.0
-GOVULNCHECK_VERSION := latest
+GOVULNCHECK_VERSION := v1.1.4
 
 ##@ Use
 

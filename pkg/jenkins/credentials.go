@@ -128,14 +128,24 @@ func (c *Client) postCredential(ctx context.Context, op, path string, e Credenti
 	_, err = c.postForm(ctx, op, path, url.Values{"json": {string(doc)}})
 	var known *Error
 	if errors.As(err, &known) {
-		_, _, secrets := e.Credential.fields()
-		for _, s := range secrets {
-			if s != "" {
-				known.Message = strings.ReplaceAll(known.Message, oneLine(s), "***")
-			}
+		if _, _, secrets := e.Credential.fields(); repeats(known.Message, secrets) {
+			known.Message = "(Jenkins' message is left out, as it repeats the secret)"
 		}
 	}
 	return err
+}
+
+// repeats reports whether a message, which may be cut, has a part of a secret.
+func repeats(message string, secrets []string) bool {
+	const part = 8
+	for _, s := range secrets {
+		for _, word := range strings.Fields(s) {
+			if strings.Contains(message, word[:min(part, len(word))]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func checkEntry(op string, e CredentialEntry) error {
@@ -148,8 +158,8 @@ func checkEntry(op string, e CredentialEntry) error {
 // CreateCredential adds an entry to the store of a folder. An entry of the same id is ErrConflict, a missing folder ErrNotFound, a kind
 // whose plugin Jenkins lacks ErrInternal.
 //
-// Jenkins' form says nothing about a duplicate and keeps the old entry, so the client looks first. Of two creations at the same moment one may be
-// lost without an error: whoever does not own the id should use PutCredential twice or read Usage and description back.
+// Jenkins' form says nothing about a duplicate and keeps the old entry, so the client looks first. Of two creations at the same moment one is lost without
+// an error; who owns the id uses PutCredential, which sets the content at its next call.
 func (c *Client) CreateCredential(ctx context.Context, folder string, e CredentialEntry) error {
 	const op = "create credential"
 	if err := checkEntry(op, e); err != nil {

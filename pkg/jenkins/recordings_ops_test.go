@@ -265,6 +265,9 @@ var operations = []operation{
 		if !strings.Contains(in.query.Get("tree"), "builds[") {
 			return nil, errNotOurs
 		}
+		if b := in.e.Response.Body; b.JSON == nil && b.Text == "" {
+			return nil, errNotOurs
+		}
 		c.cfg.StatusDepth = 20
 		got, err := c.BuildStatuses(ctx, in.folder())
 		if err != nil {
@@ -298,6 +301,9 @@ var operations = []operation{
 	}),
 	op("StartBuild", "POST", twoJobs+`/build(WithParameters)?`, func(ctx context.Context, c *Client, in input) (any, error) {
 		f, j := in.job()
+		if in.e.Response.Status == 302 {
+			return nil, errNotOurs // a scan
+		}
 		req := StartRequest{HasParameters: in.m[2] != ""}
 		for k, v := range in.form {
 			if k != "delay" {

@@ -339,7 +339,7 @@ func sameType(want, got string) bool {
 	return err1 == nil && err2 == nil && w == g
 }
 
-// fitsParams compares parameters. They must be equal, but for these rules: an answer with more fields than "tree" asks for is cut to it; a Blue Ocean
+// fitsParams compares parameters. They must be equal, but for these rules: an answer with more fields than "tree" asks for is cut to it, and a refusal does not depend on it; a Blue Ocean
 // list that was asked for without a limit and is shorter than the default limit of 100 is the same with a larger one; the delay of a start changes nothing in the
 // answer to it; "json" is compared as JSON.
 func (e *Exchange) fitsParams(path string, want, got url.Values) (cut node, byRule []string, ok bool) {
@@ -350,12 +350,14 @@ func (e *Exchange) fitsParams(path string, want, got url.Values) (cut node, byRu
 	}
 	gotTree := parseTree(got.Get("tree"))
 	if got.Get("tree") != want.Get("tree") {
-		if len(got["tree"]) != 1 || !e.covers(parseTree(want.Get("tree")), gotTree) {
+		if len(got["tree"]) == 1 && e.refusal() {
+			want.Del("tree")
+		} else if len(got["tree"]) != 1 || !e.covers(parseTree(want.Get("tree")), gotTree) {
 			return nil, nil, false
 		}
 		note("tree")
 	}
-	if list, isList := e.Response.Body.JSON.([]any); isList && !want.Has("limit") && !want.Has("start") && len(list) < 100 && largeLimit(got["limit"]) &&
+	if list, isList := e.Response.Body.JSON.([]any); (isList || e.refusal()) && !want.Has("limit") && !want.Has("start") && len(list) < 100 && largeLimit(got["limit"]) &&
 		(!got.Has("start") || got.Get("start") == "0") {
 		note("limit")
 		if got.Has("start") {
@@ -372,6 +374,15 @@ func (e *Exchange) fitsParams(path string, want, got url.Values) (cut node, byRu
 		}
 	}
 	return gotTree, byRule, reflect.DeepEqual(want, got)
+}
+
+// refusal reports whether Jenkins refused the request whatever it asked for.
+func (e *Exchange) refusal() bool {
+	switch e.Response.Status {
+	case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusServiceUnavailable:
+		return true
+	}
+	return false
 }
 
 // largeLimit reports whether the limit is a power of ten from the default limit on.

@@ -184,7 +184,7 @@ type sources struct {
 
 type branchSource struct {
 	Strategy strategy  `xml:"strategy"`
-	Source   gitSource `xml:"source"`
+	Source   scmSource `xml:"source"`
 }
 
 type strategy struct {
@@ -193,24 +193,57 @@ type strategy struct {
 	Exceptions classed `xml:"namedExceptions"`
 }
 
-type gitSource struct {
-	Class       string `xml:"class,attr"`
-	Plugin      string `xml:"plugin,attr,omitempty"`
-	ID          text   `xml:"id"`
-	Remote      text   `xml:"remote"`
-	Credentials text   `xml:"credentialsId"`
-	Traits      traits `xml:"traits"`
+// scmSource is a source of any class; each class has its own fields.
+type scmSource struct {
+	Class        string  `xml:"class,attr"`
+	Plugin       string  `xml:"plugin,attr,omitempty"`
+	ID           text    `xml:"id"`
+	Name         *text   `xml:"name"`
+	Remote       *text   `xml:"remote"`
+	RemoteBase   *text   `xml:"remoteBase"`
+	APIURI       *text   `xml:"apiUri"`
+	ServerURL    *text   `xml:"serverUrl"`
+	ServerName   *text   `xml:"serverName"`
+	Credentials  *text   `xml:"credentialsId"`
+	RepoOwner    *text   `xml:"repoOwner"`
+	Repository   *text   `xml:"repository"`
+	ProjectOwner *text   `xml:"projectOwner"`
+	ProjectPath  *text   `xml:"projectPath"`
+	Includes     *text   `xml:"includes"`
+	Excludes     *text   `xml:"excludes"`
+	SCM          *svnSCM `xml:"scm"`
+	Traits       *traits `xml:"traits"`
 }
 
+// traits are what a source does, one element of its own class each.
 type traits struct {
-	Branches *struct{}   `xml:"jenkins.plugins.git.traits.BranchDiscoveryTrait"`
-	Tags     *struct{}   `xml:"jenkins.plugins.git.traits.TagDiscoveryTrait"`
-	Clone    *cloneTrait `xml:"jenkins.plugins.git.traits.CloneOptionTrait"`
-	Regex    *regexTrait `xml:"jenkins.scm.impl.trait.RegexSCMHeadFilterTrait"`
+	List []trait `xml:",any"`
 }
 
-type cloneTrait struct {
-	Extension cloneOption `xml:"extension"`
+type trait struct {
+	XMLName   xml.Name
+	Plugin    string       `xml:"plugin,attr,omitempty"`
+	Strategy  *int         `xml:"strategyId"`
+	Trust     *classed     `xml:"trust"`
+	Extension *cloneOption `xml:"extension"`
+	Regex     *text        `xml:"regex"`
+}
+
+// svnSCM is the one checkout of a single_svn source.
+type svnSCM struct {
+	Class    string      `xml:"class,attr"`
+	Plugin   string      `xml:"plugin,attr,omitempty"`
+	Location svnLocation `xml:"locations>hudson.scm.SubversionSCM_-ModuleLocation"`
+	Updater  classed     `xml:"workspaceUpdater"`
+}
+
+type svnLocation struct {
+	Remote          text   `xml:"remote"`
+	Credentials     text   `xml:"credentialsId"`
+	Local           string `xml:"local"`
+	Depth           string `xml:"depthOption"`
+	IgnoreExternals bool   `xml:"ignoreExternalsOption"`
+	CancelProcess   bool   `xml:"cancelProcessOnExternalsFail"`
 }
 
 type cloneOption struct {
@@ -221,11 +254,6 @@ type cloneOption struct {
 	Timeout      int      `xml:"timeout,omitempty"`
 	Depth        int      `xml:"depth"`
 	HonorRefspec bool     `xml:"honorRefspec"`
-}
-
-type regexTrait struct {
-	Plugin string `xml:"plugin,attr,omitempty"`
-	Regex  text   `xml:"regex"`
 }
 
 type factory struct {

@@ -223,12 +223,9 @@ func triggersOf(p *devopsv1alpha3.NoScmPipeline) *triggers {
 }
 
 func multiBranchOf(p *devopsv1alpha3.MultiBranchPipeline, opts Options) (*multiBranch, error) {
-	if p.SourceType != "git" || p.GitSource == nil {
-		return nil, fmt.Errorf("%w: %q", ErrUnsupportedSource, p.SourceType)
-	}
-	g := p.GitSource
-	if g.URL == "" {
-		return nil, fmt.Errorf("%w: git_source.url is empty", ErrInvalid)
+	source, err := sourceOf(p)
+	if err != nil {
+		return nil, err
 	}
 	note, err := comment(opts.Hash)
 	if err != nil {
@@ -257,35 +254,12 @@ func multiBranchOf(p *devopsv1alpha3.MultiBranchPipeline, opts Options) (*multiB
 		m.Properties.JobTrigger = &jobTrigger{Plugin: "multibranch-action-triggers",
 			Create: text(t.CreateActionJobsToTrigger), Delete: text(t.DeleteActionJobsToTrigger)}
 	}
-	m.Sources.Data.Source.Source = gitSourceOf(g)
+	m.Sources.Data.Source.Source = source
 	m.Sources.Data.Source.Strategy = strategy{
 		Class: "jenkins.branch.NamedExceptionsBranchPropertyStrategy",
 		Props: classed{"empty-list"}, Exceptions: classed{"empty-list"},
 	}
 	return m, nil
-}
-
-func gitSourceOf(g *devopsv1alpha3.GitSource) gitSource {
-	id := g.ScmID
-	if id == "" {
-		id = "default" // without an id Jenkins makes a new one at every save, and rebuilds every branch
-	}
-	src := gitSource{Class: "jenkins.plugins.git.GitSCMSource", Plugin: "git", ID: text(id), Remote: text(g.URL), Credentials: text(g.CredentialID)}
-	if g.DiscoverBranches {
-		src.Traits.Branches = &struct{}{}
-	}
-	if g.DiscoverTags {
-		src.Traits.Tags = &struct{}{}
-	}
-	if c := g.CloneOption; c != nil {
-		src.Traits.Clone = &cloneTrait{Extension: cloneOption{
-			Class: "hudson.plugins.git.extensions.impl.CloneOption", Shallow: c.Shallow, Timeout: c.Timeout, Depth: c.Depth, HonorRefspec: true,
-		}}
-	}
-	if g.RegexFilter != "" {
-		src.Traits.Regex = &regexTrait{Plugin: "scm-api", Regex: text(g.RegexFilter)}
-	}
-	return src
 }
 
 func periodicOf(t *devopsv1alpha3.TimerTrigger) (*periodic, error) {

@@ -41,26 +41,34 @@ var (
 // private use that the document does not have.
 type parser struct{ base rune }
 
-// Parse reads a config.xml. A job of another class is ErrInvalid.
-func Parse(doc []byte) (*Parsed, error) {
+// open checks a document and returns it without prolog, and with the references to control characters hidden.
+func open(doc []byte) (*parser, string, error) {
 	if len(doc) > maxDocument {
-		return nil, fmt.Errorf("%w: the document is longer than %d bytes", ErrInvalid, maxDocument)
+		return nil, "", fmt.Errorf("%w: the document is longer than %d bytes", ErrInvalid, maxDocument)
 	}
 	if !utf8.Valid(doc) {
-		return nil, fmt.Errorf("%w: the document is not UTF-8", ErrInvalid)
+		return nil, "", fmt.Errorf("%w: the document is not UTF-8", ErrInvalid)
 	}
 	s := strings.TrimPrefix(string(doc), "\ufeff")
 	if m := prolog.FindStringSubmatch(s); m != nil {
 		if e := encoding.FindStringSubmatch(m[1]); e != nil && !strings.EqualFold(e[1], "UTF-8") {
-			return nil, fmt.Errorf("%w: the encoding %s is not supported", ErrInvalid, e[1])
+			return nil, "", fmt.Errorf("%w: the encoding %s is not supported", ErrInvalid, e[1])
 		}
 		s = s[len(m[0]):]
 	}
 	p := &parser{}
 	if err := p.chooseBase(s); err != nil {
+		return nil, "", err
+	}
+	return p, reference.ReplaceAllStringFunc(s, p.hide), nil
+}
+
+// Parse reads a config.xml. A job of another class is ErrInvalid.
+func Parse(doc []byte) (*Parsed, error) {
+	p, s, err := open(doc)
+	if err != nil {
 		return nil, err
 	}
-	s = reference.ReplaceAllStringFunc(s, p.hide)
 	switch root := rootOf(s); root {
 	case "flow-definition":
 		var f flow
@@ -221,22 +229,8 @@ func (p *parser) multiBranch(m *multiBranch) (*Parsed, error) {
 	spec := &devopsv1alpha3.MultiBranchPipeline{
 		Description: p.str(m.Description), Discarder: kept(m.Orphans.Days, m.Orphans.Num), ScriptPath: p.str(m.Factory.ScriptPath),
 	}
-	switch src.Class {
-	case "":
-	case "jenkins.plugins.git.GitSCMSource":
-		g := &devopsv1alpha3.GitSource{
-			ScmID: p.str(src.ID), URL: p.str(src.Remote), CredentialID: p.str(src.Credentials),
-			DiscoverBranches: src.Traits.Branches != nil, DiscoverTags: src.Traits.Tags != nil,
-		}
-		if c := src.Traits.Clone; c != nil {
-			g.CloneOption = &devopsv1alpha3.GitCloneOption{Shallow: c.Extension.Shallow, Timeout: c.Extension.Timeout, Depth: c.Extension.Depth}
-		}
-		if r := src.Traits.Regex; r != nil {
-			g.RegexFilter = p.str(r.Regex)
-		}
-		spec.SourceType, spec.GitSource = "git", g
-	default:
-		return nil, fmt.Errorf("%w: %s", ErrUnsupportedSource, src.Class)
+	if err := p.source(&src, spec); err != nil {
+		return nil, err
 	}
 	if t := m.Triggers.Periodic; t != nil {
 		spec.TimerTrigger = &devopsv1alpha3.TimerTrigger{Interval: strconv.FormatInt(t.Interval, 10)}

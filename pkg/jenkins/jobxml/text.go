@@ -18,8 +18,19 @@ var readable = strings.NewReplacer("&#xA;", "\n", "&#x9;", "\t", "&#34;", "\"", 
 
 // MarshalXML implements xml.Marshaler.
 func (t text) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	raw, err := escaped(string(t))
+	if err != nil {
+		return fmt.Errorf("<%s> %w", start.Name.Local, err)
+	}
+	return e.EncodeElement(struct {
+		Raw string `xml:",innerxml"`
+	}{raw}, start)
+}
+
+// escaped returns a text as it stands in a document.
+func escaped(s string) (string, error) {
 	var b strings.Builder
-	rest := string(t)
+	rest := s
 	for rest != "" {
 		i := strings.IndexFunc(rest, needsReference)
 		if i < 0 {
@@ -27,7 +38,7 @@ func (t text) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 		}
 		var part strings.Builder
 		if err := xml.EscapeText(&part, []byte(rest[:i])); err != nil {
-			return err
+			return "", err
 		}
 		b.WriteString(readable.Replace(part.String()))
 		if rest = rest[i:]; rest == "" {
@@ -35,14 +46,12 @@ func (t text) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 		}
 		r, n := utf8.DecodeRuneInString(rest)
 		if r == 0 || r == 0xFFFE || r == 0xFFFF || r == utf8.RuneError && n == 1 {
-			return fmt.Errorf("<%s> has %q, which XML cannot hold, in line %d", start.Name.Local, rest[:n], line(string(t), len(t)-len(rest)))
+			return "", fmt.Errorf("has %q, which XML cannot hold, in line %d", rest[:n], line(s, len(s)-len(rest)))
 		}
 		fmt.Fprintf(&b, "&#%d;", r)
 		rest = rest[n:]
 	}
-	return e.EncodeElement(struct {
-		Raw string `xml:",innerxml"`
-	}{b.String()}, start)
+	return b.String(), nil
 }
 
 func line(s string, offset int) int { return 1 + strings.Count(s[:offset], "\n") }
