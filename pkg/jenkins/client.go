@@ -27,6 +27,13 @@ const (
 	DefaultLogPoll      = 500 * time.Millisecond
 )
 
+// The connections to one Jenkins: at most poolSize at a time, of which poolIdle are kept for the next
+// calls.
+const (
+	poolSize = 256
+	poolIdle = 32
+)
+
 // Config says where Jenkins is and how to log in.
 type Config struct {
 	// URL is the address of Jenkins, with the path prefix if it has one: "https://ci.example.org/jenkins". It must not
@@ -155,8 +162,8 @@ func newTransport(cfg Config) (*http.Transport, error) {
 		TLSClientConfig:       tlsConfig,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          64,
-		MaxIdleConnsPerHost:   32,
-		MaxConnsPerHost:       256,
+		MaxIdleConnsPerHost:   poolIdle,
+		MaxConnsPerHost:       poolSize,
 		IdleConnTimeout:       60 * time.Second,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: cfg.Timeout,
