@@ -507,3 +507,14 @@ func TestToDiscard(t *testing.T) {
 		})
 	}
 }
+
+// TestBegunBuildWaits: a build that has begun and waits for its agent stays Running; between the agents
+// of two stages it would else go back to Pending.
+func TestBegunBuildWaits(t *testing.T) {
+	build := &jenkins.Run{State: jenkins.StateQueued, CauseOfBlockage: "waiting for the next available executor"}
+	build.StartTime.Time = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	got := observe(build)
+	if got.phase != devopsv1alpha3.Running || got.reason != devopsv1alpha3.ReasonWaitingForAgent || got.message != build.CauseOfBlockage || got.final {
+		t.Errorf("observed %+v", got)
+	}
+}

@@ -46,12 +46,18 @@ func observe(build *jenkins.Run) *observation {
 	o := &observation{start: build.StartTime.Time, phase: devopsv1alpha3.Running, reason: devopsv1alpha3.ReasonRunning, message: "the build runs"}
 	switch build.State {
 	case jenkins.StateQueued:
-		// The build has its number but has not begun.
-		o.phase, o.reason, o.message = devopsv1alpha3.Pending, devopsv1alpha3.ReasonQueued, "in Jenkins' queue"
+		o.message = "in Jenkins' queue"
 		if build.CauseOfBlockage != "" {
 			o.message = build.CauseOfBlockage
 		}
-		o.start = time.Time{}
+		if !o.start.IsZero() {
+			// The build has begun and waits for its agent. It may say RUNNING before and after: its phase
+			// must not go back and forth.
+			o.reason = devopsv1alpha3.ReasonWaitingForAgent
+			return o
+		}
+		// The build has its number but has not begun.
+		o.phase, o.reason = devopsv1alpha3.Pending, devopsv1alpha3.ReasonQueued
 		return o
 	case jenkins.StatePaused:
 		o.phase, o.reason, o.message = devopsv1alpha3.Pending, devopsv1alpha3.ReasonPaused, "the build waits for an input"
