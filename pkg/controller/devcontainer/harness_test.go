@@ -20,7 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -177,7 +177,7 @@ type harness struct {
 	ns      string
 	tap     *tap
 	jenkins *fakeJenkins
-	events  *events.FakeRecorder
+	events  *recorder
 	r       *Reconciler
 }
 
@@ -189,7 +189,7 @@ func newHarness(t *testing.T) *harness {
 		t: t, c: envtest.Client(t), ns: envtest.Namespace(t),
 		tap:     &tap{classes: defaultClass()},
 		jenkins: &fakeJenkins{templates: map[string]agenttemplate.Template{}},
-		events:  events.NewFakeRecorder(10_000),
+		events:  &recorder{},
 	}
 	h.restart(clock.RealClock{})
 	return h
@@ -357,14 +357,24 @@ func wantCondition(t *testing.T, app *devcontainerv1.DevcontainerApp, conditionT
 }
 
 // told gives the events that were made since the last call.
-func (h *harness) told() []string {
-	var all []string
-	for {
-		select {
-		case e := <-h.events.Events:
-			all = append(all, e)
-		default:
-			return all
-		}
-	}
+func (h *harness) told() []string { return h.events.take() }
+
+// recorder keeps events as lines "<type> <reason> <note>". The one of client-go blocks when it is full.
+type recorder struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, kind+" "+reason+" "+fmt.Sprintf(note, args...))
+}
+
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := r.lines
+	r.lines = nil
+	return lines
 }

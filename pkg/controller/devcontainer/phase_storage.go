@@ -29,8 +29,9 @@ func (r *Reconciler) ensureStorage(ctx context.Context, s *scope) error {
 	want := resources.Claim(s.app, r.options.DefaultStorage)
 	live := &corev1.PersistentVolumeClaim{}
 	err := r.client.Get(ctx, client.ObjectKeyFromObject(want), live)
+	exists := err == nil
 	switch {
-	case err == nil:
+	case exists:
 		s.storageNote = fitClaim(want, live)
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("read PersistentVolumeClaim: %w", err)
@@ -40,7 +41,6 @@ func (r *Reconciler) ensureStorage(ctx context.Context, s *scope) error {
 			return err
 		}
 	}
-	exists := err == nil
 	obj, err := r.apply(ctx, s, want, &corev1.PersistentVolumeClaim{})
 	if err == nil {
 		s.claim = obj.(*corev1.PersistentVolumeClaim)

@@ -22,15 +22,18 @@ package envtest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -62,6 +65,8 @@ const (
 	stopTimeout  = 30 * time.Second
 	// managerTimeout bounds the start (cache sync) and the stop of a manager.
 	managerTimeout = 60 * time.Second
+	// stopAhead is how long before the time limit of the test binary the server is stopped.
+	stopAhead = 3 * time.Second
 )
 
 var (
@@ -83,15 +88,25 @@ type instance struct {
 	managed bool // Main is there to stop it
 
 	start sync.Once
-	env   *envtest.Environment
 	conf  *rest.Config
 	err   error
+
+	// started is the server once it runs; it may be stopped from another goroutine.
+	started atomic.Pointer[envtest.Environment]
+	end     sync.Once
+	endErr  error
 }
 
 // Main runs the tests of m and stops the server afterwards, if one was started. It gives the code
 // to exit with.
 func Main(m *testing.M) int {
 	shared.managed = true
+	ctrl.SetLogger(logr.Discard()) // else controller-runtime prints a stack that says there is none
+	flag.Parse()                   // m.Run would do it, too late for the time limit
+	if limit := timeLimit(); limit > stopAhead {
+		// A test binary that runs into its limit ends at once and would leave the server running.
+		defer time.AfterFunc(limit-stopAhead, func() { _ = shared.stop() }).Stop()
+	}
 	code := m.Run()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintf(os.Stderr, "envtest: stop: %v\n", err)
@@ -100,6 +115,20 @@ func Main(m *testing.M) int {
 		}
 	}
 	return code
+}
+
+// timeLimit is the limit of the test binary ("go test -timeout"); 0 for none.
+func timeLimit() time.Duration {
+	f := flag.Lookup("test.timeout")
+	if f == nil {
+		return 0
+	}
+	getter, ok := f.Value.(flag.Getter)
+	if !ok {
+		return 0
+	}
+	limit, _ := getter.Get().(time.Duration)
+	return limit
 }
 
 // Config gives the address and the administrator's credentials of the server and starts it first
@@ -130,7 +159,7 @@ func Client(t testing.TB) client.WithWatch {
 func User(t testing.TB, name string, groups ...string) *rest.Config {
 	t.Helper()
 	base := Config(t)
-	user, err := shared.env.AddUser(envtest.User{Name: name, Groups: groups}, &rest.Config{QPS: base.QPS, Burst: base.Burst})
+	user, err := shared.started.Load().AddUser(envtest.User{Name: name, Groups: groups}, &rest.Config{QPS: base.QPS, Burst: base.Burst})
 	if err != nil {
 		t.Fatalf("envtest: add user %s: %v", name, err)
 	}
@@ -235,15 +264,19 @@ func (i *instance) run() error {
 		// What did start must not outlive the test.
 		return errors.Join(fmt.Errorf("envtest: start kube-apiserver and etcd of %s: %w", assets, err), env.Stop())
 	}
-	i.env, i.conf = env, conf
+	i.conf = conf
+	i.started.Store(env)
 	return nil
 }
 
+// stop ends the server, once.
 func (i *instance) stop() error {
-	if i.env == nil {
-		return nil
-	}
-	return i.env.Stop()
+	i.end.Do(func() {
+		if env := i.started.Load(); env != nil {
+			i.endErr = env.Stop()
+		}
+	})
+	return i.endErr
 }
 
 // assetsDir gives the directory that has all binaries.
