@@ -252,6 +252,9 @@ func lastWords(t *corev1.ContainerStateTerminated) string {
 	if message == "" {
 		return "the container ended with " + end
 	}
+	if strings.Contains(message, end) {
+		return message
+	}
 	return message + " (" + end + ")"
 }
 

@@ -383,6 +383,13 @@ func TestReadyNamesTheCause(t *testing.T) {
 			scope:  running(devWaits(waitCrashLoop, "back-off 5m0s restarting")),
 			reason: devcontainerv1.ReasonCrashing, message: "back-off 5m0s",
 		},
+		"CrashSaysItsCode": {
+			why: "the exit code is not said twice",
+			scope: running(devWaits(waitCrashLoop, ""), lastEnd(corev1.ContainerStateTerminated{
+				ExitCode: 3, Message: "SLIPWAY-INIT CommandFailed: /bin/sh ended with exit code 3: see the log",
+			})),
+			reason: devcontainerv1.ReasonCrashing, message: "ended with exit code 3: see the log",
+		},
 		"OutOfMemory": {
 			why:    "the limit is named",
 			scope:  running(devWaits(waitCrashLoop, ""), lastEnd(corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"})),
@@ -443,6 +450,9 @@ func TestReadyNamesTheCause(t *testing.T) {
 			}
 			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.message) {
 				t.Errorf("%s: got %s %q, want %s with %q", tt.why, got.Reason, got.Message, tt.reason, tt.message)
+			}
+			if strings.Count(got.Message, "exit code") > 1 {
+				t.Errorf("%s: the exit code is said twice in %q", tt.why, got.Message)
 			}
 			if strings.Contains(got.Message, "s3cret") {
 				t.Errorf("%s: a password is in %q", tt.why, got.Message)
