@@ -72,11 +72,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope, want, live client.Obje
 	if err := checkOwner(s.app, live); err != nil {
 		return nil, err
 	}
-	if live.GetAnnotations()[hashAnnotation] == hash {
-		same, err := covers(want, live)
-		if err != nil || same {
-			return live, err
-		}
+	same, err := covers(want, live) // the hash as well, which is one of want's annotations
+	if err != nil || same {
+		return live, err
 	}
 	before := live.DeepCopyObject().(client.Object)
 	merge(live, want)

@@ -181,7 +181,24 @@ type harness struct {
 	r       *Reconciler
 }
 
-var testHostKeys = sync.OnceValues(sshkeys.GenerateHostKeys)
+// hostKeySets are few, because they take long to make, and given in turn, so that keys which are made
+// again are seen to change.
+var hostKeySets = sync.OnceValues(func() (sets [3][]sshkeys.HostKey, err error) {
+	for i := range sets {
+		if sets[i], err = sshkeys.GenerateHostKeys(); err != nil {
+			return sets, err
+		}
+	}
+	return sets, nil
+})
+
+var hostKeysMade int
+
+func testHostKeys() ([]sshkeys.HostKey, error) {
+	sets, err := hostKeySets()
+	hostKeysMade++
+	return sets[hostKeysMade%len(sets)], err
+}
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()

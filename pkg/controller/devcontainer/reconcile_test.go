@@ -187,24 +187,48 @@ func TestUpdates(t *testing.T) {
 			t.Errorf("ready %t, port %d, want true and %d", got.Status.Ready, got.Status.NodePortAssigned, port)
 		}
 	})
-	t.Run("what is no longer asked for goes", func(t *testing.T) {
-		app = h.readApp(app)
-		h.change(app, func() {
-			app.Spec.StatefulSet.Env = []devcontainerv1.EnvVar{{Name: "A", Value: "1"}}
-			app.Spec.StatefulSet.GitRepositoryURL = "https://git.example.com/x"
-			app.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}
+	template := func() corev1.PodSpec { return read(h, &appsv1.StatefulSet{}, "web").Spec.Template.Spec }
+	for name, tt := range map[string]struct {
+		set, unset func(spec *devcontainerv1.DevcontainerAppSpec)
+		is         func() bool
+	}{
+		"variables": {
+			func(spec *devcontainerv1.DevcontainerAppSpec) {
+				spec.StatefulSet.Env = []devcontainerv1.EnvVar{{Name: "A", Value: "1"}}
+			},
+			func(spec *devcontainerv1.DevcontainerAppSpec) { spec.StatefulSet.Env = nil },
+			func() bool { return len(template().Containers[0].Env) > 0 },
+		},
+		"limits": {
+			func(spec *devcontainerv1.DevcontainerAppSpec) {
+				spec.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+			},
+			func(spec *devcontainerv1.DevcontainerAppSpec) { spec.Resources.Limits = nil },
+			func() bool { return len(template().Containers[0].Resources.Limits) > 0 },
+		},
+		"repository": {
+			func(spec *devcontainerv1.DevcontainerAppSpec) {
+				spec.StatefulSet.GitRepositoryURL = "https://git.example.com/x"
+			},
+			func(spec *devcontainerv1.DevcontainerAppSpec) { spec.StatefulSet.GitRepositoryURL = "" },
+			func() bool { return len(template().InitContainers) > 1 },
+		},
+	} {
+		t.Run("what is no longer asked for goes: "+name, func(t *testing.T) {
+			for _, want := range []bool{true, false} {
+				change := tt.unset
+				if want {
+					change = tt.set
+				}
+				app = h.readApp(app)
+				h.change(app, func() { change(&app.Spec) })
+				h.pass(app)
+				if tt.is() != want {
+					t.Errorf("it is there: %t, want %t", !want, want)
+				}
+			}
 		})
-		h.pass(app)
-		app = h.readApp(app)
-		h.change(app, func() {
-			app.Spec.StatefulSet.Env, app.Spec.StatefulSet.GitRepositoryURL, app.Spec.Resources.Limits = nil, "", nil
-		})
-		h.pass(app)
-		spec := read(h, &appsv1.StatefulSet{}, "web").Spec.Template.Spec
-		if dev := spec.Containers[0]; len(dev.Env) != 0 || len(dev.Resources.Limits) != 0 || len(spec.InitContainers) != 1 {
-			t.Errorf("left are env %v, limits %v, %d init containers", dev.Env, dev.Resources.Limits, len(spec.InitContainers))
-		}
-	})
+	}
 	t.Run("a stop keeps all but the pod", func(t *testing.T) {
 		app = h.readApp(app)
 		h.change(app, func() { app.Spec.RunState = devcontainerv1.Stopped })
