@@ -114,11 +114,12 @@ func followBuild(ctx context.Context, s *scope) error {
 	if seen.final {
 		return s.endBuild(ctx, build, seen)
 	}
-	if s.stopWanted() {
-		if err := s.Jenkins.StopBuild(ctx, s.folder, s.job, s.build()); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
-			return s.failed(err)
-		}
-		seen.message = "waiting until Jenkins has stopped the build"
+	message, err := s.act(ctx, build)
+	if err != nil {
+		return err
+	}
+	if message != "" {
+		seen.message = message
 	}
 	if err := s.keepRunJSON(build, false); err != nil {
 		return err

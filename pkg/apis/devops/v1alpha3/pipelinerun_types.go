@@ -41,6 +41,9 @@ const (
 	AgentNodeNameAnnotation = devopsPrefix + "agent-node-name"
 
 	slipwayPrefix = "slipway.dev/"
+	// JenkinsEventAnnotation is the newest event of Jenkins about the run, as JSON. It wakes the
+	// controller; what is final is read from Jenkins all the same.
+	JenkinsEventAnnotation = slipwayPrefix + "jenkins-event"
 	// StartIntentAnnotation is the time, RFC 3339, at which the controller was about to start the
 	// build: after a crash it looks for the build before it starts one again.
 	StartIntentAnnotation = slipwayPrefix + "start-intent"
