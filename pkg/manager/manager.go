@@ -24,6 +24,13 @@ import (
 	"github.com/slipway-dev/slipway/pkg/scheme"
 )
 
+// Defaults of Options. A run costs about ten writes over its life; the API server's own fairness
+// keeps the controllers from crowding out others.
+const (
+	DefaultQPS   = 300
+	DefaultBurst = 600
+)
+
 // Options of the controller manager.
 type Options struct {
 	// Kubeconfig is the cluster; the pod's own account if empty.
@@ -32,6 +39,9 @@ type Options struct {
 	SystemNamespace, WorkerNamespace string
 	// MetricsAddress and HealthAddress are where metrics and probes are served.
 	MetricsAddress, HealthAddress string
+	// QPS and Burst bound the calls to Kubernetes, a second and at once.
+	QPS   float32
+	Burst int
 	// LeaderElect lets several replicas stand by.
 	LeaderElect bool
 	// JobTokenKeyFile holds the key that the tokens which start jobs are derived from.
@@ -47,7 +57,7 @@ type Options struct {
 // NewOptions gives the defaults.
 func NewOptions() *Options {
 	return &Options{SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker", MetricsAddress: ":8080",
-		HealthAddress: ":8081", LeaderElect: true, Cloud: jenkins.DefaultCloud, Backends: backends.NewOptions()}
+		HealthAddress: ":8081", QPS: DefaultQPS, Burst: DefaultBurst, LeaderElect: true, Cloud: jenkins.DefaultCloud, Backends: backends.NewOptions()}
 }
 
 // AddFlags binds the options to flags.
@@ -57,6 +67,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of /metrics; 0 for none")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", o.HealthAddress, "address of /healthz and /readyz")
+	flags.Float32Var(&o.QPS, "kube-api-qps", o.QPS, "calls a second to Kubernetes")
+	flags.IntVar(&o.Burst, "kube-api-burst", o.Burst, "calls at once to Kubernetes")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", o.LeaderElect, "let one of several replicas lead")
 	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, at least 16 bytes")
 	flags.StringVar(&o.Cloud, "jenkins-cloud", o.Cloud, "name of Jenkins' Kubernetes cloud")
@@ -103,6 +115,7 @@ func newManager(options *Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
+	config.QPS, config.Burst = options.QPS, options.Burst
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme.New(),
 		Metrics:                       metricsserver.Options{BindAddress: options.MetricsAddress},

@@ -166,6 +166,15 @@ func state(r *devopsv1alpha3.PipelineRun) string {
 	return text
 }
 
+func reasonOf(r *devopsv1alpha3.PipelineRun) string {
+	for _, c := range r.Status.Conditions {
+		if c.Type == devopsv1alpha3.ConditionSucceeded {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
 // tally compares the runs with what Jenkins has.
 func (w *world) tally() (lost, doubled, builds, runs int) {
 	w.Helper()
