@@ -75,6 +75,10 @@ test-e2e: ## Only the end-to-end tests on the dev cluster
 bench-devcontainer: build ## Time from create to ready of ten dev containers, median
 	@hack/test.sh bench-devcontainer
 
+.PHONY: bench-runs
+bench-runs: ## 1,000 live runs on a real kube-apiserver: lag of their status, calls to Jenkins, memory (SLIPWAY_LIVE_RUNS=n)
+	@hack/test.sh bench-runs
+
 ##@ Generate and verify
 
 .PHONY: generate

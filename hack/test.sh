@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copyright 2026 The Slipway Authors.
 # SPDX-License-Identifier: Apache-2.0
-# The tests in parts, each with the time it took: test.sh all|unit|e2e|bench-devcontainer.
+# The tests in parts, each with the time it took: test.sh all|unit|e2e|bench-devcontainer|bench-runs.
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 export KUBEBUILDER_ASSETS=$BIN
@@ -39,8 +39,12 @@ case ${1:-all} in
     cluster_up
     SLIPWAY_E2E=1 go test -count=1 -timeout 20m -run '^$' -bench DevContainerReady -benchtime 10x ./test/e2e/...
     ;;
+  bench-runs)
+    build_control_plane
+    go test -count=1 -timeout 30m -run '^$' -bench LiveRuns -benchtime 1x -v ./test/faults
+    ;;
   *)
-    echo "usage: $0 all|unit|e2e|bench-devcontainer" >&2
+    echo "usage: $0 all|unit|e2e|bench-devcontainer|bench-runs" >&2
     exit 2
     ;;
 esac

@@ -42,6 +42,7 @@ type options struct {
 	jenkinsURL                          string
 	agentStartTimeout, quietPeriod      time.Duration
 	stopTimeout                         time.Duration
+	eventsURL, eventsTokenFile          string
 }
 
 func newCommand() *cobra.Command {
@@ -72,6 +73,8 @@ func newCommand() *cobra.Command {
 	f.DurationVar(&o.agentStartTimeout, "agent-start-timeout", 5*time.Minute, "how long an agent pod may take to start")
 	f.DurationVar(&o.quietPeriod, "quiet-period", 5*time.Second, "how long a started job waits for equal starts; negative for not at all")
 	f.DurationVar(&o.stopTimeout, "stop-timeout", 30*time.Second, "how long running builds may go on when the server stops")
+	f.StringVar(&o.eventsURL, "events-url", "", "URL that is told when a build is made, begins, ends or is deleted, as Jenkins' generic-event plugin does")
+	f.StringVar(&o.eventsTokenFile, "events-token-file", "", "file with the bearer token for the events URL")
 	cmd.AddCommand(&cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
@@ -107,6 +110,10 @@ func run(ctx context.Context, o options) error {
 	if token == "" && password == "" {
 		return errors.New("give the API token with --token-file or MINIJENKINS_TOKEN")
 	}
+	eventsToken, err := readSecret(o.eventsTokenFile)
+	if err != nil {
+		return err
+	}
 	template := ""
 	if o.templateFile != "" {
 		data, err := os.ReadFile(o.templateFile)
@@ -121,6 +128,7 @@ func run(ctx context.Context, o options) error {
 	}
 	s, err := server.New(server.Config{
 		StateDir: o.stateDir, Listen: o.listen, BaseURL: o.baseURL, QuietPeriod: o.quietPeriod, StopTimeout: o.stopTimeout,
+		EventsURL: o.eventsURL, EventsToken: eventsToken,
 		Accounts: []server.Account{{Name: o.user, Token: token, Password: password}},
 		NewAgents: server.KubeAgents(kube.Config{REST: restConfig, Namespace: o.namespace, StartTimeout: o.agentStartTimeout,
 			DefaultTemplate: template, JenkinsURL: strings.TrimSuffix(o.jenkinsURL, "/")}),

@@ -13,11 +13,12 @@ import (
 func (s *Server) chain(routes http.Handler) http.Handler {
 	c := s.config
 
-	h := routes
+	// What is known of Jenkins' work is served with its age.
+	h := s.withStaleness(routes)
 	// Bodies are bounded last: whoever may not send a request is told that, whatever its size is.
 	h = filters.WithBodyLimit(h, c.Limits.BodyBytes)
 	// Only permitted requests count against a user's rate.
-	h = filters.WithRateLimit(h, c.Limits.Rate, s.metrics.Reject, s.paths.isProbe)
+	h = filters.WithRateLimit(h, c.Limits.Rate, s.metrics.Reject, s.paths.isUnlimited)
 	h = filters.WithAuthorization(h, c.Authorizer, s.paths.policy)
 	// Audit lies between the two, so that it knows the user and sees what is refused.
 	h = filters.WithAudit(h)

@@ -83,6 +83,11 @@ type Config struct {
 
 	// Sources hold logs and artifacts of runs.
 	Sources pipelinerun.Sources
+	// Jenkins tells whether Jenkins answers, for what the server says of the age of its news. Nil: it says nothing.
+	Jenkins JenkinsHealth
+	// WebhookSecret is what Jenkins identifies itself with when it sends events, at least 16 bytes.
+	// Empty: events are not taken. With it Reader needs the fields of package index.
+	WebhookSecret []byte
 	// ValidateJenkinsfile says what is wrong with a Jenkinsfile. Default jenkinsfile.Validate.
 	ValidateJenkinsfile pipeline.Validator
 	// Faces are compatible APIs besides our own.

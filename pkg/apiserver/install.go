@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/kapis/devcontainer/v1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
 	"github.com/slipway-dev/slipway/pkg/metrics"
 	"github.com/slipway-dev/slipway/pkg/store"
@@ -39,7 +40,8 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 		SlowClient: s.metrics.SlowClient, WriteTimeout: c.Limits.StreamWrite,
 	}
 	services := []*restful.WebService{
-		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile}),
+		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile,
+			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
 		devcontainerv1.WebService(deps),
 		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) })),
 	}
@@ -102,6 +104,7 @@ var plain = map[string]string{
 	pathHealth:  "Whether the process works; with ?verbose by check",
 	pathLive:    "Whether the process works; with ?verbose by check",
 	pathReady:   "Whether the server takes requests; with ?verbose by check",
+	pathJenkins: "Whether Jenkins answers, 200 or 503, and since when it does not",
 	pathMetrics: "Prometheus metrics",
 	pathVersion: "Version of the program",
 }
@@ -144,6 +147,9 @@ func (s *Server) routes(services []*restful.WebService) http.Handler {
 		pathOpenAPI:   s.describe(services),
 		pathSwaggerUI: http.RedirectHandler(pathSwaggerUI+"/", http.StatusMovedPermanently),
 		pathAPIDocs:   http.RedirectHandler(pathAPIDocs+"/", http.StatusMovedPermanently),
+	}
+	if s.news != nil {
+		exact[pathJenkins] = http.HandlerFunc(s.serveJenkinsHealth)
 	}
 	prefixes := map[string]http.Handler{
 		pathSwaggerUI + "/": openapi.UI(pathSwaggerUI + "/"),

@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/filters"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
 	"github.com/slipway-dev/slipway/pkg/metrics"
 )
@@ -24,6 +25,7 @@ const (
 	pathLive      = "/livez"
 	pathReady     = "/readyz"
 	pathMetrics   = "/metrics"
+	pathJenkins   = "/healthz/jenkins"
 	pathVersion   = "/version"
 	pathOpenAPI   = "/openapi.json"
 	pathSwaggerUI = "/swagger-ui"
@@ -45,6 +47,13 @@ func (paths) isProbe(r *http.Request) bool {
 	return false
 }
 
+// isUnlimited tells if a request does not count against the rate of its sender: a probe, or an event of
+// Jenkins, of which there are several for each build.
+func (p paths) isUnlimited(r *http.Request) bool { return p.isProbe(r) || isWebhook(r.URL.Path) }
+
+// isWebhook tells if an address takes events of other systems, which are no users.
+func isWebhook(path string) bool { return strings.TrimSuffix(path, "/") == webhook.Path }
+
 // isOpen tells if anybody may send a request.
 func (p paths) isOpen(r *http.Request) bool { return p.policy(r) == filters.PathOpen }
 
@@ -55,9 +64,15 @@ func (p paths) policyOf(method, path string) filters.PathPolicy {
 	if method == http.MethodPost && strings.TrimSuffix(path, "/") == oauth.TokenPath {
 		return filters.PathOpen
 	}
+	if isWebhook(path) {
+		if method == http.MethodPost {
+			return filters.PathOpen // it has a credential of its own
+		}
+		return filters.PathAuthenticated
+	}
 	reads := method == http.MethodGet || method == http.MethodHead
 	switch path {
-	case pathRoot, pathHealth, pathLive, pathReady, pathVersion, pathOpenAPI:
+	case pathRoot, pathHealth, pathLive, pathReady, pathJenkins, pathVersion, pathOpenAPI:
 		if reads {
 			return filters.PathOpen
 		}

@@ -4,12 +4,14 @@
 package apiserver
 
 // The rights of the server's own user. It reads what the API shows and asks who may see it; everything
-// that changes something is done as the user of the request.
+// that a user changes is done as that user. It notes the events of Jenkins, which is no user, on runs and
+// pipelines.
 //
 // +kubebuilder:rbac:groups="",resources=users;groups;serviceaccounts,verbs=impersonate
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects;pipelines;pipelineruns;gitrepositories,verbs=get;list;watch
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelines;pipelineruns,verbs=patch
 // +kubebuilder:rbac:groups=devcontainer.devstar.cn,resources=devcontainerapps,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups="",namespace=kubesphere-devops-system,resources=secrets,verbs=list

@@ -35,10 +35,12 @@ var errStopping = errors.New("the server is stopping")
 
 // Server serves the API.
 type Server struct {
-	config   CompletedConfig
-	handler  http.Handler
-	faces    *response.Faces
-	metrics  *metrics.Server
+	config  CompletedConfig
+	handler http.Handler
+	faces   *response.Faces
+	metrics *metrics.Server
+	// news is nil if the server has no Jenkins.
+	news     *jenkinsNews
 	paths    paths
 	known    known
 	stopping atomic.Bool
@@ -53,6 +55,9 @@ func New(c CompletedConfig) (*Server, error) {
 	var err error
 	if s.metrics, err = metrics.NewServer(c.registry); err != nil {
 		return nil, fmt.Errorf("apiserver: register metrics: %w", err)
+	}
+	if c.Jenkins != nil {
+		s.news = &jenkinsNews{health: c.Jenkins}
 	}
 	writers := map[string]response.ErrorWriter{}
 	for _, face := range c.Faces {

@@ -27,10 +27,23 @@ func (s templateStore) cloudName() string {
 
 // EnsureTemplate implements agenttemplate.Store.
 func (s templateStore) EnsureTemplate(ctx context.Context, t agenttemplate.Template) error {
+	retention := jenkins.RetentionDefault
+	if t.Keep > 0 {
+		// Slipway deletes those that are not worth keeping.
+		retention = jenkins.RetentionAlways
+	}
 	return refused(s.jenkins.EnsureTemplate(ctx, s.cloudName(), jenkins.Template{
 		ID: t.ID, Labels: t.Labels, YAML: t.YAML, AgentContainer: t.AgentContainer,
-		IdleMinutes: t.IdleMinutes, InstanceCap: t.InstanceCap,
+		IdleMinutes: t.IdleMinutes, InstanceCap: t.InstanceCap, Retention: retention,
 	}))
+}
+
+// OnRestart implements agenttemplate.Restarts, where the client notices restarts.
+func (s templateStore) OnRestart(f func()) (stop func()) {
+	if notices, ok := s.jenkins.(agenttemplate.Restarts); ok {
+		return notices.OnRestart(f)
+	}
+	return func() {}
 }
 
 // DeleteTemplate implements agenttemplate.Store.

@@ -26,11 +26,58 @@ func RunPipelineValue(obj client.Object) []string {
 	return []string{run.Spec.PipelineRef.Name}
 }
 
+// RunUID finds a PipelineRun by its UID.
+const RunUID = "metadata.uid"
+
+// RunUIDValue is the index function of RunUID.
+func RunUIDValue(obj client.Object) []string { return []string{string(obj.GetUID())} }
+
+// RunBuild finds the PipelineRun of a Jenkins build within a namespace; BuildValue gives the value.
+const RunBuild = "slipway.jenkinsBuild"
+
+// RunQueueItem finds the PipelineRun of a Jenkins queue item within a namespace, by its number.
+const RunQueueItem = "slipway.jenkinsQueueItem"
+
+// BuildValue is the value of RunBuild for a build: the pipeline, the branch job as
+// spec.scm.refName has it, empty for a pipeline without branches, and the number.
+func BuildValue(pipeline, branch, number string) string {
+	return pipeline + "/" + branch + "#" + number
+}
+
+// RunBuildValue is the index function of RunBuild.
+func RunBuildValue(obj client.Object) []string {
+	run, ok := obj.(*devopsv1alpha3.PipelineRun)
+	number := obj.GetAnnotations()[devopsv1alpha3.JenkinsPipelineRunIDAnnotation]
+	if !ok || number == "" || run.Spec.PipelineRef == nil {
+		return nil
+	}
+	branch := ""
+	if run.Spec.SCM != nil {
+		branch = run.Spec.SCM.RefName
+	}
+	return []string{BuildValue(run.Spec.PipelineRef.Name, branch, number)}
+}
+
+// RunQueueItemValue is the index function of RunQueueItem.
+func RunQueueItemValue(obj client.Object) []string {
+	if item := obj.GetAnnotations()[devopsv1alpha3.QueueItemAnnotation]; item != "" {
+		return []string{item}
+	}
+	return nil
+}
+
+// Runs are the indices of PipelineRuns.
+var Runs = map[string]client.IndexerFunc{
+	RunPipeline: RunPipelineValue, RunUID: RunUIDValue, RunBuild: RunBuildValue, RunQueueItem: RunQueueItemValue,
+}
+
 // Register adds the indices to the cache of a manager; it must be called once, before the manager
 // starts.
 func Register(ctx context.Context, indexer client.FieldIndexer) error {
-	if err := indexer.IndexField(ctx, &devopsv1alpha3.PipelineRun{}, RunPipeline, RunPipelineValue); err != nil {
-		return fmt.Errorf("index PipelineRuns by %s: %w", RunPipeline, err)
+	for field, value := range Runs {
+		if err := indexer.IndexField(ctx, &devopsv1alpha3.PipelineRun{}, field, value); err != nil {
+			return fmt.Errorf("index PipelineRuns by %s: %w", field, err)
+		}
 	}
 	return nil
 }

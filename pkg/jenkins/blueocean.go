@@ -138,6 +138,8 @@ type Run struct {
 	CommitURL       string       `json:"commitUrl,omitempty"`
 	Branch          *Branch      `json:"branch,omitempty"`
 	PullRequest     *PullRequest `json:"pullRequest,omitempty"`
+	// ArtifactsZipFile is the address of an archive with all artifacts, null if the build has none.
+	ArtifactsZipFile *string `json:"artifactsZipFile"`
 
 	// RawJSON is the run in the form the console reads: times in RFC 3339 UTC, null when unset, empty fields, _links and
 	// _class left out. At most maxChanges changes with maxPaths paths each are in it, so that it fits into an annotation.

@@ -382,7 +382,7 @@ func TestStagesErrors(t *testing.T) {
 				_, _ = io.WriteString(w, `[{"id":"5","state":"RUNNING"}]`)
 				return
 			}
-			http.NotFound(w, r)
+			notFound(w, r)
 		})
 		got, err := c.Stages(t.Context(), "f", "j", 1)
 		if err != nil || len(got) != 1 || len(got[0].Steps) != 0 {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,9 @@ const (
 	DefaultStatusDepth  = 30
 	DefaultRecheckDelay = 500 * time.Millisecond
 	DefaultLogPoll      = 500 * time.Millisecond
+	DefaultMaxInFlight  = 64
+	DefaultMaxSilent    = 5
+	DefaultProbe        = 5 * time.Second
 )
 
 // The connections to one Jenkins: at most poolSize at a time, of which poolIdle are kept for the next
@@ -57,6 +61,16 @@ type Config struct {
 	// LogPoll is the shortest time between two questions of StreamLog; it grows to eight times that while nothing
 	// comes. 0: DefaultLogPoll.
 	LogPoll time.Duration
+	// MaxInFlight is the most calls that wait for Jenkins' answer at a time; others wait for their turn. 0: DefaultMaxInFlight.
+	MaxInFlight int
+	// MaxSilent is how many calls in a row may get no answer until calls are refused at once, with ErrUnavailable and [RetryAfter], and Jenkins
+	// is only probed. 0: DefaultMaxSilent; negative: calls are never refused.
+	MaxSilent int
+	// ProbeInterval is the longest time between two probes; the first comes after half a second. A caller has to come for a probe to be made.
+	// 0: DefaultProbe, which is short on purpose: a probe is one small question, and after it is back Jenkins is to be used at once.
+	ProbeInterval time.Duration
+	// Observer is told of all requests. Nil: none.
+	Observer Observer
 	// CAFile is a PEM file with the certificate authorities to trust besides those of the system.
 	CAFile string
 	// InsecureSkipVerify turns off the check of Jenkins' certificate. For tests only.
@@ -72,6 +86,12 @@ type Client struct {
 	base   string
 	prefix string
 	http   *http.Client
+	// slots are taken by the calls that wait for an answer.
+	slots    chan struct{}
+	breaker  *breaker
+	restarts restarts
+	// accepted: Jenkins has accepted the credential before.
+	accepted atomic.Bool
 
 	crumbMu sync.Mutex
 	crumb   *crumb
@@ -103,12 +123,14 @@ func New(cfg Config) (*Client, error) {
 		cfg:    cfg,
 		base:   strings.TrimRight(u.Scheme+"://"+u.Host+u.EscapedPath(), "/"),
 		prefix: strings.TrimRight(u.Path, "/"),
+		slots:  make(chan struct{}, cfg.MaxInFlight),
 		http: &http.Client{
 			Transport: cfg.Transport,
 			// Jenkins answers most forms with a redirect to a page for people; the status says enough.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+	c.breaker = newBreaker(cfg.MaxSilent, cfg.ProbeInterval)
 	if c.usesCrumbs() {
 		// A crumb is bound to its session, so the cookie must come back with it.
 		jar, err := cookiejar.New(nil)
@@ -135,6 +157,15 @@ func setDefaults(cfg *Config) {
 	}
 	if cfg.LogPoll <= 0 {
 		cfg.LogPoll = DefaultLogPoll
+	}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.MaxSilent == 0 {
+		cfg.MaxSilent = DefaultMaxSilent
+	}
+	if cfg.ProbeInterval <= 0 {
+		cfg.ProbeInterval = DefaultProbe
 	}
 }
 

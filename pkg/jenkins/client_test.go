@@ -135,6 +135,17 @@ func TestPing(t *testing.T) {
 			t.Fatalf("err = %v", err)
 		}
 	})
+	t.Run("not found, by what is not Jenkins", func(t *testing.T) {
+		for contentType, want := range map[string]error{"text/html": ErrUnavailable, "text/plain": ErrUnavailable, "": ErrUnavailable, "application/json;charset=UTF-8": ErrNotFound} {
+			c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				w.WriteHeader(http.StatusNotFound)
+			})
+			if err := c.Ping(t.Context()); !errors.Is(err, want) {
+				t.Errorf("%q: err = %v, want %v", contentType, err, want)
+			}
+		}
+	})
 	t.Run("redirect to a login", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/login?from=/api/json", http.StatusFound)
@@ -394,7 +405,7 @@ func TestCrumbs(t *testing.T) {
 		posts := 0
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
-				http.NotFound(w, r)
+				notFound(w, r)
 				return
 			}
 			posts++
@@ -426,6 +437,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	var opened atomic.Int64
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("tree") == "" {
+			w.Header().Set("X-Jenkins", "2")
 			http.Error(w, strings.Repeat("x", 10000), http.StatusNotFound)
 			return
 		}

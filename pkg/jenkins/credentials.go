@@ -239,6 +239,25 @@ func (c *Client) GetCredential(ctx context.Context, folder, id string) (*Credent
 	return &out.CredentialInfo, nil
 }
 
+// ListCredentials returns what Jenkins tells about all entries in the store of a folder itself, not of those around it, in one call and without
+// Usage. ErrNotFound means that the folder does not exist.
+func (c *Client) ListCredentials(ctx context.Context, folder string) ([]CredentialInfo, error) {
+	const op = "list credentials"
+	p, err := storePath(op, folder)
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Credentials []CredentialInfo `json:"credentials"`
+	}
+	// Without a tree Jenkins looks for the fingerprint of each entry on its disk.
+	tree := url.Values{"tree": {"credentials[id,description,displayName,typeName]"}}
+	if err := c.getJSON(ctx, op, p+"/api/json", tree, &out); err != nil {
+		return nil, err
+	}
+	return out.Credentials, nil
+}
+
 // DeleteCredential removes an entry. That there is none is a success.
 func (c *Client) DeleteCredential(ctx context.Context, folder, id string) error {
 	const op = "delete credential"

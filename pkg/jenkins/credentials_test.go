@@ -44,6 +44,28 @@ func TestCredentials(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	t.Run("list", func(t *testing.T) {
+		c, srv := replay(t, "09-credentials.json")
+		srv.Use("list depth=1")
+		got, err := c.ListCredentials(t.Context(), "rec-09h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []CredentialInfo{
+			{ID: "basic1", Description: "d", DisplayName: "bob/****** (d)", TypeName: "Username with password"},
+			{ID: "ssh1", Description: "d", DisplayName: "git (d)", TypeName: "SSH Username with private key"},
+			{ID: "text1", Description: "d", DisplayName: "d", TypeName: "Secret text"},
+			{ID: "file1", Description: "f", DisplayName: "a.txt (f)", TypeName: "Secret file"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		c, srv = replay(t, "09-credentials.json")
+		srv.Use("store of a deleted folder")
+		if _, err := c.ListCredentials(t.Context(), "rec-09h"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("the folder is gone: %v", err)
+		}
+	})
 	t.Run("delete twice", func(t *testing.T) {
 		c, srv := replay(t, "09-credentials.json")
 		srv.Use("delete", "delete again")
@@ -58,7 +80,7 @@ func TestCredentials(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			paths = append(paths, r.Method+" "+r.URL.EscapedPath())
 			if strings.HasSuffix(r.URL.Path, "/updateSubmit") {
-				http.NotFound(w, r)
+				notFound(w, r)
 			}
 		})
 		if err := c.PutCredential(t.Context(), "a/b", CredentialEntry{ID: "ü/1", Credential: SecretText{"s"}}); err != nil {

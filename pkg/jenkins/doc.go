@@ -25,4 +25,14 @@
 // Every error is an [*Error]; test its kind with errors.Is and [ErrNotFound], [ErrConflict], [ErrUnauthorized],
 // [ErrForbidden], [ErrInvalid], [ErrUnavailable], [ErrInternal] or [ErrTooLarge]. A Jenkins that is starting answers a valid token
 // with 401 for some seconds between two 503, so callers should retry ErrUnauthorized as they retry ErrUnavailable.
+//
+// # A Jenkins that is slow, down or starting
+//
+// Every call has a time limit, and only so many wait for Jenkins at a time. When [Config.MaxSilent] calls in a row got no answer (refused, reset, cut,
+// timed out, a gateway's 502, 503 or 504, a starting Jenkins' page, 401 to a credential that was good before, "not found" by what is not
+// Jenkins), calls are refused at once with ErrUnavailable, and [RetryAfter] of the error says when to come back. Until Jenkins answers, one caller
+// after another makes a probe, each after a longer pause. [Client.State] says since when there is no answer, [Client.OnRestart] tells of restarts.
+//
+// The client repeats nothing that might have reached Jenkins, with one exception that net/http makes: a GET on a kept connection that breaks
+// before any answer is sent once more. A POST that got no answer may have been carried out; who sends it has to look.
 package jenkins

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/net/html"
@@ -46,23 +48,43 @@ type Error struct {
 	// Message is one line of text: Jenkins' own words where there are some. It never holds a credential.
 	Message string
 
-	kind  error
-	cause error
+	kind       error
+	cause      error
+	retryAfter time.Duration
 }
 
 // Error implements error.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("jenkins: ")
-	b.WriteString(e.Op)
-	if e.Status != 0 {
-		fmt.Fprintf(&b, ": %d %s", e.Status, http.StatusText(e.Status))
+	text := "jenkins: " + e.Op
+	if words := e.words(); words != "" {
+		text += ": " + words
 	}
+	return text
+}
+
+// words are the status and the message.
+func (e *Error) words() string {
+	if e.Status == 0 {
+		return e.Message
+	}
+	text := fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status))
 	if e.Message != "" {
-		b.WriteString(": ")
-		b.WriteString(e.Message)
+		text += ": " + e.Message
 	}
-	return b.String()
+	return text
+}
+
+// RetryAfter is when a call may work that failed with ErrUnavailable: for one that was not sent, as Jenkins does not answer, the time to the
+// next attempt to reach it; else what the answer says. 0 if that is not known.
+func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
+
+// RetryAfter is the hint that an error of this package carries, see [Error.RetryAfter]; 0 if there is none.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.retryAfter
+	}
+	return 0
 }
 
 // Is reports whether target is the kind of e.
@@ -103,7 +125,33 @@ func statusError(op string, a *answer) *Error {
 	if msg == "" {
 		msg = messageOf(a.header.Get("Content-Type"), a.body)
 	}
-	return &Error{Op: op, Status: a.status, Message: msg, kind: kindOf(a.status, msg)}
+	e := &Error{Op: op, Status: a.status, Message: msg, kind: kindOf(a.status, msg)}
+	if e.kind == ErrUnavailable { //nolint:errorlint // it is one of the kinds themselves
+		e.retryAfter = retryAfterOf(a.header)
+	}
+	if e.kind == ErrNotFound && !fromJenkins(a.header) { //nolint:errorlint // it is one of the kinds themselves
+		// Taken for Jenkins' word it would say that jobs and builds are gone.
+		e.kind, e.Message = ErrUnavailable, "what answers at the configured URL is not Jenkins: "+msg
+	}
+	return e
+}
+
+// fromJenkins tells if a page that says "not found" is Jenkins' own: its pages carry its version, Blue Ocean's answers are JSON. A proxy that has
+// lost its backend sends another.
+func fromJenkins(h http.Header) bool {
+	return h.Get("X-Jenkins") != "" || strings.Contains(h.Get("Content-Type"), "json")
+}
+
+// maxRetryAfter bounds what is believed of a Retry-After.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfterOf reads the header Retry-After in seconds, the form that proxies send.
+func retryAfterOf(h http.Header) time.Duration {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }
 
 // kindOf maps a status code and Jenkins' message to a kind.

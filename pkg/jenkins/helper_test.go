@@ -45,3 +45,9 @@ func client(t *testing.T, cfg Config) *Client {
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
+
+// notFound says it as Jenkins does.
+func notFound(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Jenkins", "2")
+	http.NotFound(w, r)
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/bndr/gojenkins"
 )
@@ -32,9 +33,22 @@ type JobInfo struct {
 	Name string
 	// Class is the Java class: a pipeline, a multi-branch project or a folder.
 	Class string
-	// Color is Jenkins' summary of the last build, such as "blue" or "red_anime"; empty for folders.
+	// Color is Jenkins' summary of the last build, such as "blue" or "red_anime"; empty for folders and multi-branch projects.
 	Color string
+	// Branches are the names of the branch jobs of a multi-branch project, in Jenkins' encoding. Only ListTree gives them.
+	Branches []string
 }
+
+// Classes of jobs.
+const (
+	// PipelineClass is the Java class of a pipeline.
+	PipelineClass = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
+	// MultiBranchClass is the Java class of a multi-branch pipeline.
+	MultiBranchClass = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+)
+
+// Disabled reports whether somebody disabled the job. Jenkins does not say so of a multi-branch project here.
+func (j JobInfo) Disabled() bool { return strings.HasPrefix(j.Color, "disabled") }
 
 // GetFolder returns a folder, or ErrNotFound. An item of that name that is no folder is ErrConflict.
 func (c *Client) GetFolder(ctx context.Context, folder string) (*Folder, error) {
@@ -63,6 +77,17 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
+	if err = c.CreateFolder(ctx, folder, ""); errors.Is(err, ErrConflict) {
+		// Somebody was faster; it is a success if what is there now is a folder.
+		_, err = c.GetFolder(ctx, folder)
+	}
+	return err
+}
+
+// CreateFolder creates a folder with a description. If an item of that name exists, also one whose name differs in case only, it is ErrConflict. The
+// parent of a nested folder must exist.
+func (c *Client) CreateFolder(ctx context.Context, folder, description string) error {
+	const op = "create folder"
 	parts, err := segments(op, "folder", folder)
 	if err != nil {
 		return err
@@ -70,16 +95,23 @@ func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
 	doc, err := xml.Marshal(struct {
 		XMLName     xml.Name
 		Description string `xml:"description"`
-	}{XMLName: xml.Name{Local: FolderClass}})
+	}{XMLName: xml.Name{Local: FolderClass}, Description: description})
 	if err != nil {
 		return &Error{Op: op, Message: err.Error(), kind: ErrInvalid, cause: err}
 	}
 	last := len(parts) - 1
-	err = c.createItem(ctx, op, escapeJoin("/job/", parts[:last]), parts[last], append([]byte(xml11Header), doc...))
-	if errors.Is(err, ErrConflict) {
-		// Somebody was faster; it is a success if what is there now is a folder.
-		_, err = c.GetFolder(ctx, folder)
+	return c.createItem(ctx, op, escapeJoin("/job/", parts[:last]), parts[last], append([]byte(xml11Header), doc...))
+}
+
+// DescribeFolder replaces the description of a folder and nothing else of it.
+func (c *Client) DescribeFolder(ctx context.Context, folder, description string) error {
+	const op = "describe folder"
+	p, err := folderPath(op, folder)
+	if err != nil {
+		return err
 	}
+	form := url.Values{"description": {description}}
+	_, err = c.do(ctx, call{op: op, method: http.MethodPost, path: p + "/submitDescription", body: []byte(form.Encode()), contentType: formType})
 	return err
 }
 
@@ -92,6 +124,20 @@ func (c *Client) DeleteFolder(ctx context.Context, folder string) error {
 	}
 	_, err = c.job(op, p).Delete(ctx)
 	return ignoreNotFound(err)
+}
+
+// GetJob returns what a folder lists of a job. Jenkins may find a job whose name differs in case: then Name is the name that it has.
+func (c *Client) GetJob(ctx context.Context, folder, job string) (*JobInfo, error) {
+	const op = "get job"
+	p, err := jobPath(op, folder, job)
+	if err != nil {
+		return nil, err
+	}
+	out := &gojenkins.InnerJob{}
+	if err := c.getJSON(ctx, op, p+"/api/json", url.Values{"tree": {"name,color"}}, out); err != nil {
+		return nil, err
+	}
+	return &JobInfo{Name: out.Name, Class: out.Class, Color: out.Color}, nil
 }
 
 // GetJobConfig returns the config.xml of a job. Its prolog says XML 1.1, which encoding/xml refuses: see package jobxml.
@@ -165,6 +211,33 @@ func (c *Client) ListJobs(ctx context.Context, folder string) ([]JobInfo, error)
 	list := make([]JobInfo, 0, len(out.Jobs))
 	for _, j := range out.Jobs {
 		list = append(list, JobInfo{Name: j.Name, Class: j.Class, Color: j.Color})
+	}
+	return list, nil
+}
+
+// ListTree returns the jobs and folders in a folder, with the branches of the multi-branch pipelines, in one call.
+func (c *Client) ListTree(ctx context.Context, folder string) ([]JobInfo, error) {
+	const op = "list jobs and branches"
+	p, err := folderPath(op, folder)
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Jobs []struct {
+			gojenkins.InnerJob
+			Jobs []name `json:"jobs"`
+		} `json:"jobs"`
+	}
+	if err = c.getJSON(ctx, op, p+"/api/json", url.Values{"tree": {"jobs[name,color,jobs[name]]"}}, &out); err != nil {
+		return nil, err
+	}
+	list := make([]JobInfo, 0, len(out.Jobs))
+	for _, j := range out.Jobs {
+		info := JobInfo{Name: j.Name, Class: j.Class, Color: j.Color}
+		if j.Class == MultiBranchClass {
+			info.Branches = names(j.Jobs)
+		}
+		list = append(list, info)
 	}
 	return list, nil
 }

@@ -67,7 +67,7 @@ func TestFolders(t *testing.T) {
 		var posted string
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
-				http.NotFound(w, r)
+				notFound(w, r)
 				return
 			}
 			b, _ := io.ReadAll(r.Body)
@@ -90,7 +90,7 @@ func TestFolders(t *testing.T) {
 				http.Error(w, "A job already exists with the name ‘team’", http.StatusBadRequest)
 			case gets == 0:
 				gets++
-				http.NotFound(w, r)
+				notFound(w, r)
 			default:
 				_, _ = fmt.Fprintf(w, `{"_class":%q,"name":"team"}`, FolderClass)
 			}
@@ -189,7 +189,7 @@ func (s *jobServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	if strings.HasSuffix(r.URL.Path, "/config.xml") {
 		if !s.exists {
-			http.NotFound(w, r)
+			notFound(w, r)
 			return
 		}
 		s.body = body

@@ -32,7 +32,7 @@ func TestManyCalls(t *testing.T) {
 			w.Header().Set("X-Text-Size", "4096")
 			_, _ = w.Write(make([]byte, 4096))
 		default:
-			http.NotFound(w, r)
+			notFound(w, r)
 		}
 	}))
 	srv.Config.ConnState = func(c net.Conn, s http.ConnState) {

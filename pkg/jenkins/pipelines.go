@@ -4,7 +4,9 @@
 package jenkins
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -99,7 +101,7 @@ func shorten(params []InputParameter) {
 	}
 }
 
-// Branches returns the branches, tags and pull requests of a multi-branch pipeline.
+// Branches returns all branches, tags and pull requests of a multi-branch pipeline.
 func (c *Client) Branches(ctx context.Context, folder, job string) ([]BranchInfo, error) {
 	const op = "list branches"
 	p, err := bluePipeline(op, folder, job)
@@ -112,6 +114,26 @@ func (c *Client) Branches(ctx context.Context, folder, job string) ([]BranchInfo
 	if err != nil {
 		return nil, err
 	}
+	return readable(list), nil
+}
+
+// BranchPage returns a part of the branches, tags and pull requests of a multi-branch pipeline, the primary branch first. Jenkins sends some 4 KB for
+// each.
+func (c *Client) BranchPage(ctx context.Context, folder, job string, page Page) ([]BranchInfo, error) {
+	const op = "list branches"
+	p, err := bluePipeline(op, folder, job)
+	if err != nil {
+		return nil, err
+	}
+	list := []BranchInfo{}
+	if err := c.getJSON(ctx, op, p+"branches/", page.into(url.Values{}), &list); err != nil {
+		return nil, err
+	}
+	return readable(list), nil
+}
+
+// readable completes branches with what Jenkins does not say.
+func readable(list []BranchInfo) []BranchInfo {
 	for i := range list {
 		raw, err := url.PathUnescape(list[i].Name)
 		if err != nil {
@@ -120,7 +142,7 @@ func (c *Client) Branches(ctx context.Context, folder, job string) ([]BranchInfo
 		list[i].RawName = raw
 		shorten(list[i].Parameters)
 	}
-	return list, nil
+	return list
 }
 
 // Scan asks Jenkins to look for branches now. A job without a source, or a disabled one, is ErrInternal.
@@ -146,4 +168,75 @@ func (c *Client) ScanLog(ctx context.Context, folder, job string) (io.ReadCloser
 		return nil, err
 	}
 	return resp.Body, nil
+}
+
+// ScanState says how the last scan of a multi-branch pipeline went.
+type ScanState struct {
+	// Ran is false if there was none yet.
+	Ran bool
+	// Started is the line that says when the scan began; it tells scans apart.
+	Started string
+	// Result is SUCCESS, FAILURE, ABORTED or NOT_BUILT; empty while the scan runs.
+	Result string
+	// Problem is the line of the log that says why the scan failed, empty if it did not.
+	Problem string
+}
+
+const (
+	// maxScanLog bounds how much of a scan's log is read, in bytes: the log has some 100 bytes for each branch, and says
+	// what went wrong and how it ended in its last lines.
+	maxScanLog = 8 << 20
+	// maxScanLine bounds a line that is kept, in bytes.
+	maxScanLine = 4 << 10
+	// noScan is the whole log of a pipeline that was never scanned.
+	noScan = "No such file: indexing.log"
+	// scanBegins ends the line with the time at which the scan began.
+	scanBegins = "] Starting branch indexing..."
+)
+
+// ScanState reads from the log of the last scan how that ended. Jenkins has no other address for it.
+func (c *Client) ScanState(ctx context.Context, folder, job string) (*ScanState, error) {
+	log, err := c.ScanLog(ctx, folder, job)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	state := &ScanState{}
+	lines := bufio.NewReaderSize(io.LimitReader(log, maxScanLog), maxScanLine)
+	for {
+		part, isRest, err := lines.ReadLine()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, transportError("read scan log", err)
+		}
+		state.line(string(part))
+		for isRest && err == nil {
+			_, isRest, err = lines.ReadLine()
+		}
+	}
+	if state.Result == "SUCCESS" {
+		state.Problem = ""
+	}
+	return state, nil
+}
+
+// line takes in a line of the log.
+func (s *ScanState) line(text string) {
+	text = oneLine(text)
+	switch {
+	case text == noScan || text == "":
+		return
+	case s.Started == "" && strings.HasSuffix(text, scanBegins):
+		s.Started = text
+	case strings.HasPrefix(text, "Finished: "):
+		s.Result = strings.TrimPrefix(text, "Finished: ")
+	case strings.HasPrefix(text, "stderr: "), strings.HasPrefix(text, "ERROR: "), strings.HasPrefix(text, "FATAL: "), strings.Contains(text, "Exception: "):
+		// git's own words say more than the exceptions around them, and the last one more than the first.
+		if !strings.HasPrefix(s.Problem, "stderr: ") || strings.HasPrefix(text, "stderr: ") {
+			s.Problem = text
+		}
+	}
+	s.Ran = true
 }

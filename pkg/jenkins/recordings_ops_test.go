@@ -229,7 +229,7 @@ var operations = []operation{
 		}
 		return got, err
 	}),
-	op("PutJob, EnsureFolder (creation)", "POST", anyJobs+`/createItem`, func(ctx context.Context, c *Client, in input) (any, error) {
+	op("PutJob, CreateFolder", "POST", anyJobs+`/createItem`, func(ctx context.Context, c *Client, in input) (any, error) {
 		return nil, c.createItem(ctx, "t", escapeJoin("/job/", nameList(in.m[1])), in.query.Get("name"), []byte(in.body))
 	}),
 	op("PutJob (update)", "POST", jobs+`/config.xml`, func(ctx context.Context, c *Client, in input) (any, error) {
@@ -285,6 +285,27 @@ var operations = []operation{
 		}
 		return map[string]any{"jobs": make([]struct{}, len(got))}, nil
 	}),
+	op("ListTree", "GET", jobs+`/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
+		if !strings.Contains(in.query.Get("tree"), "jobs[") {
+			return nil, errNotOurs
+		}
+		got, err := c.ListTree(ctx, in.folder())
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"jobs": make([]struct{}, len(got))}, nil
+	}),
+	op("GetJob", "GET", twoJobs+`/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
+		f, j := in.job()
+		got, err := c.GetJob(ctx, f, j)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]any{"_class": got.Class, "name": got.Name, "color": got.Color}, nil
+	}),
+	op("DescribeFolder", "POST", jobs+`/submitDescription`, func(ctx context.Context, c *Client, in input) (any, error) {
+		return nil, c.DescribeFolder(ctx, in.folder(), in.form.Get("description"))
+	}),
 	op("GetFolder", "GET", jobs+`/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
 		if doc, ok := in.e.Response.Body.JSON.(map[string]any); ok && doc["_class"] != FolderClass {
 			return nil, errNotOurs
@@ -320,6 +341,26 @@ var operations = []operation{
 	op("FindByCause (queue)", "GET", `/queue/api/json`, func(ctx context.Context, c *Client, _ input) (any, error) {
 		_, err := c.findQueued(ctx, "t", "nosuch")
 		return nil, err
+	}),
+	op("Queue", "GET", `/queue/api/json`, func(ctx context.Context, c *Client, _ input) (any, error) {
+		_, err := c.Queue(ctx)
+		return nil, err
+	}),
+	op("ListRuns", "GET", bluePipe+`runs/`, func(ctx context.Context, c *Client, in input) (any, error) {
+		f, j := in.blue()
+		got, err := c.ListRuns(ctx, f, j, in.page())
+		if err != nil {
+			return nil, err
+		}
+		return got, nil
+	}),
+	op("RunSteps", "GET", bluePipe+`runs/(\d+)/steps/`, func(ctx context.Context, c *Client, in input) (any, error) {
+		f, j := in.blue()
+		got, err := c.RunSteps(ctx, f, j, in.number(2))
+		if err != nil {
+			return nil, err
+		}
+		return got, nil
 	}),
 	op("GetQueueItem", "GET", `/queue/item/([^/]+)/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
 		item, err := c.GetQueueItem(ctx, in.number(1))
@@ -391,6 +432,10 @@ var operations = []operation{
 	op("Branches", "GET", bluePipe+`branches/`, func(ctx context.Context, c *Client, in input) (any, error) {
 		f, j := in.blue()
 		return c.Branches(ctx, f, j)
+	}),
+	op("BranchPage", "GET", bluePipe+`branches/`, func(ctx context.Context, c *Client, in input) (any, error) {
+		f, j := in.blue()
+		return c.BranchPage(ctx, f, j, in.page())
 	}),
 	op("GetRun", "GET", bluePipe+`runs/(\d+)/`, func(ctx context.Context, c *Client, in input) (any, error) {
 		f, j := in.blue()
@@ -465,6 +510,9 @@ var operations = []operation{
 			return nil, err
 		}
 		return c.GetCredential(ctx, in.folder(), id)
+	}),
+	op("ListCredentials", "GET", store+`/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
+		return c.ListCredentials(ctx, in.folder())
 	}),
 	gone(op("DeleteCredential", "POST", store+`/credential/([^/]+)/doDelete`, func(ctx context.Context, c *Client, in input) (any, error) {
 		id, err := url.PathUnescape(in.m[2])

@@ -38,7 +38,7 @@ func (s *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case scan(r.URL.Path, &id, &action) && len(s.templates[id]) > 0 && action == "doDelete":
 		s.templates[id] = s.templates[id][1:]
 	default:
-		http.NotFound(w, r)
+		notFound(w, r)
 		return
 	}
 	w.Header().Set("Location", "/manage/cloud/k8s%20net/templates")
@@ -143,7 +143,7 @@ func TestTemplateErrors(t *testing.T) {
 		})
 	}
 	t.Run("no such cloud", func(t *testing.T) {
-		c := handler(t, http.NotFound)
+		c := handler(t, notFound)
 		if err := c.EnsureTemplate(t.Context(), "k", good); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("err = %v", err)
 		}

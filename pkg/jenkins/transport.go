@@ -53,8 +53,20 @@ func answerOf(resp *http.Response, body []byte) *answer {
 
 // do sends the call and returns the whole answer.
 func (c *Client) do(ctx context.Context, r call) (*answer, error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
+	t, err := c.enter(ctx, r.op)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.exchange(ctx, r)
+	t.leave(caller, err)
+	return a, err
+}
+
+// exchange sends the call, whatever the breaker says, and returns the whole answer.
+func (c *Client) exchange(ctx context.Context, r call) (*answer, error) {
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return nil, err
@@ -72,15 +84,23 @@ func (c *Client) do(ctx context.Context, r call) (*answer, error) {
 
 // stream sends the call and returns the answer with an open body. Each read must bring something within the timeout.
 func (c *Client) stream(ctx context.Context, r call) (*http.Response, error) {
+	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(c.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
-	resp, err := c.send(ctx, r)
+	var resp *http.Response
+	t, err := c.enter(ctx, r.op)
+	if err == nil {
+		resp, err = c.send(ctx, r)
+		// Jenkins' work is done with the header. How fast the body is read is up to the reader, who must not keep others from Jenkins.
+		t.leave(caller, err)
+	}
 	if err != nil {
 		watch.Stop()
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watchedBody{ReadCloser: resp.Body, op: r.op, ctx: ctx, cancel: cancel, watch: watch, timeout: c.cfg.Timeout}
+	resp.Body = &watchedBody{ReadCloser: resp.Body, op: r.op, ctx: ctx, cancel: cancel, watch: watch, timeout: c.cfg.Timeout,
+		broken: func(err error) { t.report(caller, err) }}
 	return resp, nil
 }
 
@@ -92,6 +112,8 @@ type watchedBody struct {
 	cancel  context.CancelCauseFunc
 	watch   *time.Timer
 	timeout time.Duration
+	// broken is told of a stream that ends before its end.
+	broken func(error)
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
@@ -103,7 +125,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		if cause := context.Cause(b.ctx); cause != nil {
 			err = cause
 		}
-		return n, transportError(b.op, err)
+		err = transportError(b.op, err)
+		b.broken(err)
 	}
 	return n, err
 }
@@ -169,7 +192,9 @@ func (c *Client) sendOnce(ctx context.Context, r call, cr *crumb) (*http.Respons
 	if cr != nil && cr.field != "" {
 		req.Header.Set(cr.field, cr.value)
 	}
+	began := time.Now()
 	resp, err := c.http.Do(req)
+	c.observe(r.op, resp, time.Since(began))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -180,7 +205,22 @@ func (c *Client) sendOnce(ctx context.Context, r call, cr *crumb) (*http.Respons
 		_ = resp.Body.Close()
 		return nil, err
 	}
+	if c.restarts.see(resp.Header) && c.cfg.Observer != nil {
+		c.cfg.Observer.Restarted()
+	}
 	return resp, nil
+}
+
+// observe tells the observer of a request that was sent; resp is nil if there was no answer.
+func (c *Client) observe(op string, resp *http.Response, took time.Duration) {
+	if c.cfg.Observer == nil {
+		return
+	}
+	code := 0
+	if resp != nil {
+		code = resp.StatusCode
+	}
+	c.cfg.Observer.Request(op, code, took)
 }
 
 // check returns nil if the answer is a success. A redirect is a success of a POST only: a form leads to the page of its object.

@@ -138,7 +138,7 @@ func (b *builder) duplicate(seen map[string]bool, s section) bool {
 }
 
 func (b *builder) pipeline(call *Call) *Pipeline {
-	p := &Pipeline{Span: call.Span, Source: b.src}
+	p := &Pipeline{Span: call.Span, Source: b.src, root: call}
 	body := call.Args[0].Value.(*Closure)
 	seen := map[string]bool{}
 	secs := b.sections(body.Body, func(s Stmt) {
@@ -151,12 +151,11 @@ func (b *builder) pipeline(call *Call) *Pipeline {
 		b.pipelineSection(p, s)
 	}
 	if p.Stages == nil && !seen["stages"] {
-		b.errs.add(p.From, "Missing required section \"stages\"")
+		b.errs.addLate(p.From, "Missing required section \"stages\"")
 	}
 	if p.Agent == nil && !seen["agent"] {
-		b.errs.add(p.From, "Missing required section \"agent\"")
+		b.errs.addLate(p.From, "Missing required section \"agent\"")
 	}
-	b.checkStageNames(p.Stages)
 	return p
 }
 
@@ -189,20 +188,15 @@ func (b *builder) text(n Node) string {
 	return shorten(strings.TrimSpace(b.src[n.Start().Offset:n.End().Offset]))
 }
 
-// checkStageNames reports names that occur twice in one pipeline.
-func (b *builder) checkStageNames(stages []*Stage) {
-	seen := map[string]bool{}
-	reported := map[string]bool{}
-	walkStages(stages, func(s *Stage) {
-		if s.Name == "" {
-			return
+// checkStageNames reports names that occur twice in one list of stages. Stages of different lists may
+// have the same name.
+func (b *builder) checkStageNames(at Pos, stages []*Stage) {
+	count := map[string]int{}
+	for _, s := range stages {
+		if count[s.Name]++; s.Name != "" && count[s.Name] == 2 {
+			b.errs.addLate(at, "Duplicate stage name: \"%s\"", s.Name)
 		}
-		if seen[s.Name] && !reported[s.Name] {
-			reported[s.Name] = true
-			b.errs.add(s.From, "Duplicate stage name: \"%s\"", s.Name)
-		}
-		seen[s.Name] = true
-	})
+	}
 }
 
 // agentFields are the fields of each agent type with a block; nil takes every field.
@@ -216,7 +210,8 @@ var agentFields = map[string][]string{
 	AgentKubernetes: nil,
 }
 
-const agentTypeList = "[any, docker, dockerfile, kubernetes, label, node, none]"
+// agentTypeList is how Jenkins lists the types. It knows node, too, but does not tell.
+const agentTypeList = "[any, docker, dockerfile, kubernetes, label, none]"
 
 func (b *builder) agent(s section) *Agent {
 	a := &Agent{Span: s.span}
@@ -260,7 +255,7 @@ func (b *builder) agentBlock(a *Agent, body *Closure) {
 	}
 	fields, known := agentFields[e.name]
 	if !known {
-		b.errs.add(e.span.From, "Invalid agent type \"%s\" specified. Must be one of %s", e.name, agentTypeList)
+		b.errs.addLate(e.span.From, "Invalid agent type \"%s\" specified. Must be one of %s", e.name, agentTypeList)
 		return
 	}
 	a.Type = e.name
@@ -286,7 +281,7 @@ func (b *builder) fields(body *Closure, owner string, allowed []string) []Field 
 	})
 	for _, e := range entries {
 		if allowed != nil && !contains(allowed, e.name) {
-			b.errs.add(e.span.From, "Invalid config option \"%s\" for agent type \"%s\". Valid config options are [%s]",
+			b.errs.addLate(e.span.From, "Invalid config option \"%s\" for agent type \"%s\". Valid config options are [%s]",
 				e.name, owner, strings.Join(allowed, ", "))
 			continue
 		}
@@ -321,7 +316,7 @@ func (b *builder) environment(s section) []*EnvVar {
 		return nil
 	}
 	if len(body.Body) == 0 {
-		b.errs.add(s.span.From, "No variables specified for environment")
+		b.errs.addLate(s.span.From, "No variables specified for environment")
 	}
 	var out []*EnvVar
 	seen := map[string]bool{}
@@ -393,7 +388,7 @@ func (b *builder) directives(s section, kind string, valid []string) []*Directiv
 		return nil
 	}
 	if len(body.Body) == 0 {
-		b.errs.add(s.span.From, "Cannot have empty %s section", s.name)
+		b.errs.addLate(s.span.From, "Cannot have empty %s section", s.name)
 	}
 	var out []*Directive
 	seen := map[string]bool{}
@@ -401,12 +396,12 @@ func (b *builder) directives(s section, kind string, valid []string) []*Directiv
 		b.errs.add(st.Start(), "Expected a %s definition", kind)
 	})
 	for _, e := range entries {
-		if valid != nil && !contains(valid, e.name) {
-			b.errs.add(e.span.From, "Invalid %s type \"%s\". Valid %s types: [%s]", kind, e.name, kind, strings.Join(valid, ", "))
+		if valid != nil && !contains(valid, e.name) && !(kind == "option" && contains(pluginOptions, e.name)) {
+			b.errs.addLate(e.span.From, "Invalid %s type \"%s\". Valid %s types: [%s]", kind, e.name, kind, strings.Join(valid, ", "))
 			continue
 		}
 		if kind != "parameter" && kind != "library entry" && seen[e.name] {
-			b.errs.add(e.span.From, "Duplicate %s name: \"%s\"", kind, e.name)
+			b.errs.addLate(e.span.From, "Duplicate %s name: \"%s\"", kind, e.name)
 			continue
 		}
 		seen[e.name] = true
@@ -427,15 +422,15 @@ func (b *builder) parameters(s section) []*Directive {
 		name, ok := ConstantText(nameArg)
 		switch {
 		case nameArg == nil:
-			b.errs.add(d.From, "Missing required parameter: \"name\"")
+			b.errs.addLate(d.From, "Missing required parameter: \"name\"")
 		case ok && name == "":
-			b.errs.add(d.From, "The name of a parameter must not be empty")
+			b.errs.addLate(d.From, "The name of a parameter must not be empty")
 		case ok && seen[name]:
-			b.errs.add(d.From, "Duplicate parameter name: \"%s\"", name)
+			b.errs.addLate(d.From, "Duplicate parameter name: \"%s\"", name)
 		}
 		seen[name] = true
 		if parameterTypes[d.Name] == ParameterChoice && d.Arg("choices", false) == nil {
-			b.errs.add(d.From, "Missing required parameter: \"choices\"")
+			b.errs.addLate(d.From, "Missing required parameter: \"choices\"")
 		}
 	}
 	return out

@@ -12,9 +12,9 @@ func (b *builder) stages(s section) []*Stage {
 	}
 	if len(body.Body) == 0 {
 		if s.name == "parallel" {
-			b.errs.add(s.span.From, "No stages specified for parallel")
+			b.errs.addLate(s.span.From, "No stages specified for parallel")
 		} else {
-			b.errs.add(s.span.From, "No stages specified")
+			b.errs.addLate(s.span.From, "No stages specified")
 		}
 	}
 	var out []*Stage
@@ -30,6 +30,7 @@ func (b *builder) stages(s section) []*Stage {
 			out = append(out, stage)
 		}
 	}
+	b.checkStageNames(s.span.From, out)
 	return out
 }
 
@@ -48,7 +49,7 @@ func (b *builder) stage(s section) *Stage {
 	case !isString:
 		b.errs.add(s.args[0].Value.Start(), "Expected string literal")
 	case strings.TrimSpace(name) == "":
-		b.errs.add(s.args[0].Value.Start(), "Stage name must not be empty")
+		b.errs.addLate(s.args[0].Value.Start(), "Stage name must not be empty")
 	}
 	st.Name = name
 	b.stageBody(st, s.body, stageSections)
@@ -89,14 +90,14 @@ func (b *builder) stageBody(st *Stage, body *Closure, allowed []string) {
 	const choices = `"matrix", "parallel", "stages", or "steps"`
 	switch {
 	case n == 0 && st.Name == "" && seen["axes"]:
-		b.errs.add(st.From, "Missing required section \"stages\"")
+		b.errs.addLate(st.From, "Missing required section \"stages\"")
 	case n == 0:
-		b.errs.add(st.From, "Expected one of %s for stage \"%s\"", choices, st.Name)
+		b.errs.addLate(st.From, "Expected one of %s for stage \"%s\"", choices, st.Name)
 	case n > 1:
-		b.errs.add(st.From, "Only one of %s allowed for stage \"%s\"", choices, st.Name)
+		b.errs.addLate(st.From, "Only one of %s allowed for stage \"%s\"", choices, st.Name)
 	}
 	if seen["failFast"] && !seen["parallel"] && !seen["matrix"] {
-		b.errs.add(st.From, "failFast can only be used with parallel or matrix in stage \"%s\"", st.Name)
+		b.errs.addLate(st.From, "failFast can only be used with parallel or matrix in stage \"%s\"", st.Name)
 	}
 	b.nesting(st)
 }
@@ -104,15 +105,15 @@ func (b *builder) stageBody(st *Stage, body *Closure, allowed []string) {
 // nesting reports parallel stages and agents where Declarative Pipeline does not allow them.
 func (b *builder) nesting(st *Stage) {
 	if st.Parallel != nil && st.Agent != nil {
-		b.errs.add(st.Agent.From, "\"agent\" is not allowed in stage \"%s\" as it contains parallel stages", st.Name)
+		b.errs.addLate(st.Agent.From, "\"agent\" is not allowed in stage \"%s\" as it contains parallel stages", st.Name)
 	}
 	for _, branch := range st.Parallel {
 		if branch.Parallel != nil || branch.Matrix != nil {
-			b.errs.add(branch.From, "Parallel stages or branches can only be included in a top-level stage.")
+			b.errs.addLate(branch.From, "Parallel stages or branches can only be included in a top-level stage.")
 		}
 		walkStages(branch.Stages, func(inner *Stage) {
 			if inner.Parallel != nil || inner.Matrix != nil {
-				b.errs.add(inner.From, "Parallel stages or branches can only be included in a top-level stage.")
+				b.errs.addLate(inner.From, "Parallel stages or branches can only be included in a top-level stage.")
 			}
 		})
 	}
@@ -195,7 +196,7 @@ func (b *builder) input(s section) *Input {
 		}
 	}
 	if !seen["message"] {
-		b.errs.add(s.span.From, "Missing required parameter: \"message\"")
+		b.errs.addLate(s.span.From, "Missing required parameter: \"message\"")
 	}
 	return in
 }
@@ -215,8 +216,8 @@ func (b *builder) when(s section) *When {
 	var rest []Stmt
 	for _, st := range body.Body {
 		e, ok := sectionOf(st)
-		if !ok {
-			rest = append(rest, st)
+		if !ok || e.call == nil {
+			b.errs.add(s.span.From, "Expected a when condition")
 			continue
 		}
 		switch e.name {
@@ -231,7 +232,7 @@ func (b *builder) when(s section) *When {
 		}
 	}
 	if len(rest) == 0 {
-		b.errs.add(s.span.From, "Empty when closure, remove the property or add some content.")
+		b.errs.addLate(s.span.From, "Empty when closure, remove the property or add some content.")
 		return w
 	}
 	w.Conditions = b.conditions(rest)
@@ -245,7 +246,7 @@ func (b *builder) conditions(body []Stmt) []*Condition {
 	})
 	for _, e := range entries {
 		if !contains(conditionNames, e.name) {
-			b.errs.add(e.span.From, "Unknown conditional %s. Valid conditionals are: %s", e.name, strings.Join(conditionNames, ", "))
+			b.errs.addLate(e.span.From, "Unknown conditional %s. Valid conditionals are: %s", e.name, strings.Join(conditionNames, ", "))
 			continue
 		}
 		if e.call == nil {
@@ -272,11 +273,11 @@ func (b *builder) condition(e section) *Condition {
 			return c
 		}
 		if len(body.Body) == 0 {
-			b.errs.add(e.span.From, "Empty when closure, remove the property or add some content.")
+			b.errs.addLate(e.span.From, "Empty when closure, remove the property or add some content.")
 		}
 		c.Children = b.conditions(body.Body)
 		if e.name == "not" && len(c.Children) > 1 {
-			b.errs.add(e.span.From, "not needs exactly one condition")
+			b.errs.addLate(e.span.From, "not needs exactly one condition")
 		}
 	case "expression":
 		c.Body = b.block(e)
@@ -288,7 +289,7 @@ func (b *builder) condition(e section) *Condition {
 		required := conditionArgs[e.name]
 		for i, name := range required {
 			if c.Arg(name, i == 0 && len(required) == 1) == nil {
-				b.errs.add(e.span.From, "Missing required parameter: \"%s\"", name)
+				b.errs.addLate(e.span.From, "Missing required parameter: \"%s\"", name)
 			}
 		}
 	}
@@ -301,7 +302,7 @@ func (b *builder) post(s section) []*PostCondition {
 		return nil
 	}
 	if len(body.Body) == 0 {
-		b.errs.add(s.span.From, "post can not be empty")
+		b.errs.addLate(s.span.From, "post can not be empty")
 	}
 	var out []*PostCondition
 	seen := map[string]bool{}
@@ -310,11 +311,11 @@ func (b *builder) post(s section) []*PostCondition {
 	})
 	for _, e := range entries {
 		if !contains(PostConditions, e.name) {
-			b.errs.add(e.span.From, "Invalid condition \"%s\" - valid conditions are [%s]", e.name, strings.Join(PostConditions, ", "))
+			b.errs.addLate(e.span.From, "Invalid condition \"%s\" - valid conditions are [%s]", e.name, strings.Join(PostConditions, ", "))
 			continue
 		}
 		if seen[e.name] {
-			b.errs.add(e.span.From, "Duplicate build condition name: \"%s\"", e.name)
+			b.errs.addLate(e.span.From, "Duplicate build condition name: \"%s\"", e.name)
 			continue
 		}
 		seen[e.name] = true
@@ -344,7 +345,7 @@ func (b *builder) matrix(s section) *Matrix {
 		}
 	}
 	if len(m.Axes) == 0 {
-		b.errs.add(s.span.From, "Missing required section \"axes\"")
+		b.errs.addLate(s.span.From, "Missing required section \"axes\"")
 	}
 	b.stageBody(m.Stage, &Closure{Span: body.Span, Body: rest}, matrixSections)
 	return m
@@ -395,7 +396,7 @@ func (b *builder) axis(s section) *Axis {
 		}
 	}
 	if a.Name == "" || len(a.Values) == 0 {
-		b.errs.add(s.span.From, "An axis needs a name and values")
+		b.errs.addLate(s.span.From, "An axis needs a name and values")
 	}
 	return a
 }

@@ -39,6 +39,8 @@ type Error struct {
 	// Line and Column count from 1, columns in characters. Both are 0 for a problem of the whole file.
 	Line, Column int
 	Message      string
+	// late: Jenkins finds it only after the whole file has been read, when it checks what was read.
+	late bool
 }
 
 // Error gives the message with its position in the form that Jenkins prints.
@@ -70,6 +72,12 @@ func (l *ErrorList) Unwrap() error { return l.cause }
 
 func (l *ErrorList) add(p Pos, format string, args ...any) {
 	l.Errors = append(l.Errors, &Error{Line: p.Line, Column: p.Column, Message: fmt.Sprintf(format, args...)})
+}
+
+// addLate adds a problem that Jenkins finds when it checks what it has read.
+func (l *ErrorList) addLate(p Pos, format string, args ...any) {
+	l.add(p, format, args...)
+	l.Errors[len(l.Errors)-1].late = true
 }
 
 // orNil sorts the list and returns it as an error, nil if it is empty.

@@ -33,7 +33,7 @@ func (p *parser) commandExpressionAt(statement bool) Expr {
 		if p.tok().kind == tokIdent && !isKeyword(p.tok().text) {
 			t := p.next()
 			x = &Property{Object: x, Name: t.text, Span: p.span(from)}
-			x = p.selectors(x, false)
+			x = p.selectors(x, from, false)
 			continue
 		}
 		break

@@ -10,11 +10,12 @@ import (
 
 // postfix reads a primary expression with its selectors, calls, indexes and closures.
 func (p *parser) postfix(statement bool) Expr {
-	return p.selectors(p.primary(), statement)
+	from := p.tok().pos
+	return p.selectors(p.primary(), from, statement)
 }
 
-func (p *parser) selectors(x Expr, statement bool) Expr {
-	from := x.Start()
+// selectors reads what follows x, which begins at from: at its parenthesis if it has one.
+func (p *parser) selectors(x Expr, from Pos, statement bool) Expr {
 	for n := 0; ; n++ {
 		if n > maxChain {
 			failAt(p.tok().pos, "Expression with more than %d parts", maxChain)

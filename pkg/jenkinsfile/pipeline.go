@@ -25,6 +25,9 @@ type Pipeline struct {
 	Tools         []*Directive
 	Libraries     []*Directive
 	Post          []*PostCondition
+
+	// root is the pipeline step in the Groovy tree.
+	root *Call
 }
 
 // Stage is a stage of a pipeline or a branch of a parallel stage. Exactly one of Steps, Stages,

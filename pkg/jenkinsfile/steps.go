@@ -15,7 +15,7 @@ func (b *builder) stepsOf(s section) *Steps {
 		return nil
 	}
 	if len(body.Body) == 0 {
-		b.errs.add(body.From, "No steps specified for branch")
+		b.errs.addLate(body.From, "No steps specified for branch")
 	}
 	return &Steps{Span: s.span, List: b.stepList(body.Body)}
 }
@@ -135,7 +135,7 @@ func (b *builder) stepArgs(step *Step, args []Arg) {
 		}
 		kind, known := spec.params[name]
 		if !known {
-			b.errs.add(argPos(a), "Invalid parameter \"%s\", did you mean \"%s\"?", name, closest(name, sortedKeys(spec.params)))
+			b.errs.addLate(argPos(a), "Invalid parameter \"%s\", did you mean \"%s\"?", name, closest(name, sortedKeys(spec.params)))
 			continue
 		}
 		given[name] = true
@@ -143,7 +143,7 @@ func (b *builder) stepArgs(step *Step, args []Arg) {
 	}
 	for _, name := range spec.required {
 		if !given[name] {
-			b.errs.add(step.From, "Missing required parameter: \"%s\"", name)
+			b.errs.addLate(step.From, "Missing required parameter: \"%s\"", name)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (b *builder) checkKind(kind paramKind, x Expr) {
 		ok = kind == kindBool || kind == kindAny
 	}
 	if !ok {
-		b.errs.add(c.From, "Expecting \"%s\" but got \"%s\" of type %s instead", kind.javaName(), shorten(fmt.Sprint(c.Value)), got)
+		b.errs.addLate(c.From, "Expecting \"%s\" but got \"%s\" of type %s instead", kind.javaName(), shorten(fmt.Sprint(c.Value)), got)
 	}
 }
 
@@ -217,9 +217,9 @@ func distance(a, b string) int {
 
 // pipelineOptions are the options of a pipeline that Jenkins with its usual plugins knows.
 var pipelineOptions = []string{
-	"ansiColor", "authorizationMatrix", "buildDiscarder", "catchError", "checkoutToSubdirectory", "disableConcurrentBuilds",
+	"authorizationMatrix", "buildDiscarder", "catchError", "checkoutToSubdirectory", "disableConcurrentBuilds",
 	"disableRestartFromStage", "disableResume", "durabilityHint", "gitLabConnection", "githubProjectProperty",
-	"gitlabBuilds", "gitlabCommitStatus", "lock", "newContainerPerStage", "overrideIndexTriggers", "parallelsAlwaysFailFast",
+	"gitlabBuilds", "gitlabCommitStatus", "newContainerPerStage", "overrideIndexTriggers", "parallelsAlwaysFailFast",
 	"podTemplate", "preserveStashes", "quietPeriod", "rateLimitBuilds", "retry", "script", "skipDefaultCheckout",
 	"skipStagesAfterUnstable", "timeout", "timestamps", "waitUntil", "warnError", "withChecks", "withContext",
 	"withCredentials", "withEnv", "wrap", "ws",
@@ -227,10 +227,13 @@ var pipelineOptions = []string{
 
 // stageOptions are those that a stage may have.
 var stageOptions = []string{
-	"ansiColor", "catchError", "checkoutToSubdirectory", "gitlabBuilds", "gitlabCommitStatus", "lock", "podTemplate", "retry", "script",
+	"catchError", "checkoutToSubdirectory", "gitlabBuilds", "gitlabCommitStatus", "podTemplate", "retry", "script",
 	"skipDefaultCheckout", "timeout", "timestamps", "waitUntil", "warnError", "withChecks", "withContext",
 	"withCredentials", "withEnv", "wrap", "ws",
 }
+
+// pluginOptions are options of further plugins that many have. Messages do not list them.
+var pluginOptions = []string{"ansiColor", "lock"}
 
 var validParameterTypes = []string{
 	"booleanParam", "choice", "choiceParam", "credentials", "file", "fileParam", "password", "run", "runParam", "string",

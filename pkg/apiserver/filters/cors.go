@@ -19,7 +19,7 @@ func WithCORS(next http.Handler, origins []string) http.Handler {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "X-KubeSphere-Authorization", RequestIDHeader},
-		ExposedHeaders: []string{"Content-Disposition", "Retry-After", "X-Text-Size", "X-More-Data", RequestIDHeader},
+		ExposedHeaders: []string{"Content-Disposition", "Retry-After", "Warning", "X-Text-Size", "X-More-Data", RequestIDHeader},
 		// Tokens come in a header that pages set on purpose; there are no cookies.
 		AllowCredentials: false,
 		MaxAge:           600,

@@ -4,6 +4,9 @@
 package options
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/apiserver/sources"
 	"github.com/slipway-dev/slipway/pkg/backends"
@@ -12,11 +15,17 @@ import (
 // applyBackends sets where logs and artifacts come from: Jenkins while it has them, S3 when a run has
 // ended. Without an address of one, what it would give is not served.
 func applyBackends(o *backends.Options, config *apiserver.Config) error {
+	// Given gatherers are shown instead of the metrics of the process, so those are among them.
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	o.Registerer = registry
+	config.Gatherers = append(config.Gatherers, registry)
 	client, err := o.Jenkins()
 	if err != nil {
 		return err
 	}
 	if client != nil {
+		config.Jenkins = client
 		config.Sources.Logs = sources.Jenkins{Client: client}
 		config.Sources.Artifacts = sources.Jenkins{Client: client}
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
@@ -54,6 +55,9 @@ func (o *Kubernetes) ApplyTo(ctx context.Context, config *apiserver.Config) (cac
 	objects, err := cache.New(restConfig, cache.Options{Scheme: config.Scheme, DefaultTransform: cache.TransformStripManagedFields()})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
+	}
+	if err := index.Register(ctx, objects); err != nil {
+		return nil, err
 	}
 	// Without this each kind would be listed when it is first asked for, by a request that has to wait.
 	for _, kind := range apiserver.CachedKinds() {

@@ -86,7 +86,7 @@ func Parse(r *http.Request) (*Info, error) {
 		return nil, err
 	}
 	// kapis, group, version and at least a resource.
-	if len(segments) < 4 {
+	if len(segments) < 4 || isReceiver(segments[3:]) {
 		return info, nil
 	}
 	info.IsResourceRequest = true
@@ -139,8 +139,9 @@ func (i *Info) name(segments []string) (action []string) {
 // partOf lists, by resource, the actions that are granted with the object itself instead of with a
 // subresource of the action's name.
 var partOf = map[string]map[string]bool{
-	// Stopping a run changes its spec; the stages are a part of its status.
-	runResource:      {"stop": true, "nodedetails": true},
+	// Stopping a run changes its spec; the stages and inputs are a part of its status, and to answer an
+	// input lets the run go on.
+	runResource:      {"stop": true, "pause": true, "resume": true, "nodedetails": true, "inputs": true, "nodes": true},
 	pipelineResource: {"jenkinsfile": true},
 }
 
@@ -184,6 +185,11 @@ func (i *Info) decide(r *http.Request, action []string) {
 		downloads := i.Subresource == "artifacts" && len(action) > 1 && action[1] == "download"
 		i.LongRunning = follows || downloads
 	}
+}
+
+// isReceiver tells if an address takes the events of another system: it is no resource.
+func isReceiver(segments []string) bool {
+	return len(segments) == 2 && segments[0] == "webhooks" && segments[1] == "jenkins"
 }
 
 // isTrue reads a switch in a query as Kubernetes does.

@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,6 +80,11 @@ func StatusOf(err error) *metav1.Status {
 		status := api.Status()
 		return complete(&status)
 	}
+	// A call of Jenkins that took too long is Jenkins' fault; the time limit in it is the client's.
+	var away *jenkins.Error
+	if errors.As(err, &away) && errors.Is(away, jenkins.ErrUnavailable) {
+		return statusFrom(retryLater(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, jenkinsAway, seconds(away.RetryAfter())))
+	}
 	if status := statusOfContext(err); status != nil {
 		return status
 	}
@@ -137,6 +144,12 @@ func statusOfContext(err error) *metav1.Status {
 	return nil
 }
 
+// jenkinsAway is what users are told whose request needs a Jenkins that does not answer. Where it is and how it failed is for the log.
+const jenkinsAway = "Jenkins cannot be reached, and this needs it; try again in a moment"
+
+// seconds is a hint for Retry-After: whole seconds, two at least.
+func seconds(d time.Duration) int { return max(2, int(math.Ceil(d.Seconds()))) }
+
 // statusOfJenkins maps the kinds of Jenkins' errors. What is between this server and Jenkins, such
 // as a bad credential, is not the user's fault and becomes a 502.
 func statusOfJenkins(err error) *metav1.Status {
@@ -149,7 +162,7 @@ func statusOfJenkins(err error) *metav1.Status {
 	case errors.Is(err, jenkins.ErrInvalid):
 		return statusFrom(NewStatus(http.StatusBadRequest, metav1.StatusReasonBadRequest, text))
 	case errors.Is(err, jenkins.ErrUnavailable):
-		return statusFrom(Unavailable("Jenkins cannot be reached; try again in a moment"))
+		return statusFrom(Unavailable(jenkinsAway))
 	case errors.Is(err, jenkins.ErrUnauthorized), errors.Is(err, jenkins.ErrForbidden):
 		return statusFrom(NewStatus(http.StatusBadGateway, ReasonBadGateway,
 			"Jenkins refuses this server's own credential; an administrator has to check it"))

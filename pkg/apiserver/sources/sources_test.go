@@ -83,6 +83,7 @@ func TestJenkins(t *testing.T) {
 		case strings.HasSuffix(r.URL.Path, "/job/p/7/artifact/a/b.txt"):
 			_, _ = io.WriteString(w, "abc")
 		default:
+			w.Header().Set("X-Jenkins", "2")
 			http.NotFound(w, r)
 		}
 	}))

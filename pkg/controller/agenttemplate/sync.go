@@ -24,6 +24,12 @@ type Store interface {
 	LabelExists(ctx context.Context, label string) (bool, error)
 }
 
+// Restarts is what a Store may have beside: it tells of each start of Jenkins.
+type Restarts interface {
+	// OnRestart calls f after each restart of Jenkins until stop is called.
+	OnRestart(f func()) (stop func())
+}
+
 // ErrRefused says that Jenkins answered, and does not take this template.
 var ErrRefused = errors.New("Jenkins refuses the agent template") //nolint:staticcheck // Jenkins is a name
 
@@ -48,7 +54,8 @@ const (
 	minPause    = time.Second
 	maxPause    = time.Minute
 
-	// recheck is how long Jenkins is trusted to have what it was seen to have.
+	// recheck is the time between two looks at templates that are in order. Each looks at another
+	// one, so that the number of calls does not grow with the number of dev containers.
 	recheck = time.Minute
 )
 
@@ -63,28 +70,58 @@ type Syncer struct {
 
 	mu    sync.Mutex
 	seen  map[string]sighting // by template ID; lost with the process, which then looks once
+	slot  time.Time           // the last look that was planned
 	pause time.Duration       // 0 while Jenkins is there
 	until time.Time
 	last  error
 }
 
-// sighting is a template that Jenkins was seen to have.
+// sighting is a template that Jenkins was seen to have, and is trusted to have until a time.
 type sighting struct {
 	revision string
-	at       time.Time
+	until    time.Time
 }
 
-// NewSyncer makes a Syncer.
+// NewSyncer makes a Syncer. A store that tells of restarts makes it look at all templates after each.
 func NewSyncer(store Store, clk clock.PassiveClock) *Syncer {
-	return &Syncer{store: store, clock: clk, back: make(chan struct{}, 1), seen: map[string]sighting{}}
+	s := &Syncer{store: store, clock: clk, back: make(chan struct{}, 1), seen: map[string]sighting{}}
+	if restarts, ok := store.(Restarts); ok {
+		restarts.OnRestart(s.Reset)
+	}
+	return s
 }
 
-// Back is signalled when Jenkins answers again after it was away. It may have lost templates.
+// Back is signalled when Jenkins answers again after it was away, and when it lost a template. It may
+// have lost others.
 func (s *Syncer) Back() <-chan struct{} { return s.back }
 
+// Reset ends the trust in what Jenkins was seen to have.
+func (s *Syncer) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reset()
+}
+
+func (s *Syncer) reset() {
+	clear(s.seen)
+	s.slot = time.Time{}
+	select {
+	case s.back <- struct{}{}:
+	default:
+	}
+}
+
+// Has tells if Jenkins was last seen to have exactly this content.
+func (s *Syncer) Has(template Template) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen[template.ID].revision == template.Revision()
+}
+
 // Sync makes sure that Jenkins has the template with exactly this content, and says when to look again.
-// It asks for the label that stands for the content and writes only if that is missing. What was seen
-// less than a minute ago is not asked for.
+// It asks for the label that stands for the content and writes only if that is missing. What was seen is
+// trusted until its turn to be looked at comes, which is once a minute for one of all templates, or until
+// one that was seen turns out to be missing.
 func (s *Syncer) Sync(ctx context.Context, template Template) (again time.Duration, err error) {
 	if again := s.fresh(template); again > 0 {
 		return again, nil
@@ -102,8 +139,21 @@ func (s *Syncer) Sync(ctx context.Context, template Template) (again time.Durati
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen[template.ID] = sighting{revision: template.Revision(), at: s.clock.Now()}
-	return recheck, nil
+	now, old := s.clock.Now(), s.seen[template.ID]
+	if !exists && old.revision == template.Revision() {
+		// Jenkins has lost it, as it does when its configuration is loaded anew.
+		s.reset()
+	}
+	turn := old.until
+	if !turn.After(now) {
+		if s.slot.Before(now) {
+			s.slot = now
+		}
+		s.slot = s.slot.Add(recheck)
+		turn = s.slot
+	}
+	s.seen[template.ID] = sighting{revision: template.Revision(), until: turn}
+	return turn.Sub(now), nil
 }
 
 // fresh gives how long Jenkins is still trusted to have the template.
@@ -114,7 +164,7 @@ func (s *Syncer) fresh(template Template) time.Duration {
 	if !ok || last.revision != template.Revision() {
 		return 0
 	}
-	return last.at.Add(recheck).Sub(s.clock.Now())
+	return last.until.Sub(s.clock.Now())
 }
 
 // Delete makes sure that Jenkins does not have the template.
@@ -157,11 +207,7 @@ func (s *Syncer) record(err error, probe bool) error {
 	if err == nil || errors.Is(err, ErrRefused) {
 		if s.pause != 0 {
 			s.pause, s.last = 0, nil
-			clear(s.seen) // it may have lost them
-			select {
-			case s.back <- struct{}{}:
-			default:
-			}
+			s.reset() // it may have lost them
 		}
 		return err
 	}

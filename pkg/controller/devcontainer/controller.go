@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	"github.com/slipway-dev/slipway/pkg/controller/agentpod"
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 	"github.com/slipway-dev/slipway/pkg/sshkeys"
@@ -64,7 +65,7 @@ type Options struct {
 	Agent agenttemplate.Options
 }
 
-// Deps are what the controller works with. All but Clock are required.
+// Deps are what the controller works with. All but Clock and TryPod are required.
 type Deps struct {
 	// Client reads from a cache and writes.
 	Client client.Client
@@ -74,6 +75,8 @@ type Deps struct {
 	Recorder events.EventRecorder
 	// Templates is Jenkins.
 	Templates agenttemplate.Store
+	// TryPod tries the pod of an agent template, as agentpod.TryPod does. Nil: none is tried.
+	TryPod func(context.Context, agenttemplate.Template) (*agentpod.Problem, error)
 	// Clock is the time; the real one if nil.
 	Clock clock.PassiveClock
 }
@@ -85,6 +88,7 @@ type Reconciler struct {
 	recorder     events.EventRecorder
 	clock        clock.PassiveClock
 	syncer       *agenttemplate.Syncer
+	tryPod       func(context.Context, agenttemplate.Template) (*agentpod.Problem, error)
 	makeHostKeys func() ([]sshkeys.HostKey, error)
 	options      Options
 }
@@ -126,6 +130,7 @@ func New(deps Deps, options Options) (*Reconciler, error) {
 		recorder:     deps.Recorder,
 		clock:        deps.Clock,
 		syncer:       agenttemplate.NewSyncer(deps.Templates, deps.Clock),
+		tryPod:       deps.TryPod,
 		makeHostKeys: sshkeys.GenerateHostKeys,
 		options:      options,
 	}, nil

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	"github.com/slipway-dev/slipway/pkg/controller/agentpod"
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer/resources"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
@@ -24,6 +25,9 @@ import (
 
 // refusedDelay is when to offer a template again that Jenkins refuses; its configuration may change.
 const refusedDelay = time.Minute
+
+// tryTimeout bounds the dry run of a pod.
+const tryTimeout = 10 * time.Second
 
 // syncAgentTemplate offers the image that the pod runs, or last ran, to pipelines. It gives the time until
 // the next look. That Jenkins is away is no error: the condition says so.
@@ -44,14 +48,42 @@ func (r *Reconciler) syncAgentTemplate(ctx context.Context, s *scope) (time.Dura
 			return 0, err
 		}
 		patcher = reconcile.NewPatcher(r.client, s.app)
-		after, err = r.syncer.Sync(ctx, template)
-		after = soonest(after, s.setTemplateCondition(template, err))
+		after = r.offer(ctx, s, template)
 	}
 	if err := patcher.Patch(ctx, s.app); err != nil {
 		return 0, err
 	}
 	r.tell(s.app, before, devcontainerv1.ConditionAgentTemplateSynced)
 	return after, nil
+}
+
+// offer brings the template to Jenkins, if the cluster would take its pod. One that it would not take
+// leaves Jenkins with the former template. It gives the time until the next look.
+func (r *Reconciler) offer(ctx context.Context, s *scope, template agenttemplate.Template) time.Duration {
+	problem := r.tryTemplate(ctx, template)
+	if problem != nil && problem.Permanent {
+		setCondition(s, devcontainerv1.ConditionAgentTemplateSynced, metav1.ConditionFalse, problem.Reason, problem.Message)
+		return refusedDelay
+	}
+	after, err := r.syncer.Sync(ctx, template)
+	return soonest(after, s.setTemplateCondition(template, err))
+}
+
+// tryTemplate lets the cluster try the pod of a template that Jenkins may not have yet. It gives why the
+// cluster refuses it; nil if it does not, or if nothing can be told: the templates of a cluster that
+// cannot be asked must not be held up.
+func (r *Reconciler) tryTemplate(ctx context.Context, template agenttemplate.Template) *agentpod.Problem {
+	if r.tryPod == nil || r.syncer.Has(template) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	problem, err := r.tryPod(ctx, template)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Info("the pod of an agent template cannot be tried", "error", err.Error())
+		return nil
+	}
+	return problem
 }
 
 // setTemplateCondition says how it went, and when to try again if it did not go well.

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	"github.com/slipway-dev/slipway/pkg/controller/agentpod"
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer/resources"
 )
@@ -60,12 +61,18 @@ func trimEvent(obj any) (any, error) {
 
 // Setup makes the controller and adds it to a manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, templates agenttemplate.Store, options Options) error {
-	r, err := New(Deps{
+	deps := Deps{
 		Client:    mgr.GetClient(),
 		Reader:    mgr.GetAPIReader(),
 		Recorder:  mgr.GetEventRecorder(ControllerName),
 		Templates: templates,
-	}, options)
+	}
+	if namespace := options.Agent.Namespace; namespace != "" {
+		deps.TryPod = func(ctx context.Context, template agenttemplate.Template) (*agentpod.Problem, error) {
+			return agentpod.TryPod(ctx, mgr.GetClient(), namespace, template)
+		}
+	}
+	r, err := New(deps, options)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,11 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,9 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
 	"github.com/slipway-dev/slipway/pkg/predicates"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -27,7 +34,8 @@ import (
 // Defaults of Options.
 const (
 	DefaultConcurrency = 4
-	DefaultResync      = 10 * time.Minute
+	DefaultCheck       = 6 * time.Hour
+	DefaultSurvey      = 10 * time.Minute
 )
 
 // minKey is the shortest key for start tokens, in bytes: shorter ones could be found by trying.
@@ -41,12 +49,24 @@ const minKey = 16
 
 // Jenkins is what the controller needs of Jenkins. All calls are idempotent.
 type Jenkins interface {
+	// GetJob returns name and class of a job.
+	GetJob(ctx context.Context, folder, job string) (*jenkins.JobInfo, error)
 	// GetJobConfig returns the config.xml of a job.
 	GetJobConfig(ctx context.Context, folder, job string) ([]byte, error)
 	// PutJob creates or replaces a job.
 	PutJob(ctx context.Context, folder, job string, doc []byte) error
 	// DeleteJob deletes a job; that it does not exist is a success.
 	DeleteJob(ctx context.Context, folder, job string) error
+	// ListTree lists a folder with the branches of its multi-branch jobs.
+	ListTree(ctx context.Context, folder string) ([]jenkins.JobInfo, error)
+	// GetPipeline returns the numbers of a multi-branch job.
+	GetPipeline(ctx context.Context, folder, job string) (*jenkins.PipelineInfo, error)
+	// BranchPage returns branches of a multi-branch job.
+	BranchPage(ctx context.Context, folder, job string, page jenkins.Page) ([]jenkins.BranchInfo, error)
+	// Scan makes a multi-branch job look for branches.
+	Scan(ctx context.Context, folder, job string) error
+	// ScanState says how the last scan went.
+	ScanState(ctx context.Context, folder, job string) (*jenkins.ScanState, error)
 }
 
 // Recorder writes events.
@@ -63,6 +83,8 @@ type Analysis struct {
 	// Problem says with line and column why the file does not parse; empty if it does, and for
 	// scripted pipelines, which only Jenkins can judge.
 	Problem string
+	// Runs is what a run of the file writes into its own job.
+	Runs jobxml.Runs
 }
 
 // Analyzer reads a Jenkinsfile.
@@ -72,15 +94,21 @@ type Analyzer func(jenkinsfile string) Analysis
 type Options struct {
 	// Concurrency is how many pipelines are worked on at once. 0: DefaultConcurrency.
 	Concurrency int
-	// Resync is how often each job is looked for in Jenkins, ±20 %, so that one that was deleted there
-	// comes back. 0: DefaultResync.
-	Resync time.Duration
+	// Check is how often the config.xml of each job is compared with the spec, ±20 %. It costs one call
+	// for each pipeline. 0: DefaultCheck.
+	Check time.Duration
+	// Survey is how often each project's folder is listed, so that a job that was deleted, disabled or
+	// replaced in Jenkins, and branches that came or went there, are found. It costs one call for
+	// each project; with more than some 30 projects it takes longer, as there is at most one call in 20 s.
+	// 0: DefaultSurvey.
+	Survey time.Duration
 	// Key is the secret that start tokens are derived from, at least 16 bytes, the same for all
 	// processes that start builds. A new key writes all jobs anew.
 	Key []byte
 }
 
-// Reconciler brings Pipelines to Jenkins. It keeps nothing between passes.
+// Reconciler brings Pipelines to Jenkins. Between passes it keeps nothing but a plan of what to look
+// at when: asking Jenkins about each pipeline all the time would cost more than all runs.
 type Reconciler struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
@@ -94,6 +122,10 @@ type Reconciler struct {
 	Now func() time.Time
 	// Options are the settings.
 	Options Options
+
+	memory memory
+	// wake lets the survey ask for passes.
+	wake chan event.GenericEvent
 }
 
 // SetupWithManager registers the controller. It fails if something that it needs is missing.
@@ -111,27 +143,45 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		r.Recorder = mgr.GetEventRecorder("pipeline")
 	}
 	r.setDefaults()
+	r.wake = make(chan event.GenericEvent, wakeBuffer)
+	if err := mgr.Add(newSurvey(r)); err != nil {
+		return fmt.Errorf("controller pipeline: add the survey: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pipeline").
-		For(&devopsv1alpha3.Pipeline{}, builder.WithPredicates(predicates.Changed(func(p *devopsv1alpha3.Pipeline) [2]any {
-			// Who removes the hash asks for the job to be written again.
-			return [2]any{p.Generation, p.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] == ""}
-		}))).
+		For(&devopsv1alpha3.Pipeline{}, builder.WithPredicates(predicates.Changed(asked))).
 		Watches(&devopsv1alpha3.DevOpsProject{}, handler.EnqueueRequestsFromMapFunc(r.ofProject),
 			builder.WithPredicates(predicates.Changed(projectReady))).
-		// The weather of a pipeline is that of its last runs.
-		Watches(&devopsv1alpha3.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(ofRun),
-			builder.WithPredicates(predicates.Changed(func(run *devopsv1alpha3.PipelineRun) bool { return run.Status.CompletionTime != nil }))).
+		Watches(&devopsv1alpha3.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(r.ofRun),
+			builder.WithPredicates(predicates.Changed(runState))).
+		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Concurrency}).
 		Complete(r)
+}
+
+// wakeBuffer is how many passes the survey may ask for before it waits.
+const wakeBuffer = 1024
+
+// asked is what of a Pipeline asks for a pass when it changes.
+func asked(p *devopsv1alpha3.Pipeline) [4]any {
+	_, scan := p.Annotations[devopsv1alpha3.PipelineRequestToScanAnnotation]
+	return [4]any{
+		p.Generation,
+		// Who removes the hash asks for the job to be written again.
+		p.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] == "",
+		p.Annotations[devopsv1alpha3.PipelineRequestToSyncRunsAnnotation], scan,
+	}
 }
 
 func (r *Reconciler) setDefaults() {
 	if r.Options.Concurrency <= 0 {
 		r.Options.Concurrency = DefaultConcurrency
 	}
-	if r.Options.Resync <= 0 {
-		r.Options.Resync = DefaultResync
+	if r.Options.Check <= 0 {
+		r.Options.Check = DefaultCheck
+	}
+	if r.Options.Survey <= 0 {
+		r.Options.Survey = DefaultSurvey
 	}
 	if r.Now == nil {
 		r.Now = time.Now
@@ -151,18 +201,47 @@ func (r *Reconciler) ofProject(ctx context.Context, project client.Object) []ctr
 	return requests
 }
 
-func ofRun(_ context.Context, obj client.Object) []ctrl.Request {
+// runState is what of a run its pipeline has to know: how it stands, and that its job is missing.
+func runState(run *devopsv1alpha3.PipelineRun) [3]any {
+	return [3]any{run.Status.Phase, run.Status.CompletionTime != nil, waitsForJob(run)}
+}
+
+func waitsForJob(run *devopsv1alpha3.PipelineRun) bool {
+	return slices.ContainsFunc(run.Status.Conditions, func(c devopsv1alpha3.Condition) bool {
+		return c.Type == devopsv1alpha3.ConditionSucceeded && c.Reason == devopsv1alpha3.ReasonWaitingForPipeline
+	})
+}
+
+// newsOfRun is how long after its end a run is news: when a process starts it sees all that ever ended.
+const newsOfRun = 2 * time.Minute
+
+// ofRun plans what a change of a run asks for. The weather of a pipeline is that of its last runs, and
+// so is what its branches show.
+func (r *Reconciler) ofRun(_ context.Context, obj client.Object) []ctrl.Request {
 	run, ok := obj.(*devopsv1alpha3.PipelineRun)
-	if !ok || run.Spec.PipelineRef == nil || run.Status.CompletionTime == nil {
+	if !ok || run.Spec.PipelineRef == nil || run.Spec.PipelineRef.Name == "" {
 		return nil
 	}
-	return []ctrl.Request{{NamespacedName: types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.PipelineRef.Name}}}
+	key := types.NamespacedName{Namespace: run.Namespace, Name: run.Spec.PipelineRef.Name}
+	now, end := r.Now(), run.Status.CompletionTime
+	switch {
+	case waitsForJob(run):
+		r.memory.of(key, func(p *plan) { p.look = true })
+	case run.Spec.SCM != nil && (end == nil || now.Sub(end.Time) < newsOfRun):
+		r.memory.of(key, func(p *plan) { p.wantRefresh(now) })
+	case end == nil:
+		return nil
+	}
+	return []ctrl.Request{{NamespacedName: key}}
 }
 
 // Reconcile is one pass over a pipeline.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
 	pipeline := &devopsv1alpha3.Pipeline{}
 	if err := r.Client.Get(ctx, req.NamespacedName, pipeline); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.memory.forget(req.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	s := r.newScope(pipeline)
@@ -174,5 +253,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		}
 		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteJob, dropFinalizer)
 	}
-	return ctrl.Result{}, reconcile.Phases(ctx, s, requireProject, addFinalizer, render, ensureJob, describe)
+	return ctrl.Result{}, reconcile.Phases(ctx, s, requireProject, addFinalizer, render, ensureJob, scanRepository, readBranches, describe)
 }

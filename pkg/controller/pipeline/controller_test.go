@@ -4,7 +4,6 @@
 package pipeline
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,40 +19,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
 )
-
-type jobs struct {
-	docs map[string]string
-	err  error
-	puts int
-}
-
-func (j *jobs) GetJobConfig(_ context.Context, folder, job string) ([]byte, error) {
-	doc, ok := j.docs[folder+"/"+job]
-	if j.err == nil && !ok {
-		return nil, jenkins.ErrNotFound
-	}
-	return []byte(doc), j.err
-}
-
-func (j *jobs) PutJob(_ context.Context, folder, job string, doc []byte) error {
-	j.puts++
-	if j.err == nil {
-		j.docs[folder+"/"+job] = string(doc)
-	}
-	return j.err
-}
-
-func (j *jobs) DeleteJob(_ context.Context, folder, job string) error {
-	if j.err == nil {
-		delete(j.docs, folder+"/"+job)
-	}
-	return j.err
-}
 
 type recorder struct{ list []string }
 
@@ -64,7 +36,7 @@ func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, _ string, _ ...a
 type bench struct {
 	*testing.T
 	cluster client.WithWatch
-	jobs    *jobs
+	jobs    *fakeJenkins
 	events  *recorder
 	r       *Reconciler
 	now     time.Time
@@ -76,7 +48,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	if err := errors.Join(corev1.AddToScheme(scheme), devopsv1alpha3.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, jobs: &jobs{docs: map[string]string{}}, events: &recorder{}, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
+	b := &bench{T: t, jobs: newFakeJenkins(), events: &recorder{}, now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)}
 	b.cluster = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&devopsv1alpha3.Pipeline{}).
 		WithIndex(&devopsv1alpha3.PipelineRun{}, index.RunPipeline, index.RunPipelineValue).Build()
 	b.r = &Reconciler{Client: b.cluster, Jenkins: b.jobs, Recorder: b.events, Now: func() time.Time { return b.now },
@@ -86,11 +58,12 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 			case strings.Contains(src, "broken"):
 				return Analysis{Problem: "WorkflowScript: 3: unexpected token @ line 3, column 7."}
 			case strings.Contains(src, "params"):
-				return Analysis{Complete: true, Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "WHERE", Type: "choice", DefaultValue: "dev\nprod"}}}
+				return Analysis{Complete: true, Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "WHERE", Type: "choice", DefaultValue: "dev\nprod"}}}
 			}
 			return Analysis{Complete: true}
 		}}
 	b.r.setDefaults()
+	b.r.wake = make(chan event.GenericEvent, wakeBuffer)
 	return b
 }
 
@@ -177,15 +150,15 @@ func TestOnlyChangesAreWritten(t *testing.T) {
 	b := newBench(t, newPipeline("params"), readyProject())
 	for range 3 {
 		result, err := b.pass()
-		if err != nil || result.RequeueAfter < 8*time.Minute || result.RequeueAfter > 12*time.Minute {
-			t.Fatalf("result %v, %v: want the next look in 10 minutes, more or less", result, err)
+		if err != nil || result.RequeueAfter < 4*time.Hour || result.RequeueAfter > 8*time.Hour {
+			t.Fatalf("result %v, %v: want the next look in 6 hours, more or less", result, err)
 		}
 	}
-	version := b.get().ResourceVersion
+	version, calls := b.get().ResourceVersion, b.jobs.total()
 	b.now = b.now.Add(time.Hour)
 	_, _ = b.pass()
-	if b.jobs.puts != 1 || b.get().ResourceVersion != version {
-		t.Errorf("%d writes of the job, version %s after %s", b.jobs.puts, b.get().ResourceVersion, version)
+	if b.jobs.calls["PutJob"] != 1 || b.jobs.total() != calls || b.get().ResourceVersion != version {
+		t.Errorf("calls %v, version %s after %s", b.jobs.calls, b.get().ResourceVersion, version)
 	}
 	if !strings.Contains(b.jobs.docs["p/build"], "prod") || !strings.Contains(b.jobs.docs["p/build"], StartToken(b.r.Options.Key, b.get())) {
 		t.Errorf("the job lacks the Jenkinsfile's parameters or the token:\n%s", b.jobs.docs["p/build"])
@@ -196,13 +169,16 @@ func TestOnlyChangesAreWritten(t *testing.T) {
 	}
 
 	delete(b.jobs.docs, "p/build")
+	b.now = b.now.Add(8 * time.Hour)
 	_, _ = b.pass()
 	if b.jobs.docs["p/build"] == "" {
 		t.Error("a job that was deleted in Jenkins does not come back")
 	}
 	b.jobs.err = jenkins.ErrUnavailable
-	if _, err := b.pass(); err != nil || synced(b.get()) != "True/Synced/successful" {
-		t.Errorf("an outage changes nothing for a job that is there: %s, %v", synced(b.get()), err)
+	b.now = b.now.Add(8 * time.Hour)
+	result, err := b.pass()
+	if err != nil || synced(b.get()) != "True/Synced/successful" || result.RequeueAfter > 10*time.Minute {
+		t.Errorf("an outage changes nothing for a job that is there: %s, %v, %v", synced(b.get()), result, err)
 	}
 	b.jobs.err = nil
 	p := b.get()

@@ -51,7 +51,8 @@ func InJenkins(p *devopsv1alpha3.Pipeline) (bool, string) {
 	switch {
 	case condition == nil || condition.ObservedGeneration != p.Generation:
 		return false, "the pipeline is being brought to Jenkins"
-	case condition.Reason == devopsv1alpha3.ReasonSynced, condition.Reason == devopsv1alpha3.ReasonInvalidJenkinsfile:
+	case settled(condition.Reason), condition.Reason == devopsv1alpha3.ReasonJobDisabled:
+		// Whether a disabled job was enabled again, the start itself tells soonest.
 		return true, ""
 	}
 	return false, "the pipeline is not in Jenkins: " + condition.Message

@@ -14,6 +14,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
 
 // maxMetadata bounds the annotation, in bytes: all annotations of an object together have 256 KiB.
@@ -33,7 +34,6 @@ type metadata struct {
 	NumberOfFolders         int             `json:"numberOfFolders"`
 	TotalBranches           int             `json:"totalNumberOfBranches"`
 	TotalPullRequests       int             `json:"totalNumberOfPullRequests"`
-	ScriptPath              string          `json:"scriptPath,omitempty"`
 }
 
 type metaParameter struct {
@@ -49,27 +49,62 @@ type metaDefault struct {
 	Value any    `json:"value"`
 }
 
-// describe writes the annotation jenkins-metadata. It is made from what the cluster knows; to ask
-// Jenkins for each pipeline again and again would cost more than all runs.
+// describe writes what the console shows of a pipeline. For a pipeline with its own Jenkinsfile it is made from what
+// the cluster knows; to ask Jenkins for each again and again would cost more than all runs. What Jenkins alone knows,
+// of the branches, is written when it was read.
 func describe(ctx context.Context, s *scope) error {
-	if !s.written {
+	switch {
+	case !s.written:
+		return nil
+	case !s.isMultiBranch():
+		return s.describeJob(ctx)
+	case s.info == nil:
 		return nil
 	}
+	if err := s.describeMultiBranch(); err != nil {
+		return err
+	}
+	return s.describeBranches()
+}
+
+func (s *scope) describeJob(ctx context.Context) error {
 	runs, err := index.RunsOf(ctx, s.Client, client.ObjectKeyFromObject(s.pipeline))
 	if err != nil {
 		return err
 	}
-	m := metadata{Name: JobName(s.pipeline), WeatherScore: weather(runs), EstimatedDurationMillis: estimate(runs)}
+	m := metadata{Name: JobName(s.pipeline), Disabled: s.disabled, WeatherScore: weather(runs), EstimatedDurationMillis: estimate(runs)}
 	defined, _ := Parameters(&s.pipeline.Spec, func(string) Analysis { return s.analysis })
 	m.Parameters = describeParameters(defined)
-	if mb := s.pipeline.Spec.MultiBranchPipeline; mb != nil {
-		if m.ScriptPath = mb.ScriptPath; m.ScriptPath == "" {
-			m.ScriptPath = "Jenkinsfile"
-		}
-	}
 	text, err := json.Marshal(m)
 	if err == nil && len(text) > maxMetadata {
 		m.Parameters = nil
+		text, err = json.Marshal(m)
+	}
+	if err != nil {
+		return fmt.Errorf("write pipeline metadata: %w", err)
+	}
+	s.annotate(devopsv1alpha3.PipelineJenkinsMetadataAnnotation, string(text))
+	return nil
+}
+
+// multiBranchMetadata is jenkins.PipelineInfo with the numbers that a console reads also where they are 0.
+type multiBranchMetadata struct {
+	*jenkins.PipelineInfo
+	Disabled          bool `json:"disabled"`
+	NumberOfPipelines int  `json:"numberOfPipelines"`
+	NumberOfFolders   int  `json:"numberOfFolders"`
+	TotalBranches     int  `json:"totalNumberOfBranches"`
+	TotalPullRequests int  `json:"totalNumberOfPullRequests"`
+}
+
+func (s *scope) describeMultiBranch() error {
+	info := *s.info
+	m := multiBranchMetadata{PipelineInfo: &info, Disabled: info.Disabled || s.disabled, NumberOfPipelines: info.NumberOfPipelines,
+		NumberOfFolders: info.NumberOfFolders, TotalBranches: info.TotalNumberOfBranches, TotalPullRequests: info.TotalNumberOfPullRequests}
+	text, err := json.Marshal(m)
+	if err == nil && len(text) > maxMetadata {
+		// The names are in jenkins-branches, as far as they fit.
+		info.BranchNames, info.PipelineFolderNames, info.Parameters = nil, nil, nil
 		text, err = json.Marshal(m)
 	}
 	if err != nil {

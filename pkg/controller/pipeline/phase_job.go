@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
-	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -37,6 +35,9 @@ func requireProject(ctx context.Context, s *scope) error {
 			fmt.Sprintf("the namespace %s belongs to no DevOpsProject; make a project of that name or move the pipeline into the namespace of one", s.pipeline.Namespace))
 	case err != nil:
 		return fmt.Errorf("get project %s: %w", s.pipeline.Namespace, err)
+	case meta.IsStatusConditionFalse(project.Status.Conditions, devopsv1alpha3.ConditionFolderReady):
+		// The folder of that name is somebody else's: not even a job that was there once may be written.
+		return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady, "the Jenkins folder of the project is not its own, see the conditions of the project", 0)
 	case project.Status.AdminNamespace == project.Name && s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] != "":
 		// The project was ready once; that Jenkins is away now shows at the job itself.
 		return nil
@@ -68,49 +69,10 @@ func render(_ context.Context, s *scope) error {
 	sum := sha256.Sum256(doc)
 	s.hash = hex.EncodeToString(sum[:])
 	options.Hash = s.hash
+	options.Runs = s.analysis.Runs
 	if s.doc, err = jobxml.Render(spec, options); err != nil {
 		return reconcile.Stall(devopsv1alpha3.ReasonInvalidSpec, err.Error())
 	}
-	return nil
-}
-
-// ensureJob writes the job if its content changed or it is gone. What people change in Jenkins' own
-// pages stays until the spec changes: a run of the Jenkinsfile itself rewrites the job's properties,
-// so a difference is no sign of damage.
-func ensureJob(ctx context.Context, s *scope) error {
-	folder, job := s.pipeline.Namespace, JobName(s.pipeline)
-	if s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] == s.hash {
-		_, err := s.Jenkins.GetJobConfig(ctx, folder, job)
-		switch {
-		case err == nil, errors.Is(err, jenkins.ErrTooLarge):
-			s.written = true
-			return nil
-		case away(err):
-			// As far as anybody knows the job is there.
-			s.written = true
-			return nil
-		case !errors.Is(err, jenkins.ErrNotFound):
-			return jenkinsError(err)
-		}
-	}
-	err := s.Jenkins.PutJob(ctx, folder, job, s.doc)
-	switch {
-	case errors.Is(err, jenkins.ErrNotFound):
-		return reconcile.Retry(devopsv1alpha3.ReasonProjectNotReady, fmt.Errorf("the project's Jenkins folder is missing: %w", err))
-	case errors.Is(err, jenkins.ErrInvalid):
-		return reconcile.Stall(devopsv1alpha3.ReasonInvalidSpec, err.Error())
-	case err != nil:
-		return jenkinsError(err)
-	}
-	s.written = true
-	return nil
-}
-
-// deleteJob deletes the job with its builds. A Jenkins that is away keeps the finalizer, or the
-// job would come to nobody's attention again.
-func deleteJob(ctx context.Context, s *scope) error {
-	if err := s.Jenkins.DeleteJob(ctx, s.pipeline.Namespace, JobName(s.pipeline)); err != nil {
-		return jenkinsError(err)
-	}
+	s.options = options
 	return nil
 }

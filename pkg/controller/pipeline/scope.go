@@ -7,15 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
 
@@ -26,11 +29,21 @@ type scope struct {
 	patcher  *reconcile.Patcher
 	// analysis is of the Jenkinsfile in the spec.
 	analysis Analysis
-	// doc is the job's config.xml and hash tells it from others.
-	doc  []byte
-	hash string
-	// written: Jenkins has doc.
+	// doc is the config.xml of a new job, options are what it has besides the spec, and hash tells it from others.
+	doc     []byte
+	options jobxml.Options
+	hash    string
+	// written: Jenkins has the job, as far as anybody knows.
 	written bool
+	// disabled: somebody disabled the job in Jenkins.
+	disabled bool
+	// repaired are the fields that somebody changed in Jenkins and that are as they were again.
+	repaired []string
+	// info and branches are what was read of a multi-branch job in this pass, nil if it was not read.
+	info     *jenkins.PipelineInfo
+	branches []jenkins.BranchInfo
+	// recheck is when to look again at what only somebody in Jenkins can change.
+	recheck time.Duration
 	// gone: there is nothing left to write to.
 	gone bool
 }
@@ -51,14 +64,35 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	}
 	result, err := reconcile.Result(err)
 	if err == nil && result.RequeueAfter == 0 && s.written {
-		result.RequeueAfter = jitter(s.Options.Resync)
+		p := s.memory.get(s.key())
+		var next time.Time
+		if p.scan != nil {
+			next = p.scan.next
+		}
+		result.RequeueAfter = earliest(s.Now(), p.check, p.refresh, next)
+	}
+	if err == nil && result.RequeueAfter == 0 {
+		result.RequeueAfter = s.recheck
 	}
 	return result, err
 }
 
-// jitter spreads what would otherwise happen to all pipelines at once, a while after each start.
-func jitter(d time.Duration) time.Duration {
-	return d - d/5 + time.Duration(rand.Int64N(int64(2*d/5)+1)) //nolint:gosec // nothing depends on this being unpredictable
+func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.pipeline) }
+
+// plan changes the plan of the pipeline.
+func (s *scope) plan(f func(*plan)) { s.memory.of(s.key(), f) }
+
+// jobPath names the job in Jenkins.
+func (s *scope) jobPath() (folder, job string) { return s.pipeline.Namespace, JobName(s.pipeline) }
+
+func (s *scope) isMultiBranch() bool { return s.pipeline.Spec.MultiBranchPipeline != nil }
+
+// reason is the reason of the condition Synced as the former pass left it.
+func (s *scope) reason() string {
+	if c := meta.FindStatusCondition(s.pipeline.Status.Conditions, devopsv1alpha3.ConditionSynced); c != nil {
+		return c.Reason
+	}
+	return ""
 }
 
 func addFinalizer(ctx context.Context, s *scope) error {
@@ -72,6 +106,7 @@ func addFinalizer(ctx context.Context, s *scope) error {
 }
 
 func dropFinalizer(ctx context.Context, s *scope) error {
+	s.memory.forget(s.key())
 	controllerutil.RemoveFinalizer(s.pipeline, devopsv1alpha3.PipelineFinalizer)
 	if err := s.patcher.Patch(ctx, s.pipeline); err != nil {
 		return fmt.Errorf("remove finalizer: %w", err)

@@ -27,6 +27,9 @@ func (s *scope) summarize(err error) {
 		if outcome.Kind == reconcile.Waiting {
 			sync, message = devopsv1alpha3.SyncStatusPending, ""
 		}
+	} else if s.disabled {
+		condition.Status, condition.Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonJobDisabled
+		condition.Message = "the job is in Jenkins, but was disabled there, so no run of it can start; enable it in Jenkins"
 	} else if s.analysis.Problem != "" {
 		condition.Status, condition.Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonInvalidJenkinsfile
 		condition.Message = s.analysis.Problem
@@ -39,6 +42,9 @@ func (s *scope) summarize(err error) {
 		s.annotate(devopsv1alpha3.PipelineSpecHashAnnotation, s.hash)
 	}
 	s.annotateSync(sync, message)
+	if len(s.repaired) > 0 && err == nil {
+		s.Recorder.Eventf(s.pipeline, nil, corev1.EventTypeWarning, "Repaired", "Sync", "%s", s.repairMessage())
+	}
 	if !news || sync == devopsv1alpha3.SyncStatusPending {
 		return
 	}

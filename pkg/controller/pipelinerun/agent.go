@@ -27,6 +27,8 @@ const (
 	maxLogHead = 64 << 10
 	// maxLogScan is how much of a log is read to find out how it ended, in bytes.
 	maxLogScan = 8 << 20
+	// maxLogTail is how much of a log's end is searched for the reason of its end, in bytes.
+	maxLogTail = 4 << 10
 	// agentContainer is the name of the container that Jenkins' own agent runs in.
 	agentContainer = "jnlp"
 )
@@ -41,10 +43,18 @@ var (
 
 // findAgent notes which pod a run's steps run in, and on which node and image, while the pod is
 // there. It looks at the beginning of the log until it has found the pod. It gives the reason if the
-// run waits for its agent.
+// run waits for its agent, and ends a run that has waited for one that cannot start for too long.
 func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
-	if s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation] != "" {
+	known := s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation]
+	switch {
+	case s.blocked != "":
+		return s.waitForAgent(ctx, s.blocked, true)
+	case known != "":
+		s.refreshPod(ctx, known)
 		return "", nil
+	case s.noAgentYet():
+		// There is nothing to see in the log before a pod runs.
+		return s.waitForAgent(ctx, "", false)
 	}
 	head, err := s.logHead(ctx)
 	if err != nil {
@@ -58,9 +68,9 @@ func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
 		return "", nil
 	}
 	if found := stillWaiting.FindAllSubmatch(head, -1); found != nil {
-		return "waiting for an agent: " + strings.TrimSpace(string(found[len(found)-1][1])), nil
+		return s.waitForAgent(ctx, strings.TrimSpace(string(found[len(found)-1][1])), true)
 	}
-	return "", nil
+	return s.waitForAgent(ctx, "", false)
 }
 
 func (s *scope) logHead(ctx context.Context) ([]byte, error) {
@@ -78,6 +88,14 @@ func (s *scope) readPod(ctx context.Context, name string) {
 	if len(validation.IsDNS1123Subdomain(name)) > 0 {
 		return // "Running on Jenkins in …" is no pod
 	}
+	if s.Agents != nil {
+		if pod, ok := s.Agents.Find(name); ok {
+			if pod.Project == "" || pod.Project == s.run.Namespace {
+				s.notePod(pod.Name, pod.Node, pod.Image)
+			}
+			return
+		}
+	}
 	pod := &corev1.Pod{}
 	if err := s.Pods.Get(ctx, client.ObjectKey{Namespace: s.Options.WorkerNamespace, Name: name}, pod); err != nil {
 		if client.IgnoreNotFound(err) != nil {
@@ -89,12 +107,31 @@ func (s *scope) readPod(ctx context.Context, name string) {
 	if labelled && project != s.run.Namespace || !labelled && pod.Labels["jenkins"] == "" {
 		return
 	}
-	s.annotate(devopsv1alpha3.AgentPodNameAnnotation, pod.Name)
-	if pod.Spec.NodeName != "" {
-		s.annotate(devopsv1alpha3.AgentNodeNameAnnotation, pod.Spec.NodeName)
+	s.notePod(pod.Name, pod.Spec.NodeName, agentImage(pod))
+}
+
+func (s *scope) notePod(name, node, image string) {
+	s.annotate(devopsv1alpha3.AgentPodNameAnnotation, name)
+	if node != "" {
+		s.annotate(devopsv1alpha3.AgentNodeNameAnnotation, node)
 	}
-	if image := agentImage(pod); image != "" {
+	if image != "" {
 		s.annotate(devopsv1alpha3.AgentImageAnnotation, image)
+	}
+	s.agentFound(name)
+}
+
+// refreshPod fills in what was not known yet when the pod was found.
+func (s *scope) refreshPod(ctx context.Context, name string) {
+	if s.run.Annotations[devopsv1alpha3.AgentNodeNameAnnotation] != "" && s.run.Annotations[devopsv1alpha3.AgentImageAnnotation] != "" {
+		s.agentFound(name)
+		return
+	}
+	if s.Agents == nil {
+		return
+	}
+	if _, ok := s.Agents.Find(name); ok {
+		s.readPod(ctx, name)
 	}
 }
 
@@ -122,13 +159,21 @@ func agentImage(pod *corev1.Pod) string {
 // interrupted tells if the log of an aborted build ends with the note of an engine that was restarted
 // under it.
 func (s *scope) interrupted(ctx context.Context) bool {
+	return bytes.Contains(s.logTail(ctx), []byte("interrupted by a restart"))
+}
+
+// logTail gives the end of the log; nil if it cannot be read.
+func (s *scope) logTail(ctx context.Context) []byte {
 	text, _, _, err := s.Jenkins.Log(ctx, s.folder, s.job, s.build(), 0)
 	if err != nil {
-		return false
+		return nil
 	}
 	defer func() { _ = text.Close() }()
-	tail, err := tailOf(io.LimitReader(text, maxLogScan), 2048)
-	return err == nil && bytes.Contains(tail, []byte("interrupted by a restart"))
+	tail, err := tailOf(io.LimitReader(text, maxLogScan), maxLogTail)
+	if err != nil {
+		return nil
+	}
+	return tail
 }
 
 // tailOf reads r to its end and gives at least its last n bytes.

@@ -66,6 +66,10 @@ type Jenkins interface {
 	Log(ctx context.Context, folder, job string, build, start int64) (text io.ReadCloser, next int64, more bool, err error)
 	StopBuild(ctx context.Context, folder, job string, build int64) error
 	DeleteBuild(ctx context.Context, folder, job string, build int64) error
+	ReplayRun(ctx context.Context, folder, job string, build int64) (int64, error)
+	Replays(ctx context.Context, folder, job string, original int64) ([]jenkins.Found, error)
+	FindReplay(ctx context.Context, folder, job string, original int64, except []int64) (*jenkins.Found, error)
+	SubmitInput(ctx context.Context, folder, job string, build int64, answer jenkins.Answer) error
 }
 
 // PodReader reads agent pods. It should not be a cache: one pod in a build's life is not worth a
@@ -84,6 +88,7 @@ const (
 	DefaultConcurrency     = 16
 	DefaultStartSettle     = 10 * time.Second
 	DefaultLostAfter       = 30 * time.Second
+	DefaultStartTimeout    = 30 * time.Minute
 	DefaultStageInterval   = 3 * time.Second
 	DefaultRefreshRate     = 10.0
 	DefaultQueueInterval   = 15 * time.Second
@@ -100,6 +105,13 @@ type Options struct {
 	// LostAfter is how long Jenkins must deny a build that it had before the run is given up. 0:
 	// DefaultLostAfter.
 	LostAfter time.Duration
+	// StartTimeout is how long a run may be unable to start (its pipeline is not in Jenkins, the job is
+	// disabled, its agent cannot be had) before it ends as Failed. Negative: for ever. 0:
+	// DefaultStartTimeout.
+	StartTimeout time.Duration
+	// QueueTimeout is how long a run may wait in Jenkins' queue, for whatever reason, before it is taken
+	// out and ends as Failed. 0: for ever, as busy executors are no fault.
+	QueueTimeout time.Duration
 	// StageInterval is how often the stages of a running build are refreshed while there are few
 	// runs. 0: DefaultStageInterval.
 	StageInterval time.Duration
@@ -116,6 +128,7 @@ func (o *Options) setDefaults() {
 	orElse(&o.Concurrency, DefaultConcurrency)
 	orElse(&o.StartSettle, DefaultStartSettle)
 	orElse(&o.LostAfter, DefaultLostAfter)
+	orElse(&o.StartTimeout, DefaultStartTimeout)
 	orElse(&o.StageInterval, DefaultStageInterval)
 	orElse(&o.RefreshRate, DefaultRefreshRate)
 	orElse(&o.QueueInterval, DefaultQueueInterval)
@@ -142,10 +155,15 @@ type Reconciler struct {
 	Archive *Archive
 	// Pods reads agent pods.
 	Pods PodReader
+	// Agents knows agent pods and their problems; nil: a run that waits for an agent shows Jenkins' reason
+	// only.
+	Agents Agents
 	// Token gives the token that starts the job of a pipeline.
 	Token func(*devopsv1alpha3.Pipeline) string
 	// Analyze reads Jenkinsfiles, for their parameters.
 	Analyze pipeline.Analyzer
+	// Sealer hides the values of passwords before the start. Nil: they stand in the run until then.
+	Sealer Sealer
 	// Recorder writes events.
 	Recorder Recorder
 	// Now tells the time.
@@ -154,6 +172,7 @@ type Reconciler struct {
 	Options Options
 
 	starts *starts
+	labels labelCache
 }
 
 // SetupWithManager registers the controller. It fails if something that it needs is missing.
@@ -179,7 +198,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(r.Watcher); err != nil {
 		return err
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	return r.watchAgents(ctrl.NewControllerManagedBy(mgr)).
 		Named("pipelinerun").
 		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicates.SpecChanged())).
 		Watches(&devopsv1alpha3.Pipeline{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor),

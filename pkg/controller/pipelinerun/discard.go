@@ -4,6 +4,7 @@
 package pipelinerun
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,14 +61,15 @@ func (d *Discarder) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 	if err := d.Client.Get(ctx, req.NamespacedName, pipeline); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if pipeline.Spec.Pipeline == nil || pipeline.Spec.Pipeline.Discarder == nil || !pipeline.DeletionTimestamp.IsZero() {
+	keep := discarderOf(&pipeline.Spec)
+	if keep == nil || !pipeline.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
 	runs, err := index.RunsOf(ctx, d.Client, req.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	discard, next := toDiscard(runs, pipeline.Spec.Pipeline.Discarder, d.Now())
+	discard, next := toDiscard(runs, keep, d.Now())
 	for i := range discard {
 		err := d.Client.Delete(ctx, &discard[i], client.Preconditions{UID: &discard[i].UID})
 		if client.IgnoreNotFound(err) != nil {
@@ -77,33 +79,55 @@ func (d *Discarder) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 	return ctrl.Result{RequeueAfter: next}, nil
 }
 
+// discarderOf gives the discarder that counts for a pipeline's runs; nil keeps them all. KubeSphere applies
+// that of a multi-branch pipeline to branches that are gone only, so that their runs pile up.
+func discarderOf(spec *devopsv1alpha3.PipelineSpec) *devopsv1alpha3.DiscarderProperty {
+	switch {
+	case spec.Type == devopsv1alpha3.MultiBranchPipelineType && spec.MultiBranchPipeline != nil:
+		return spec.MultiBranchPipeline.Discarder
+	case spec.Type != devopsv1alpha3.MultiBranchPipelineType && spec.Pipeline != nil:
+		return spec.Pipeline.Discarder
+	}
+	return nil
+}
+
 // toDiscard gives the ended runs beyond the discarder's bounds, and the time until the next one gets
-// too old, 0 if none will. Live runs neither count nor go.
+// too old, 0 if none will. Live runs neither count nor go. The number counts for each branch by itself.
 func toDiscard(runs []devopsv1alpha3.PipelineRun, keep *devopsv1alpha3.DiscarderProperty, now time.Time) (discard []devopsv1alpha3.PipelineRun, next time.Duration) {
 	number, days := bound(keep.NumToKeep), bound(keep.DaysToKeep)
 	done := slices.DeleteFunc(slices.Clone(runs), func(r devopsv1alpha3.PipelineRun) bool {
 		return r.Status.CompletionTime == nil || !r.DeletionTimestamp.IsZero()
 	})
-	slices.SortFunc(done, func(a, b devopsv1alpha3.PipelineRun) int {
-		if c := b.CreationTimestamp.Compare(a.CreationTimestamp.Time); c != 0 {
-			return c
-		}
-		if c := numberIn(&b, devopsv1alpha3.JenkinsPipelineRunIDAnnotation) - numberIn(&a, devopsv1alpha3.JenkinsPipelineRunIDAnnotation); c != 0 {
-			return int(c)
-		}
-		return strings.Compare(b.Name, a.Name)
-	})
-	for i, run := range done {
+	slices.SortFunc(done, newestFirst)
+	kept := map[string]int{}
+	for _, run := range done {
+		branch := branchOf(&run)
+		kept[branch]++
 		age := now.Sub(run.Status.CompletionTime.Time)
 		limit := time.Duration(days) * day
 		switch {
-		case number > 0 && i >= number, days > 0 && age >= limit:
+		case number > 0 && kept[branch] > number, days > 0 && age >= limit:
 			discard = append(discard, run)
 		case days > 0 && (next == 0 || limit-age < next):
 			next = limit - age
 		}
 	}
 	return discard, next
+}
+
+// newestFirst orders runs by when they began. That of an adopted run is older than the run.
+func newestFirst(a, b devopsv1alpha3.PipelineRun) int {
+	number := func(r *devopsv1alpha3.PipelineRun) int64 {
+		return numberIn(r, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
+	}
+	return cmp.Or(startOf(&b).Compare(startOf(&a)), cmp.Compare(number(&b), number(&a)), strings.Compare(b.Name, a.Name))
+}
+
+func startOf(run *devopsv1alpha3.PipelineRun) time.Time {
+	if run.Status.StartTime != nil {
+		return run.Status.StartTime.Time
+	}
+	return run.CreationTimestamp.Time
 }
 
 // bound reads a number of days or runs; 0 means without bound. So does 0 itself, as Jenkins would

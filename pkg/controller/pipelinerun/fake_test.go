@@ -70,18 +70,51 @@ type fakeItem struct {
 	job       string
 	params    string
 	causes    []string
+	replays   int64
 	cancelled bool
 	left      time.Time
+	since     time.Time
 }
 
 type fakeJob struct {
 	hasParameters, disabled bool
 	builds                  []*fakeBuild
+	// last is the number of the newest build that there was.
+	last int64
+	// keep is how many ended builds Jenkins' discarder keeps, 0 for all.
+	keep int
+}
+
+// next gives the number of the next build.
+func (j *fakeJob) next() int64 {
+	if j.last == 0 && len(j.builds) > 0 {
+		j.last = j.builds[len(j.builds)-1].number
+	}
+	j.last++
+	return j.last
+}
+
+// discard deletes the ended builds that are not kept.
+func (j *fakeJob) discard() {
+	ended := 0
+	for _, b := range slices.Backward(j.builds) {
+		if b.state == jenkins.StateFinished {
+			ended++
+		}
+		b.gone = j.keep > 0 && b.state == jenkins.StateFinished && ended > j.keep
+	}
+	j.builds = slices.DeleteFunc(j.builds, func(b *fakeBuild) bool { return b.gone })
 }
 
 type fakeBuild struct {
 	number, queue int64
 	causes        []string
+	replays       int64
+	inputs        []jenkins.Input
+	params        string
+	started       []jenkins.StartCause
+	values        []jenkins.Parameter
+	gone          bool
 	state, result string
 	start, end    time.Time
 	asked, stops  int
@@ -186,7 +219,7 @@ func (f *fakeJenkins) StartBuild(_ context.Context, folder, job string, req jenk
 			}
 		}
 		f.nextItem++
-		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: key, causes: []string{req.Cause}}
+		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: key, causes: []string{req.Cause}, since: f.now()}
 		return f.nextItem, nil
 	})
 }
@@ -201,6 +234,7 @@ func (f *fakeJenkins) tick() {
 				b.state, b.result, b.end = jenkins.StateFinished, f.result, f.now()
 			}
 		}
+		job.discard()
 	}
 	ids := make([]int64, 0, len(f.items))
 	for id := range f.items {
@@ -216,7 +250,7 @@ func (f *fakeJenkins) tick() {
 				item.cancelled, item.left = true, f.now()
 				continue
 			}
-			b := &fakeBuild{number: int64(len(job.builds) + 1), queue: id, causes: item.causes, state: jenkins.StateRunning, start: f.now()}
+			b := &fakeBuild{number: job.next(), queue: id, causes: item.causes, replays: item.replays, params: item.params, state: jenkins.StateRunning, start: f.now()}
 			job.builds = append(job.builds, b)
 			item.build, item.left = b.number, f.now()
 		case !item.left.IsZero() && f.now().Sub(item.left) > 5*time.Minute:
@@ -249,7 +283,7 @@ func (f *fakeJenkins) GetQueueItem(_ context.Context, id int64) (*jenkins.QueueI
 		if item == nil {
 			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such item")
 		}
-		out := &jenkins.QueueItem{ID: id, BuildNumber: item.build, Cancelled: item.cancelled}
+		out := &jenkins.QueueItem{ID: id, BuildNumber: item.build, Cancelled: item.cancelled, Since: item.since}
 		if item.build == 0 && !item.cancelled {
 			out.Why = "Waiting for next available executor"
 		}
@@ -296,6 +330,9 @@ func (f *fakeJenkins) Stages(_ context.Context, folder, job string, number int64
 		b, err := f.build(folder, job, number)
 		if err != nil {
 			return nil, err
+		}
+		if len(b.inputs) > 0 {
+			return inputStages(b), nil
 		}
 		if f.stages != nil {
 			return f.stages, nil
@@ -346,7 +383,7 @@ func (f *fakeJenkins) BuildStatuses(_ context.Context, folder string) (map[strin
 			}
 			for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-30; i-- {
 				b := job.builds[i]
-				out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result})
+				out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result, Start: b.start})
 			}
 		}
 		return out, nil

@@ -14,6 +14,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // maxListed bounds how many names a message lists.
@@ -55,11 +56,16 @@ func checkParameters(values []devopsv1alpha3.Parameter, defined []devopsv1alpha3
 
 func checkValue(v devopsv1alpha3.Parameter, d devopsv1alpha3.ParameterDefinition) string {
 	switch d.Type {
-	case "choice":
+	case kindPassword:
+		return checkPassword(v)
+	case kindFile:
+		// Jenkins takes the upload and puts it where a Pipeline cannot read it (JENKINS-27413).
+		return fmt.Sprintf("the parameter %s is a file, which Jenkins does not hand to a Pipeline: store the file in the repository or an object store, or leave the parameter out", strconv.Quote(v.Name))
+	case kindChoice:
 		if choices := pipeline.Choices(d); len(choices) > 0 && !slices.Contains(choices, v.Value) {
 			return fmt.Sprintf("the parameter %s cannot be %s; it is one of %s", strconv.Quote(v.Name), strconv.Quote(shortened(v.Value)), listed(choices))
 		}
-	case "boolean":
+	case kindBoolean:
 		if v.Value != "true" && v.Value != "false" {
 			return fmt.Sprintf("the parameter %s must be true or false", strconv.Quote(v.Name))
 		}
@@ -90,17 +96,25 @@ func shortened(text string) string {
 }
 
 // fingerprint is the same for two runs that Jenkins would merge in its queue: those whose parameters
-// have equal values once the defaults are filled in. It is a hash, as values may be secrets.
+// have equal values once the defaults are filled in. Passwords count as equal: those of other runs
+// cannot be read, and to wait for a turn costs little. It is a hash, as values may be secrets all the same.
 func fingerprint(values []devopsv1alpha3.Parameter, defined []devopsv1alpha3.ParameterDefinition) string {
-	effective := map[string]string{}
+	effective, secret := map[string]string{}, map[string]bool{}
 	for _, d := range defined {
 		effective[d.Name] = d.DefaultValue
-		if choices := pipeline.Choices(d); d.Type == "choice" && len(choices) > 0 {
+		if choices := pipeline.Choices(d); d.Type == kindChoice && len(choices) > 0 {
 			effective[d.Name] = choices[0]
 		}
+		secret[d.Name] = secretKind(d.Type)
 	}
 	for _, v := range values {
 		effective[v.Name] = v.Value
+		secret[v.Name] = secret[v.Name] || sealing.Sealed(v.Value) || v.Value == sealing.Mask
+	}
+	for name, hidden := range secret {
+		if hidden {
+			effective[name] = ""
+		}
 	}
 	sum := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(effective)) {

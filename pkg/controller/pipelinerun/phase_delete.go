@@ -6,8 +6,10 @@ package pipelinerun
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -18,6 +20,9 @@ import (
 
 // endInterval is how often a deleted run looks if its build has ended.
 const endInterval = time.Second
+
+// leaveLimit is how long a deleted run waits until nobody takes the build that it leaves for a new one.
+const leaveLimit = 5 * time.Minute
 
 // endArchiving stops the copying of the run's files, which would otherwise outlive it.
 func endArchiving(_ context.Context, s *scope) error {
@@ -60,7 +65,7 @@ func endBuild(ctx context.Context, s *scope) error {
 
 // endStart finds what became of a start, and takes it out of the queue if it is still there.
 func (s *scope) endStart(ctx context.Context) error {
-	found, err := s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
+	found, err := s.find(ctx)
 	switch {
 	case errors.Is(err, jenkins.ErrNotFound):
 		if left := s.Options.StartSettle - s.Now().Sub(s.intent()); s.queueItem() == 0 && left > 0 {
@@ -87,15 +92,45 @@ func (s *scope) endStart(ctx context.Context) error {
 	return s.failed(err)
 }
 
-// deleteBuild deletes the build unless the user wants to keep it.
+// deleteBuild deletes the build unless the user wants to keep it, or somebody in Jenkins does.
 func deleteBuild(ctx context.Context, s *scope) error {
-	if s.folder == "" || s.build() == 0 || s.run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] == "true" {
+	if s.folder == "" || s.build() == 0 {
 		return nil
 	}
-	if err := s.Jenkins.DeleteBuild(ctx, s.folder, s.job, s.build()); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
-		return s.failed(err)
+	if s.run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] == "true" {
+		return s.leaveBuild(ctx)
 	}
-	return nil
+	err := s.Jenkins.DeleteBuild(ctx, s.folder, s.job, s.build())
+	switch {
+	case err == nil, errors.Is(err, jenkins.ErrNotFound):
+		return nil
+	case errors.Is(err, jenkins.ErrInvalid):
+		// It is marked in Jenkins as one to be kept for ever, which no other try will change.
+		ctrl.LoggerFrom(ctx).Info("Jenkins keeps the build of a deleted run", "build", s.build(), "error", err.Error())
+		return s.leaveBuild(ctx)
+	}
+	return s.failed(err)
+}
+
+// leaveBuild leaves the build in Jenkins. One that carries no note of its run could be taken for Jenkins' own
+// and be adopted: the run stays until the builds up to it have been looked at.
+func (s *scope) leaveBuild(ctx context.Context) error {
+	_, intended := s.run.Annotations[devopsv1alpha3.StartIntentAnnotation]
+	noted := intended && s.run.Spec.ReplayOf == ""
+	if noted || s.Now().Sub(s.run.DeletionTimestamp.Time) > leaveLimit || s.pipeline == nil || !s.pipeline.DeletionTimestamp.IsZero() || readMarks(s.pipeline).covers(branchOf(s.run), s.build()) {
+		return nil
+	}
+	if s.pipeline.Annotations[devopsv1alpha3.PipelineRequestToSyncRunsAnnotation] == "" {
+		asked := s.pipeline.DeepCopy()
+		if asked.Annotations == nil {
+			asked.Annotations = map[string]string{}
+		}
+		asked.Annotations[devopsv1alpha3.PipelineRequestToSyncRunsAnnotation] = s.Now().UTC().Format(time.RFC3339)
+		if err := s.Client.Patch(ctx, asked, client.MergeFrom(s.pipeline)); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("ask for a look at the pipeline's builds: %w", err)
+		}
+	}
+	return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting until the builds before it have been looked at", endInterval)
 }
 
 // deleteArchive deletes the run's files from the object store.

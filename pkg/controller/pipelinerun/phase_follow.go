@@ -47,6 +47,9 @@ func followQueue(ctx context.Context, s *scope) error {
 	if message == "" {
 		message = "in Jenkins' queue"
 	}
+	if err := s.queueDeadline(ctx, item.Since, message); err != nil {
+		return err
+	}
 	s.seen = &observation{phase: devopsv1alpha3.Pending, reason: devopsv1alpha3.ReasonQueued, message: message}
 	s.track()
 	return reconcile.Wait(devopsv1alpha3.ReasonQueued, message, s.Options.QueueInterval)
@@ -55,7 +58,7 @@ func followQueue(ctx context.Context, s *scope) error {
 // searchBuild looks for a build whose queue item Jenkins has forgotten, some five minutes after it
 // left the queue.
 func (s *scope) searchBuild(ctx context.Context) error {
-	found, err := s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
+	found, err := s.find(ctx)
 	switch {
 	case errors.Is(err, jenkins.ErrNotFound):
 		return s.missing(fmt.Sprintf("Jenkins has neither the queue item %d nor a build of it", s.queueItem()))
@@ -73,7 +76,7 @@ func (s *scope) searchBuild(ctx context.Context) error {
 // user can write, and numbers of items are the same for all tenants: only an item that carries the
 // run's own cause is cancelled.
 func (s *scope) cancelQueued(ctx context.Context) error {
-	found, err := s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
+	found, err := s.find(ctx)
 	switch {
 	case errors.Is(err, jenkins.ErrNotFound):
 		return s.missing(fmt.Sprintf("the queue item %d does not belong to the run", s.queueItem()))
@@ -125,7 +128,7 @@ func followBuild(ctx context.Context, s *scope) error {
 		return err
 	}
 	waits, err := s.refresh(ctx, build)
-	if waits != "" && seen.reason == devopsv1alpha3.ReasonRunning {
+	if waits != "" && (seen.reason == devopsv1alpha3.ReasonRunning || seen.reason == devopsv1alpha3.ReasonWaitingForAgent) {
 		seen.reason, seen.message = devopsv1alpha3.ReasonWaitingForAgent, waits
 	}
 	s.seen = seen
@@ -142,8 +145,13 @@ func followBuild(ctx context.Context, s *scope) error {
 // refresh brings stages and agent up to date. That they cannot be had is no failure of the run: only
 // a Jenkins that is away, or a cluster that takes no ConfigMap, makes the pass be repeated.
 func (s *scope) refresh(ctx context.Context, build *jenkins.Run) (waits string, err error) {
+	s.blocked = ""
 	if build.State == jenkins.StateQueued {
-		return "", nil
+		if build.StartTime.IsZero() {
+			return "", nil
+		}
+		s.blocked = build.CauseOfBlockage
+		return s.findAgent(ctx)
 	}
 	if err := s.keepStages(ctx, build.State == jenkins.StateFinished); err != nil {
 		return "", err
@@ -163,6 +171,8 @@ func (s *scope) endBuild(ctx context.Context, build *jenkins.Run, seen *observat
 		seen.phase, seen.reason = devopsv1alpha3.Failed, devopsv1alpha3.ReasonInterrupted
 		seen.message = "the build engine was restarted while the build ran; start the run again"
 	}
+	s.explainAgentEnd(ctx, seen)
+	s.explainEnd(seen)
 	if seen.end.IsZero() {
 		seen.end = s.Now()
 	}
@@ -177,6 +187,10 @@ func (s *scope) missing(message string) error {
 	since := s.Now()
 	if c := conditionOf(s.run, devopsv1alpha3.ConditionRunReady); c != nil && c.Reason == devopsv1alpha3.ReasonBuildLost {
 		since = c.LastTransitionTime.Time
+	}
+	if seen := s.lastSight(); seen != nil && s.Now().Sub(since) >= vanishedAfter {
+		s.endVanished(seen)
+		return reconcile.ErrStop
 	}
 	if s.Now().Sub(since) < s.Options.LostAfter {
 		phase := s.run.Status.Phase

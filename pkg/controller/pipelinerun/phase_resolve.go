@@ -26,6 +26,7 @@ func claim(ctx context.Context, s *scope) error {
 		return err
 	}
 	controllerutil.AddFinalizer(s.run, devopsv1alpha3.PipelineRunFinalizer)
+	s.hidePasswords()
 	if ref := s.run.Spec.PipelineRef; ref != nil && s.run.Labels[devopsv1alpha3.PipelineNameLabel] == "" {
 		if s.run.Labels == nil {
 			s.run.Labels = map[string]string{}
@@ -38,7 +39,7 @@ func claim(ctx context.Context, s *scope) error {
 			return fmt.Errorf("own run: %w", err)
 		}
 	}
-	if !equality.Semantic.DeepEqual(s.run.ObjectMeta, s.read.ObjectMeta) {
+	if !equality.Semantic.DeepEqual(s.run.ObjectMeta, s.read.ObjectMeta) || !equality.Semantic.DeepEqual(s.run.Spec, s.read.Spec) {
 		if err := s.write(ctx, "claim run"); err != nil {
 			return err
 		}
@@ -128,6 +129,7 @@ func resolve(_ context.Context, s *scope) error {
 // endUnstarted ends a run for which nothing was started.
 func (s *scope) endUnstarted(phase devopsv1alpha3.RunPhase, reason, message string) error {
 	s.starts.release(s.key())
+	s.maskPasswords()
 	s.seen = &observation{phase: phase, reason: reason, message: message, end: s.Now(), final: true, unstarted: true}
 	return reconcile.ErrStop
 }

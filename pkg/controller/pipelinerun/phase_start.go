@@ -42,19 +42,26 @@ func start(ctx context.Context, s *scope) error {
 	if s.stopWanted() {
 		return s.endUnstarted(devopsv1alpha3.Cancelled, devopsv1alpha3.ReasonStopped, "the run was stopped before it was started")
 	}
-	request, err := s.prepare(ctx)
+	if err := s.heldBack(); err != nil {
+		return err
+	}
+	send, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
+	if s.wants(devopsv1alpha3.Resume) {
+		s.run.Spec.Action = nil // it has been done, and must not answer an input of the build
+	}
+	s.checkAgents(ctx)
 	s.annotate(devopsv1alpha3.StartIntentAnnotation, s.Now().UTC().Format(time.RFC3339Nano))
 	if err := s.write(ctx, "write the intent to start"); err != nil {
 		// Not written, or written by a call that brought no answer: then the next pass looks for a build
 		// that was never started, and starts it.
 		return err
 	}
-	item, err := s.startBuild(ctx, request)
+	item, err := send(ctx)
 	if err != nil {
-		return s.notStarted(err)
+		return s.notStarted(ctx, err)
 	}
 	if holder, ok := s.owner(ctx, item); !ok {
 		s.takeBack()
@@ -66,7 +73,7 @@ func start(ctx context.Context, s *scope) error {
 
 // recover looks for the start that a former pass intended, and waits as long as it may still come.
 func (s *scope) recover(ctx context.Context, intent time.Time) (bool, error) {
-	found, err := s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
+	found, err := s.find(ctx)
 	switch {
 	case err == nil:
 		if _, mine := s.owner(ctx, found.QueueID); mine {
@@ -83,24 +90,35 @@ func (s *scope) recover(ctx context.Context, intent time.Time) (bool, error) {
 	return false, nil
 }
 
-// prepare checks all that must be right before the start and takes the run's turn.
-func (s *scope) prepare(ctx context.Context) (jenkins.StartRequest, error) {
-	request := jenkins.StartRequest{Cause: s.cause()}
+// prepare checks all that must be right before the start, takes the run's turn, and gives the call that
+// starts it.
+func (s *scope) prepare(ctx context.Context) (send func(context.Context) (int64, error), err error) {
 	if s.pipeline == nil {
-		return request, s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing, "the pipeline was deleted before the run was started")
+		return nil, s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing, "the pipeline was deleted before the run was started")
 	}
+	if s.run.Spec.ReplayOf != "" {
+		return s.replayStart, s.prepareReplay(ctx)
+	}
+	request, err := s.request(ctx)
+	return func(ctx context.Context) (int64, error) { return s.startBuild(ctx, request) }, err
+}
+
+// request makes the request that starts the build.
+func (s *scope) request(ctx context.Context) (jenkins.StartRequest, error) {
+	request := jenkins.StartRequest{Cause: s.cause()}
 	if ok, message := pipeline.InJenkins(s.pipeline); !ok {
-		return request, reconcile.Wait(devopsv1alpha3.ReasonWaitingForPipeline, message, 0)
+		return request, s.waitForPipeline(ctx, message, 0)
 	}
 	defined, complete := pipeline.Parameters(&s.pipeline.Spec, s.Analyze)
-	if problem := checkParameters(s.run.Spec.Parameters, defined, complete); problem != "" {
+	problem := checkParameters(s.run.Spec.Parameters, defined, complete)
+	if problem == "" {
+		request.Parameters, problem = s.openParameters()
+	}
+	if problem != "" {
 		return request, s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonInvalidParameters, problem)
 	}
 	request.Token = s.Token(s.pipeline)
 	request.HasParameters = len(defined) > 0 || len(s.run.Spec.Parameters) > 0
-	for _, p := range s.run.Spec.Parameters {
-		request.Parameters = append(request.Parameters, jenkins.Parameter{Name: p.Name, Value: p.Value})
-	}
 	return request, s.takeTurn(ctx, fingerprint(s.run.Spec.Parameters, defined), defined)
 }
 
@@ -117,7 +135,7 @@ func (s *scope) takeTurn(ctx context.Context, mine string, defined []devopsv1alp
 	}
 	for i := range siblings {
 		other := &siblings[i]
-		if other.UID != s.run.UID && inQueue(other) && !s.starts.hasLeft(client.ObjectKeyFromObject(other)) && sameRef(other, s.run) && fingerprint(other.Spec.Parameters, defined) == mine {
+		if other.UID != s.run.UID && inQueue(other) && !s.starts.hasLeft(client.ObjectKeyFromObject(other)) && sameRef(other, s.run) && turnOf(other, defined) == mine {
 			s.starts.release(s.key())
 			return s.otherTurn(other.Name)
 		}
@@ -186,7 +204,10 @@ func statusOf(err error) int {
 
 // notStarted gives a failed start its outcome. What Jenkins clearly refused was not started; all else
 // may have been, and is looked for before the next try.
-func (s *scope) notStarted(err error) error {
+func (s *scope) notStarted(ctx context.Context, err error) error {
+	if end := s.replayRefused(err); end != nil {
+		return end
+	}
 	status := statusOf(err)
 	switch {
 	case status == 0 && errors.Is(err, jenkins.ErrInvalid):
@@ -199,10 +220,10 @@ func (s *scope) notStarted(err error) error {
 		return s.failed(err)
 	case status == http.StatusNotFound:
 		s.takeBack()
-		return reconcile.Wait(devopsv1alpha3.ReasonWaitingForPipeline, "the job is missing in Jenkins", jobDelay)
+		return s.waitForPipeline(ctx, "the job is missing in Jenkins", jobDelay)
 	case status == http.StatusConflict:
 		s.takeBack()
-		return reconcile.Wait(devopsv1alpha3.ReasonWaitingForPipeline, "Jenkins does not start the job now: "+err.Error(), jobDelay)
+		return s.waitForPipeline(ctx, "Jenkins does not start the job now: "+err.Error(), jobDelay)
 	case status == http.StatusForbidden:
 		s.takeBack()
 		return reconcile.Retry(devopsv1alpha3.ReasonFailed, err)
@@ -216,5 +237,6 @@ func (s *scope) notStarted(err error) error {
 // takeBack undoes the intent of a start that did not happen.
 func (s *scope) takeBack() {
 	delete(s.run.Annotations, devopsv1alpha3.StartIntentAnnotation)
+	delete(s.run.Annotations, devopsv1alpha3.ReplaysBeforeAnnotation)
 	s.starts.release(s.key())
 }

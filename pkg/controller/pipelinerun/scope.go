@@ -34,6 +34,8 @@ type scope struct {
 	seen *observation
 	// gone: there is nothing left to write to.
 	gone bool
+	// blocked is why the build waits for an agent, in Jenkins' words; empty if it does not.
+	blocked string
 }
 
 func (r *Reconciler) newScope(run *devopsv1alpha3.PipelineRun) *scope {
@@ -52,9 +54,7 @@ func (s *scope) key() client.ObjectKey { return client.ObjectKeyFromObject(s.run
 
 func (s *scope) cause() string { return CausePrefix + string(s.run.UID) }
 
-func (s *scope) stopWanted() bool {
-	return s.run.Spec.Action != nil && *s.run.Spec.Action == devopsv1alpha3.Stop
-}
+func (s *scope) stopWanted() bool { return s.wants(devopsv1alpha3.Stop) }
 
 // numberIn reads a number from an annotation; 0 if there is none.
 func numberIn(run *devopsv1alpha3.PipelineRun, annotation string) int64 {
@@ -95,13 +95,16 @@ func (s *scope) annotate(key, value string) {
 	s.run.Annotations[key] = value
 }
 
-// started notes the queue item, and the build if it has its number already.
+// started notes the queue item, and the build if it has its number already. Passwords have done their
+// service.
 func (s *scope) started(found *jenkins.Found) {
+	s.maskPasswords()
 	if found.QueueID > 0 {
 		s.annotate(devopsv1alpha3.QueueItemAnnotation, strconv.FormatInt(found.QueueID, 10))
 	}
 	if found.BuildNumber > 0 {
 		s.annotate(devopsv1alpha3.JenkinsPipelineRunIDAnnotation, strconv.FormatInt(found.BuildNumber, 10))
+		delete(s.run.Annotations, devopsv1alpha3.ReplaysBeforeAnnotation)
 		s.starts.leave(s.key())
 	}
 }

@@ -178,7 +178,8 @@ type sources struct {
 	Plugin string   `xml:"plugin,attr,omitempty"`
 	Owner  ownerRef `xml:"owner"`
 	Data   struct {
-		Source branchSource `xml:"jenkins.branch.BranchSource"`
+		// Source has one entry; those that people added in Jenkins come after it.
+		Source []branchSource `xml:"jenkins.branch.BranchSource"`
 	} `xml:"data"`
 }
 

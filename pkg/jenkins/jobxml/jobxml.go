@@ -27,6 +27,31 @@ var ErrInvalid = errors.New("invalid job")
 // ErrUnsupportedSource says that the source of a multi-branch pipeline is of a type that is not rendered.
 var ErrUnsupportedSource = fmt.Errorf("%w: the source type is not supported", ErrInvalid)
 
+// ClassError says that a document is the config.xml of another class of jobs than was expected. It is ErrInvalid.
+type ClassError struct {
+	// Class is the root element of the document, such as "project" for a freestyle job.
+	Class string
+	// Want is the root element that was expected, empty if any pipeline would have been right.
+	Want string
+}
+
+// Error implements error.
+func (e *ClassError) Error() string {
+	if e.Want == "" {
+		return fmt.Sprintf("%v: the job is of the class %s, which is no pipeline", ErrInvalid, e.Class)
+	}
+	return fmt.Sprintf("%v: the job is of the class %s, not %s", ErrInvalid, e.Class, e.Want)
+}
+
+// Is reports that the error is ErrInvalid.
+func (e *ClassError) Is(target error) bool { return target == ErrInvalid }
+
+// Runs says what each run of a Jenkinsfile writes into the properties of its own job: Jenkins puts the directives
+// parameters, triggers and options, and the step properties, into the job.
+type Runs struct {
+	SetParameters, SetTriggers, SetOptions bool
+}
+
 // Options are what a job has besides its spec.
 type Options struct {
 	// AuthToken lets who knows it start the job and name a cause. A token in spec.pipeline.remote_trigger goes first.
@@ -37,6 +62,8 @@ type Options struct {
 	Hash string
 	// Parameters are those of the Jenkinsfile, used if the spec has none.
 	Parameters []devopsv1alpha3.ParameterDefinition
+	// Runs is what runs of the Jenkinsfile write themselves, for Merge and Drift.
+	Runs Runs
 }
 
 // Token returns the token that Render gives the job.
@@ -254,11 +281,10 @@ func multiBranchOf(p *devopsv1alpha3.MultiBranchPipeline, opts Options) (*multiB
 		m.Properties.JobTrigger = &jobTrigger{Plugin: "multibranch-action-triggers",
 			Create: text(t.CreateActionJobsToTrigger), Delete: text(t.DeleteActionJobsToTrigger)}
 	}
-	m.Sources.Data.Source.Source = source
-	m.Sources.Data.Source.Strategy = strategy{
+	m.Sources.Data.Source = []branchSource{{Source: source, Strategy: strategy{
 		Class: "jenkins.branch.NamedExceptionsBranchPropertyStrategy",
 		Props: classed{"empty-list"}, Exceptions: classed{"empty-list"},
-	}
+	}}}
 	return m, nil
 }
 

@@ -160,12 +160,14 @@ func TestMerge(t *testing.T) {
 		"trait, strategy and factory of other plugins": {
 			spec: kinds()["source-github"],
 			existing: func(doc string) string {
+				doc = strings.Replace(doc, "<noTags>false", "<noTags>true", 1)
+				doc = strings.Replace(doc, "<pruneDeadBranches>true</pruneDeadBranches>", "<pruneDeadBranches>false</pruneDeadBranches><abortBuilds>true</abortBuilds>", 1)
 				doc = strings.Replace(doc, "<traits>", "<traits><com.acme.Trait><x>1</x></com.acme.Trait>", 1)
 				doc = strings.Replace(doc, `<defaultProperties class="empty-list">`, `<defaultProperties class="java.util.Arrays$ArrayList">`, 1)
 				doc = strings.Replace(doc, "<regex>(main|größe)", "<regex>old", 1)
 				return strings.Replace(doc, "WorkflowBranchProjectFactory", "PipelineBranchDefaultsProjectFactory", 1)
 			},
-			keeps: []string{"<com.acme.Trait>", `<defaultProperties class="java.util.Arrays$ArrayList">`, "PipelineBranchDefaultsProjectFactory", "<regex>(main|größe)</regex>"},
+			keeps: []string{"<com.acme.Trait>", "<noTags>true", "<pruneDeadBranches>true", "<abortBuilds>true", `<defaultProperties class="java.util.Arrays$ArrayList">`, "PipelineBranchDefaultsProjectFactory", "<regex>(main|größe)</regex>"},
 		},
 		"another kind of source": {
 			spec:           kinds()["source-svn"],
@@ -173,10 +175,23 @@ func TestMerge(t *testing.T) {
 			no:             []string{"github", "traits"},
 			equalsRendered: true,
 		},
-		"another class of job": {
-			spec:           minimal(),
-			existing:       func(string) string { return string(must(Render(multi(), Options{}))) },
-			equalsRendered: true,
+		"settings within our own elements that the API does not have": {
+			spec: full(),
+			existing: func(doc string) string {
+				doc = strings.Replace(doc, "<artifactNumToKeep>-1", "<artifactNumToKeep>3", 1)
+				doc = strings.Replace(doc, "<genericVariables></genericVariables>", "<genericVariables><org.jenkinsci.plugins.gwt.GenericVariable><key>ref</key></org.jenkinsci.plugins.gwt.GenericVariable></genericVariables>", 1)
+				doc = strings.Replace(doc, "<token>rec-hook</token>", "<token>old</token><tokenCredentialId>tok</tokenCredentialId>", 1)
+				return strings.Replace(doc, "<abortPrevious>false", "<abortPrevious>true", 1)
+			},
+			keeps: []string{"<artifactNumToKeep>3", "<key>ref</key>", "<tokenCredentialId>tok</tokenCredentialId>", "<token>rec-hook</token>", "<abortPrevious>true"},
+			no:    []string{"<token>old</token>"},
+		},
+		"a second source": {
+			spec: kinds()["source-git"],
+			existing: func(doc string) string {
+				return strings.Replace(doc, "</data>", `<jenkins.branch.BranchSource><source class="com.acme.Source"><id>2</id><remote>r2</remote></source></jenkins.branch.BranchSource></data>`, 1)
+			},
+			keeps: []string{`<source class="com.acme.Source">`, "<remote>r2</remote>", "https://git.example/a.git"},
 		},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -239,6 +254,7 @@ func TestMergeRecorded(t *testing.T) {
 				t.Fatalf("%s: %v", e.Name, err)
 			}
 			again.Managed, again.Hash = parsed.Managed, parsed.Hash
+			parsed.Sandbox = again.Sandbox // which is ours
 			// With an own token the spec is as before.
 			if diff := cmp.Diff(parsed, again); diff != "" {
 				t.Errorf("%s: %s", e.Name, diff)

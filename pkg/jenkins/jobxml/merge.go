@@ -10,14 +10,15 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 )
 
 // Merge returns the config.xml of a pipeline for a job that exists: what the spec says is as Render writes it, and what the API does not know is kept from the
-// existing document, such as properties, triggers and traits of other plugins, parameters of other kinds, and whether the job is disabled. A document of
-// another class of jobs is not merged with: the result then is that of Render.
+// existing document, such as properties, triggers and traits of other plugins, parameters of other kinds, and whether the job is disabled. What a run of the
+// Jenkinsfile set itself (Options.Runs) is kept, too, where the spec says nothing about it. A job of another class is a *ClassError.
 func Merge(existing []byte, spec *devopsv1alpha3.PipelineSpec, opts Options) ([]byte, error) {
 	rendered, err := Render(spec, opts)
 	if err != nil {
@@ -31,13 +32,12 @@ func Merge(existing []byte, spec *devopsv1alpha3.PipelineSpec, opts Options) ([]
 	if err != nil {
 		return nil, err
 	}
-	rules := ownership[newRoot.name]
-	if oldRoot.name != newRoot.name || rules == nil {
-		return rendered, nil
+	if oldRoot.name != newRoot.name {
+		return nil, &ClassError{Class: oldRoot.name, Want: newRoot.name}
 	}
 	var b bytes.Buffer
 	b.WriteString(header)
-	if err := rules.merge(oldRoot, newRoot).write(&b, ""); err != nil {
+	if err := ownership[newRoot.name].merge(oldRoot, newRoot, opts.Runs).write(&b, ""); err != nil {
 		return nil, err
 	}
 	b.WriteByte('\n')
@@ -83,6 +83,19 @@ type owner struct {
 	sameClass bool
 	// keepClass: an element of another class stays as it is.
 	keepClass bool
+	// byRun tells if a run of the Jenkinsfile sets the children that are the API's. It replaces all of them, or, if
+	// single is true, those that it names.
+	byRun  func(Runs) bool
+	single bool
+}
+
+// drops tells if a child of the existing element that is the API's goes, as the spec does not have it.
+func (o *owner) drops(name string, now *element, runs Runs) bool {
+	if o.byRun == nil || !o.byRun(runs) {
+		return true
+	}
+	// What the spec says counts until the next run; what it does not say is the run's.
+	return now.child(name) != nil || !o.single && len(now.children) > 0
 }
 
 func classesOf(m map[string]string) []string {
@@ -97,14 +110,24 @@ func classesOf(m map[string]string) []string {
 func ownTraits() []string {
 	list := []string{traitClone, traitRegex, traitGitBranches, traitGitTags}
 	for _, h := range hostings {
-		list = append(list, h.branches, h.tags, h.origin, h.forks)
-		if h.skip != "" {
-			list = append(list, h.skip)
-		}
+		list = append(list, h.branches, h.tags, h.origin, h.forks, h.skip)
 	}
 	return list
 }
 
+// The elements that more than one rule names.
+const (
+	elementConcurrent = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
+	elementDiscarder  = "jenkins.model.BuildDiscarderProperty"
+	elementParameters = "hudson.model.ParametersDefinitionProperty"
+	elementTriggers   = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
+	elementTimer      = "hudson.triggers.TimerTrigger"
+	elementWebhook    = "org.jenkinsci.plugins.gwt.GenericTrigger"
+	elementOrphans    = "orphanedItemStrategy"
+	elementStrategy   = "strategy"
+)
+
+// An element that is in own and in below goes if it is not rendered, and is merged if it is.
 var ownership = map[string]*owner{
 	"flow-definition": {
 		own:  []string{"description", "authToken"},
@@ -112,29 +135,45 @@ var ownership = map[string]*owner{
 		below: map[string]*owner{
 			"definition": {own: []string{"script", "sandbox"}, sameClass: true},
 			"properties": {
-				own: []string{"org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty", "jenkins.model.BuildDiscarderProperty"},
+				own:   []string{elementConcurrent, elementDiscarder},
+				byRun: func(r Runs) bool { return r.SetOptions }, single: true,
 				below: map[string]*owner{
-					"hudson.model.ParametersDefinitionProperty": {below: map[string]*owner{"parameterDefinitions": {own: classesOf(parameterClass)}}},
-					"org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty": {below: map[string]*owner{
-						"triggers": {own: []string{"hudson.triggers.TimerTrigger", "org.jenkinsci.plugins.gwt.GenericTrigger"}},
+					elementConcurrent: {keep: []string{"abortPrevious"}},
+					elementDiscarder: {below: map[string]*owner{
+						elementStrategy: {own: []string{"daysToKeep", "numToKeep"}, keep: []string{"artifactDaysToKeep", "artifactNumToKeep"}, sameClass: true},
 					}},
+					elementParameters: {below: map[string]*owner{
+						"parameterDefinitions": {own: classesOf(parameterClass), byRun: func(r Runs) bool { return r.SetParameters }},
+					}},
+					elementTriggers: {below: map[string]*owner{"triggers": {
+						own:   []string{elementTimer, elementWebhook},
+						byRun: func(r Runs) bool { return r.SetTriggers }, single: true,
+						below: map[string]*owner{elementWebhook: {
+							own: []string{"regexpFilterText", "regexpFilterExpression", "genericRequestVariables", "genericHeaderVariables",
+								"printPostContent", "printContributedVariables", "causeString", "token"},
+							keep: []string{"spec", "genericVariables", "silentResponse"},
+						}},
+					}}},
 				},
 			},
 		},
 	},
 	multiBranchClass: {
-		own:  []string{"description", "orphanedItemStrategy"},
+		own:  []string{"description", elementOrphans},
 		keep: []string{"actions", "disabled"},
 		below: map[string]*owner{
-			"properties": {own: []string{"org.jenkinsci.plugins.workflow.multibranch.PipelineTriggerProperty"}},
-			"triggers":   {own: []string{"com.cloudbees.hudson.plugins.folder.computed.PeriodicFolderTrigger"}},
-			"factory":    {own: []string{"owner", "scriptPath"}, keepClass: true},
+			elementOrphans: {own: []string{"pruneDeadBranches", "daysToKeep", "numToKeep"}, sameClass: true},
+			"properties":   {own: []string{"org.jenkinsci.plugins.workflow.multibranch.PipelineTriggerProperty"}},
+			"triggers":     {own: []string{"com.cloudbees.hudson.plugins.folder.computed.PeriodicFolderTrigger"}},
+			"factory":      {own: []string{"owner", "scriptPath"}, keepClass: true},
 			"sources": {own: []string{"owner"}, below: map[string]*owner{"data": {below: map[string]*owner{"jenkins.branch.BranchSource": {
-				keep: []string{"strategy"},
+				keep: []string{elementStrategy},
 				below: map[string]*owner{"source": {
 					own: []string{"id", "name", "remote", "remoteBase", "apiUri", "serverUrl", "serverName", "credentialsId", "repoOwner", "repository",
 						"projectOwner", "projectPath", "includes", "excludes", "scm"},
-					below:     map[string]*owner{"traits": {own: ownTraits()}},
+					below: map[string]*owner{"traits": {own: ownTraits(), below: map[string]*owner{traitClone: {below: map[string]*owner{
+						"extension": {own: []string{"shallow", "timeout", "depth"}, keep: []string{"noTags", "reference", "honorRefspec"}, sameClass: true},
+					}}}}},
 					sameClass: true,
 				}},
 			}}}}},
@@ -142,17 +181,10 @@ var ownership = map[string]*owner{
 	},
 }
 
-func contains(list []string, name string) bool {
-	for _, s := range list {
-		if s == name {
-			return true
-		}
-	}
-	return false
-}
+func contains(list []string, name string) bool { return slices.Contains(list, name) }
 
 // merge returns the rendered element with what the existing one has besides.
-func (o *owner) merge(was, now *element) *element {
+func (o *owner) merge(was, now *element, runs Runs) *element {
 	if was.class() != now.class() {
 		switch {
 		case o.keepClass:
@@ -162,26 +194,32 @@ func (o *owner) merge(was, now *element) *element {
 		}
 	}
 	out := &element{name: now.name, attrs: now.attrs, comment: now.comment, text: now.text}
-	done := map[string]bool{}
+	done := map[string]*element{}
 	for _, c := range now.children {
 		is := was.child(c.name)
 		switch below := o.below[c.name]; {
 		case is == nil:
 		case below != nil:
-			c, done[c.name] = below.merge(is, c), true
+			c, done[c.name] = below.merge(is, c, runs), is
 		case contains(o.keep, c.name):
-			c, done[c.name] = is, true
+			c, done[c.name] = is, is
 		}
 		out.children = append(out.children, c)
 	}
 	for _, c := range was.children {
-		below := o.below[c.name]
+		below, merged := o.below[c.name], done[c.name]
 		switch {
-		case done[c.name] && (below != nil || contains(o.keep, c.name)), contains(o.own, c.name):
+		case merged == c:
 			continue
+		case merged != nil:
+			// One more of the kind, such as a second source: it was added in Jenkins.
+		case contains(o.own, c.name):
+			if o.drops(c.name, now, runs) {
+				continue
+			}
 		case below != nil:
 			// Nothing of it is rendered; what is not ours in it stays.
-			c = below.merge(c, &element{name: c.name, attrs: c.attrs})
+			c = below.merge(c, &element{name: c.name, attrs: c.attrs}, runs)
 			if len(below.strip(c).children) == 0 {
 				continue
 			}

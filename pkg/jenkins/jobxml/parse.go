@@ -29,6 +29,8 @@ type Parsed struct {
 	Hash string
 	// Disabled says that the job is disabled in Jenkins.
 	Disabled bool
+	// Sandbox says that the script of a pipeline runs in Jenkins' sandbox. Multi-branch jobs have none to switch off.
+	Sandbox bool
 }
 
 var (
@@ -63,7 +65,7 @@ func open(doc []byte) (*parser, string, error) {
 	return p, reference.ReplaceAllStringFunc(s, p.hide), nil
 }
 
-// Parse reads a config.xml. A job of another class is ErrInvalid.
+// Parse reads a config.xml. A job that is no pipeline is a *ClassError.
 func Parse(doc []byte) (*Parsed, error) {
 	p, s, err := open(doc)
 	if err != nil {
@@ -85,7 +87,7 @@ func Parse(doc []byte) (*Parsed, error) {
 	case "":
 		return nil, fmt.Errorf("%w: the document is not XML", ErrInvalid)
 	default:
-		return nil, fmt.Errorf("%w: the job is of the class %s", ErrInvalid, root)
+		return nil, &ClassError{Class: root}
 	}
 }
 
@@ -175,7 +177,8 @@ func (p *parser) flow(f *flow) (*Parsed, error) {
 			}
 		}
 	}
-	out := &Parsed{Spec: devopsv1alpha3.PipelineSpec{Type: devopsv1alpha3.NoScmPipelineType, Pipeline: spec}, AuthToken: p.str(f.AuthToken), Disabled: f.Disabled}
+	out := &Parsed{Spec: devopsv1alpha3.PipelineSpec{Type: devopsv1alpha3.NoScmPipelineType, Pipeline: spec}, AuthToken: p.str(f.AuthToken),
+		Disabled: f.Disabled, Sandbox: f.Definition.Sandbox}
 	out.Hash, out.Managed = hashOf(f.Comment)
 	return out, nil
 }
@@ -225,7 +228,10 @@ func (p *parser) parameter(def parameter) (out devopsv1alpha3.ParameterDefinitio
 }
 
 func (p *parser) multiBranch(m *multiBranch) (*Parsed, error) {
-	src := m.Sources.Data.Source.Source
+	var src scmSource
+	if list := m.Sources.Data.Source; len(list) > 0 {
+		src = list[0].Source
+	}
 	spec := &devopsv1alpha3.MultiBranchPipeline{
 		Description: p.str(m.Description), Discarder: kept(m.Orphans.Days, m.Orphans.Num), ScriptPath: p.str(m.Factory.ScriptPath),
 	}

@@ -36,6 +36,9 @@ const (
 	classSingleSvn = "jenkins.scm.impl.SingleSCMSource"
 )
 
+// pluginSkip has the traits that keep Jenkins from reporting results to GitHub and Bitbucket.
+const pluginSkip = "skip-notifications-trait"
+
 // hosting is how the plugin of a hosting service names things. Element names have every underscore of a class twice.
 type hosting struct {
 	class, plugin string
@@ -44,8 +47,8 @@ type hosting struct {
 	// trust is the class that the classes of trust are in, trusts those classes by the numbers of the API.
 	trust  string
 	trusts map[int]string
-	// skip is the trait that keeps Jenkins from reporting results, empty if there is none.
-	skip string
+	// skip is the trait that keeps Jenkins from reporting results, of the plugin skipPlugin.
+	skip, skipPlugin string
 }
 
 var hostings = map[string]hosting{
@@ -56,6 +59,7 @@ var hostings = map[string]hosting{
 		forks:  "org.jenkinsci.plugins.github__branch__source.ForkPullRequestDiscoveryTrait",
 		trust:  "org.jenkinsci.plugins.github_branch_source.ForkPullRequestDiscoveryTrait$",
 		trusts: map[int]string{1: "TrustContributors", 2: "TrustEveryone", 3: "TrustPermission", 4: "TrustNobody"},
+		skip:   "org.jenkinsci.plugins.github.notifications.SkipNotificationsTrait", skipPlugin: pluginSkip,
 	},
 	sourceGitLab: {
 		class: "io.jenkins.plugins.gitlabbranchsource.GitLabSCMSource", plugin: "gitlab-branch-source",
@@ -64,6 +68,8 @@ var hostings = map[string]hosting{
 		forks:  "io.jenkins.plugins.gitlabbranchsource.ForkMergeRequestDiscoveryTrait",
 		trust:  "io.jenkins.plugins.gitlabbranchsource.ForkMergeRequestDiscoveryTrait$",
 		trusts: map[int]string{1: "TrustMembers", 2: "TrustEveryone", 3: "TrustPermission", 4: "TrustNobody"},
+		// Of the same plugin as the source.
+		skip: "io.jenkins.plugins.gitlabbranchsource.GitLabSkipNotificationsTrait", skipPlugin: "gitlab-branch-source",
 	},
 	sourceBitbucket: {
 		class: "com.cloudbees.jenkins.plugins.bitbucket.BitbucketSCMSource", plugin: "cloudbees-bitbucket-branch-source",
@@ -73,7 +79,7 @@ var hostings = map[string]hosting{
 		trust:  "com.cloudbees.jenkins.plugins.bitbucket.ForkPullRequestDiscoveryTrait$",
 		// The plugin has no trust by permission. Its word for members is "team forks".
 		trusts: map[int]string{1: "TrustTeamForks", 2: "TrustEveryone", 4: "TrustNobody"},
-		skip:   "com.cloudbees.jenkins.plugins.bitbucket.notifications.SkipNotificationsTrait",
+		skip:   "com.cloudbees.jenkins.plugins.bitbucket.notifications.SkipNotificationsTrait", skipPlugin: pluginSkip,
 	},
 }
 
@@ -189,8 +195,7 @@ func (l *traits) common(c *devopsv1alpha3.GitCloneOption, regex string) {
 	}
 }
 
-// hostedSourceOf returns what the sources on GitHub, GitLab and Bitbucket have in common. GitHub and GitLab have no trait for
-// accept_jenkins_notification.
+// hostedSourceOf returns what the sources on GitHub, GitLab and Bitbucket have in common.
 func hostedSourceOf(kind string, s *devopsv1alpha3.HostedSource) (scmSource, error) {
 	h, list := hostings[kind], &traits{}
 	for _, d := range []struct {
@@ -217,9 +222,9 @@ func hostedSourceOf(kind string, s *devopsv1alpha3.HostedSource) (scmSource, err
 		list.List = append(list.List, named(h.tags))
 	}
 	list.common(s.CloneOption, s.RegexFilter)
-	if h.skip != "" && !s.AcceptJenkinsNotification {
+	if !s.AcceptJenkinsNotification {
 		t := named(h.skip)
-		t.Plugin = "skip-notifications-trait"
+		t.Plugin = h.skipPlugin
 		list.List = append(list.List, t)
 	}
 	src := scmSource{Class: h.class, Plugin: h.plugin, ID: idOf(s.ScmID), Credentials: ref(s.CredentialID), RepoOwner: ref(s.Owner), Repository: ref(s.Repo), Traits: list}
@@ -308,7 +313,7 @@ func (p *parser) common(t trait, clone **devopsv1alpha3.GitCloneOption, regex *s
 
 func (p *parser) hosted(h hosting, src *scmSource) devopsv1alpha3.HostedSource {
 	s := devopsv1alpha3.HostedSource{ScmID: p.str(src.ID), CredentialID: p.ref(src.Credentials), Owner: p.ref(src.RepoOwner), Repo: p.ref(src.Repository),
-		AcceptJenkinsNotification: h.skip != ""}
+		AcceptJenkinsNotification: true}
 	for _, t := range src.traits() {
 		n := 0
 		if t.Strategy != nil {

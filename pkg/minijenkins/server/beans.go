@@ -41,7 +41,7 @@ func nullIfEmpty(s string) any {
 
 func (s *Server) itemBean(base string, it *item) *object {
 	url := base + it.path()
-	o := bean(it.class()).
+	o := bigBean(it.class()).
 		set("actions", []*object{bean(""), bean("com.cloudbees.plugins.credentials.ViewCredentialsAction")}).
 		set("description", nullable(it.cfg.description)).
 		set("displayName", it.Name).
@@ -67,25 +67,19 @@ func (s *Server) itemBean(base string, it *item) *object {
 		lazy(1, "views", func() any { return []*object{view()} })
 }
 
-func (s *Server) childBeans(base string, it *item) []*object {
-	out := []*object{}
-	for _, k := range it.children() {
-		out = append(out, s.itemBean(base, k))
-	}
-	return out
+func (s *Server) childBeans(base string, it *item) list {
+	kids := it.children()
+	return list{len(kids), func(i int) *object { return s.itemBean(base, kids[i]) }}
 }
 
 func (s *Server) jobFields(base string, it *item, o *object) *object {
 	builds := func(limit int) func() any {
 		return func() any {
-			out := []*object{}
-			for i, b := range it.history() {
-				if limit > 0 && i == limit {
-					break
-				}
-				out = append(out, s.buildBean(base, it, b))
+			h := it.history()
+			if limit > 0 {
+				h = h[:min(len(h), limit)]
 			}
-			return out
+			return list{len(h), func(i int) *object { return s.buildBean(base, it, h[i]) }}
 		}
 	}
 	ref := func(find func() *store.Build) func() any {
@@ -108,7 +102,7 @@ func (s *Server) jobFields(base string, it *item, o *object) *object {
 			return h[len(h)-1]
 		})).
 		lazy(2, "healthReport", func() any { return healthReport(it) }).
-		set("inQueue", len(s.waitingOf(it)) > 0).
+		set("inQueue", len(it.line) > 0).
 		set("keepDependencies", false)
 	for _, f := range buildFilters {
 		o.lazy(1, f.name, ref(func() *store.Build { return it.build(f.name) }))
@@ -116,7 +110,7 @@ func (s *Server) jobFields(base string, it *item, o *object) *object {
 	return o.set("nextBuildNumber", max(1, it.NextBuild)).
 		inLazy(2, "property", func() any { return propertyBeans(it) }).
 		lazy(1, "queueItem", func() any {
-			if q := s.waitingOf(it); len(q) > 0 {
+			if q := it.line; len(q) > 0 {
 				return s.queueBean(base, q[0])
 			}
 			return (*object)(nil)
@@ -272,7 +266,7 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 		return bean("").vis(2, "number", o.Number).vis(2, "url", buildURL(base, it, o.Number)).
 			lazy(1, "result", func() any { return resultOrNull(o) })
 	}
-	return bean(classRun).
+	return bigBean(classRun).
 		lazy(1, "actions", func() any {
 			out := append(actionBeans(b.Params, b.Causes), bean("jenkins.metrics.impl.TimeInQueueAction").
 				vis(2, "blockedDurationMillis", 0).vis(2, "blockedTimeMillis", 0).

@@ -130,7 +130,8 @@ func (s *Server) deleteBuild(c *call, it *item, b *store.Build) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	delete(it.builds, b.Number)
+	it.dropBuild(b.Number)
+	s.emit(EventDeleted, it, b)
 	redirect(c.w, c.view+it.path())
 }
 

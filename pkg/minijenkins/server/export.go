@@ -34,9 +34,18 @@ type field struct {
 	get func() any
 }
 
+// list is a list of objects of which only those that are shown are made.
+type list struct {
+	n  int
+	at func(i int) *object
+}
+
 const always = 1000
 
 func bean(class string) *object { return &object{class: class} }
+
+// bigBean is a bean of about 30 properties.
+func bigBean(class string) *object { return &object{class: class, fields: make([]field, 0, 30)} }
 
 // set adds a property of visibility 1.
 func (o *object) set(name string, v any) *object {
@@ -230,19 +239,9 @@ func renderJSON(w *bytes.Buffer, v any, p pruner) error {
 		}
 		return renderObject(w, v, p)
 	case []*object:
-		from, to := p.bounds()
-		from, to = max(0, min(from, len(v))), max(0, min(to, len(v)))
-		w.WriteByte('[')
-		for i := from; i < to; i++ {
-			if i > from {
-				w.WriteByte(',')
-			}
-			if err := renderJSON(w, v[i], p); err != nil {
-				return err
-			}
-		}
-		w.WriteByte(']')
-		return nil
+		return renderList(w, list{len(v), func(i int) *object { return v[i] }}, p)
+	case list:
+		return renderList(w, v, p)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -250,6 +249,22 @@ func renderJSON(w *bytes.Buffer, v any, p pruner) error {
 		return fmt.Errorf("encode: %w", err)
 	}
 	w.Truncate(w.Len() - 1) // Encode ends with a newline
+	return nil
+}
+
+func renderList(w *bytes.Buffer, l list, p pruner) error {
+	from, to := p.bounds()
+	from, to = max(0, min(from, l.n)), max(0, min(to, l.n))
+	w.WriteByte('[')
+	for i := from; i < to; i++ {
+		if i > from {
+			w.WriteByte(',')
+		}
+		if err := renderJSON(w, l.at(i), p); err != nil {
+			return err
+		}
+	}
+	w.WriteByte(']')
 	return nil
 }
 
@@ -269,9 +284,7 @@ func renderObject(w *bytes.Buffer, o *object, p pruner) error {
 		}
 		w.WriteString(sep)
 		sep = ","
-		if err := renderJSON(w, f.name, c); err != nil {
-			return err
-		}
+		w.WriteString(strconv.Quote(f.name))
 		w.WriteByte(':')
 		v := f.val
 		if f.get != nil {

@@ -51,6 +51,8 @@ func (s *Server) itemAction(c *call, it *item) {
 		s.configXML(c, it)
 	case "createItem", "checkJobName", "view":
 		s.folderAction(c, it, action)
+	case "credentials":
+		s.credentialRoutes(c, it)
 	case "doDelete", "confirmRename", "doRename", "submitDescription", "disable", "enable":
 		switch {
 		case it.isRoot():
@@ -272,12 +274,11 @@ func (s *Server) setConfig(it *item, doc []byte) error {
 	next := *it.Item
 	next.Config = doc
 	// What the Jenkinsfile gave the job is gone with the old configuration, until the next build.
-	next.Parameters, next.NoConcurrent, next.Discard = nil, false, store.Discard{}
+	next.Parameters, next.NoConcurrent, next.AbortPrevious, next.Discard = nil, false, false, store.Discard{}
 	if err := s.store.PutItem(&next); err != nil {
 		return fmt.Errorf("store config.xml: %w", err)
 	}
-	it.Config, it.Parameters, it.NoConcurrent, it.Discard = next.Config, nil, false, store.Discard{}
-	it.cfg = cfg
+	*it.Item, it.cfg = next, cfg
 	s.poke()
 	return nil
 }
@@ -329,11 +330,12 @@ func (s *Server) setElement(it *item, name, text string) error {
 	if err != nil {
 		return err
 	}
-	params, noConcurrent, keep := it.Parameters, it.NoConcurrent, it.Discard
+	old := *it.Item
 	if err := s.setConfig(it, doc); err != nil {
 		return err
 	}
-	it.Parameters, it.NoConcurrent, it.Discard = params, noConcurrent, keep
+	old.Config = it.Config
+	*it.Item = old
 	return s.store.PutItem(it.Item)
 }
 
@@ -382,11 +384,8 @@ func (s *Server) deleteItem(ctx context.Context, it *item) error {
 	delete(it.up.kids, it.Name)
 	for _, id := range ids {
 		delete(s.items, id)
-		for qid, q := range s.queue {
-			if q.Job == id {
-				delete(s.queue, qid)
-			}
-		}
+		delete(s.credentials, id)
+		s.dropQueueOf(id)
 		for key, r := range s.runs {
 			if key.Job == id {
 				klog.FromContext(ctx).V(1).Info("build interrupted, its job is deleted", "job", r.jobName, "number", key.Number)

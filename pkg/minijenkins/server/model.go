@@ -21,8 +21,13 @@ type item struct {
 	up  *item
 	// kids are the children of a folder by exact name.
 	kids map[string]*item
-	// builds are those of a job by number.
+	// builds are those of a job by number; recent are the same from the newest to the oldest.
 	builds map[int]*store.Build
+	recent []*store.Build
+	// line are the job's items in the queue, by ID.
+	line []*store.QueueItem
+	// live counts the builds that run.
+	live int
 }
 
 func newItem(it *store.Item, cfg *jobConfig, up *item) *item {
@@ -122,14 +127,27 @@ func (it *item) parameters() []jenkinsfile.Parameter {
 
 func (it *item) noConcurrent() bool { return it.cfg.noConcurrent || it.NoConcurrent }
 
-// history are the builds from the newest to the oldest.
-func (it *item) history() []*store.Build {
-	out := make([]*store.Build, 0, len(it.builds))
-	for _, b := range it.builds {
-		out = append(out, b)
+// history are the builds from the newest to the oldest. It must not be changed, nor used when
+// Server.mu is not held.
+func (it *item) history() []*store.Build { return it.recent }
+
+// place returns the place of a number in the history, or where it would be.
+func (it *item) place(n int) (int, bool) {
+	return slices.BinarySearchFunc(it.recent, n, func(b *store.Build, n int) int { return n - b.Number })
+}
+
+func (it *item) addBuild(b *store.Build) {
+	if i, known := it.place(b.Number); !known {
+		it.recent = slices.Insert(it.recent, i, b)
 	}
-	slices.SortFunc(out, func(a, b *store.Build) int { return b.Number - a.Number })
-	return out
+	it.builds[b.Number] = b
+}
+
+func (it *item) dropBuild(n int) {
+	if i, known := it.place(n); known {
+		it.recent = slices.Delete(it.recent, i, i+1)
+	}
+	delete(it.builds, n)
 }
 
 // buildFilters are the permalinks of a job.
@@ -172,13 +190,15 @@ func first(list []*store.Build, ok func(*store.Build) bool) *store.Build {
 
 // around are the builds before and after one; nil where there is none.
 func (it *item) around(b *store.Build) (prev, next *store.Build) {
-	for _, o := range it.builds {
-		if o.Number < b.Number && (prev == nil || o.Number > prev.Number) {
-			prev = o
-		}
-		if o.Number > b.Number && (next == nil || o.Number < next.Number) {
-			next = o
-		}
+	i, known := it.place(b.Number)
+	if i > 0 {
+		next = it.recent[i-1]
+	}
+	if known {
+		i++
+	}
+	if i < len(it.recent) {
+		prev = it.recent[i]
 	}
 	return prev, next
 }
@@ -281,16 +301,18 @@ func (s *Server) load(st *store.State) error {
 	}
 	for _, b := range st.Builds {
 		if it := s.items[b.Job]; it != nil {
-			it.builds[b.Number] = b
+			it.addBuild(b)
 			it.NextBuild = max(it.NextBuild, b.Number+1)
 		}
 	}
 	for _, q := range st.Queue {
-		if s.items[q.Job] != nil {
-			s.queue[q.ID] = q
+		if it := s.items[q.Job]; it != nil {
+			s.addQueued(it, q)
 		}
 	}
+	slices.SortStableFunc(s.left, func(a, b *store.QueueItem) int { return a.Left.Compare(b.Left) })
 	s.templates = st.Templates
+	s.credentials = credentialsOf(st.Credentials)
 	for _, c := range st.Clouds {
 		s.clouds[c.Name] = c
 	}

@@ -4,7 +4,6 @@
 package server
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -12,9 +11,20 @@ import (
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
-// hasOption tells if a Jenkinsfile sets an option.
-func hasOption(p *jenkinsfile.Pipeline, name string) bool {
-	return slices.ContainsFunc(p.Options, func(d *jenkinsfile.Directive) bool { return d.Name == name })
+// concurrencyOf reads disableConcurrentBuilds(abortPrevious: true).
+func concurrencyOf(p *jenkinsfile.Pipeline) (none, abortPrevious bool) {
+	for _, d := range p.Options {
+		if d.Name != "disableConcurrentBuilds" {
+			continue
+		}
+		none = true
+		for _, a := range d.Args {
+			if c, ok := a.Value.(*jenkinsfile.Constant); ok && a.Name == "abortPrevious" {
+				abortPrevious = c.Value == true
+			}
+		}
+	}
+	return none, abortPrevious
 }
 
 // discarderOf reads buildDiscarder(logRotator(numToKeepStr: '10', daysToKeepStr: '7')); what is not

@@ -4,9 +4,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,8 +47,8 @@ type start struct {
 func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error) {
 	now := s.now()
 	due := now.Add(st.quiet)
-	for _, o := range s.waiting() {
-		if o.Job != st.job.ID || o.Script != st.script || !slices.Equal(o.Params, st.params) {
+	for _, o := range st.job.line {
+		if o.Script != st.script || !slices.Equal(o.Params, st.params) {
 			continue
 		}
 		changed := *o
@@ -65,27 +67,51 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 	if err := s.store.AddQueueItem(q); err != nil {
 		return nil, false, fmt.Errorf("queue: %w", err)
 	}
-	s.queue[q.ID] = q
+	s.addQueued(st.job, q)
 	s.poke()
 	return q, false, nil
 }
 
-// waiting are the items that have not left, by ID.
-func (s *Server) waiting() []*store.QueueItem {
-	var out []*store.QueueItem
-	for _, q := range s.queue {
-		if q.Left.IsZero() {
-			out = append(out, q)
-		}
+// addQueued puts an item into memory. s.mu is held.
+func (s *Server) addQueued(job *item, q *store.QueueItem) {
+	s.queue[q.ID] = q
+	if !q.Left.IsZero() {
+		s.left = append(s.left, q)
+		return
 	}
-	slices.SortFunc(out, func(a, b *store.QueueItem) int { return int(a.ID - b.ID) })
-	return out
+	s.line = append(s.line, q)
+	job.line = append(job.line, q)
 }
 
-// waitingOf are the waiting items of a job by ID.
-func (s *Server) waitingOf(job *item) []*store.QueueItem {
-	return slices.DeleteFunc(s.waiting(), func(q *store.QueueItem) bool { return q.Job != job.ID })
+// leaveLine notes that an item has left; its place in the line is taken out by the ID. s.mu is held.
+func (s *Server) leaveLine(q *store.QueueItem) {
+	s.line = withoutItem(s.line, q)
+	if job := s.items[q.Job]; job != nil {
+		job.line = withoutItem(job.line, q)
+	}
+	s.left = append(s.left, q)
 }
+
+func withoutItem(list []*store.QueueItem, q *store.QueueItem) []*store.QueueItem {
+	i, ok := slices.BinarySearchFunc(list, q.ID, func(o *store.QueueItem, id int64) int { return cmp.Compare(o.ID, id) })
+	if !ok {
+		return list
+	}
+	return slices.Delete(list, i, i+1)
+}
+
+// dropQueueOf forgets the items of a deleted job. s.mu is held.
+func (s *Server) dropQueueOf(job uint64) {
+	gone := func(q *store.QueueItem) bool { return q.Job == job }
+	s.line, s.left = slices.DeleteFunc(s.line, gone), slices.DeleteFunc(s.left, gone)
+	maps.DeleteFunc(s.queue, func(_ int64, q *store.QueueItem) bool { return q.Job == job })
+}
+
+// waiting are the items that have not left, by ID.
+func (s *Server) waiting() []*store.QueueItem { return slices.Clone(s.line) }
+
+// waitingOf are the waiting items of a job by ID.
+func (s *Server) waitingOf(job *item) []*store.QueueItem { return slices.Clone(job.line) }
 
 var (
 	errNoItem = errors.New("no such queue item")
@@ -107,6 +133,7 @@ func (s *Server) cancelItem(id int64) error {
 		return fmt.Errorf("cancel: %w", err)
 	}
 	*q = changed
+	s.leaveLine(q)
 	return nil
 }
 
@@ -144,21 +171,25 @@ func (s *Server) scheduleOnce(ctx context.Context) time.Duration {
 			next = min(next, 5*time.Second)
 		}
 	}
+	return min(next, s.expire(now))
+}
+
+// expire forgets items that left long ago and returns when to look again. s.mu is held.
+func (s *Server) expire(now time.Time) time.Duration {
+	next := time.Minute
 	var gone []int64
-	for id, q := range s.queue {
-		if q.Left.IsZero() {
-			continue
-		}
+	for _, q := range s.left {
 		if wait := q.Left.Add(s.cfg.LeftItemTTL).Sub(now); wait > 0 {
 			next = min(next, wait)
-		} else {
-			gone = append(gone, id)
+			break
 		}
+		gone = append(gone, q.ID)
 	}
 	if len(gone) > 0 && s.store.DeleteQueueItems(gone) == nil {
 		for _, id := range gone {
 			delete(s.queue, id)
 		}
+		s.left = slices.Delete(s.left, 0, len(gone))
 	}
 	return next
 }
@@ -171,7 +202,7 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 		return s.cancelItem(q.ID)
 	}
 	if other := s.blocker(job); other != nil {
-		if job.cfg.abortPrevious {
+		if job.cfg.abortPrevious || job.AbortPrevious {
 			if r := s.runs[other.Key()]; r != nil {
 				r.cancel(&engine.AbortError{Reason: "Superseded by a newer build"})
 			}
@@ -198,8 +229,9 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 		return fmt.Errorf("start build: %w", err)
 	}
 	*q = left
+	s.leaveLine(q)
 	job.NextBuild = next.NextBuild
-	job.builds[b.Number] = b
+	job.addBuild(b)
 	s.launch(job, b, q.Script)
 	return nil
 }
@@ -207,6 +239,9 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 // blocker is the running build that holds back the next one of a job, nil if there is none.
 func (s *Server) blocker(job *item) *store.Build {
 	if !job.noConcurrent() {
+		return nil
+	}
+	if job.live == 0 {
 		return nil
 	}
 	return first(job.history(), func(b *store.Build) bool { return b.Building })

@@ -155,10 +155,11 @@ func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, wa
 	p := &placeholder{id: id, since: s.now(), run: a.run, why: "Waiting for next available executor"}
 	s.mu.Lock()
 	s.placeholders[id] = p
+	a.run.waits = append(a.run.waits, p)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		delete(s.placeholders, id)
+		s.dropPlaceholder(p)
 		s.mu.Unlock()
 	}()
 	return a.inner.Acquire(ctx, req, func(reason string) {
@@ -173,14 +174,14 @@ func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, wa
 
 // blockage is what a running build waits for, nil if it does not. s.mu is held.
 func (s *Server) blockage(k store.BuildKey) any {
-	var found *placeholder
-	for _, p := range s.placeholders {
-		if p.run.key == k && (found == nil || p.id < found.id) {
-			found = p
-		}
+	if r := s.runs[k]; r != nil && len(r.waits) > 0 {
+		return r.waits[0].why
 	}
-	if found == nil {
-		return nil
-	}
-	return found.why
+	return nil
+}
+
+// dropPlaceholder forgets that a build waits. s.mu is held.
+func (s *Server) dropPlaceholder(p *placeholder) {
+	delete(s.placeholders, p.id)
+	p.run.waits = slices.DeleteFunc(p.run.waits, func(o *placeholder) bool { return o == p })
 }

@@ -118,6 +118,22 @@ var scenarios = map[string]scenario{
 			},
 		},
 	},
+	"09-credentials": {
+		setup: func(r *replay) {
+			r.folder("rec-09h")
+			r.job("rec-09h", "use", script("stage one"), "", "")
+		},
+		out: map[string]string{
+			`^log of a run`:              "the stub of builds writes another log, see TestCredentialsInBuilds",
+			`^domain$|^create domain`:    "there is the one domain",
+			`^system store$`:             "the credentials of the system are Jenkins' own",
+			`^HTTP DELETE on the domain`: "",
+		},
+		before: map[string]func(*replay){
+			"usage after a run":         func(r *replay) { r.use("rec-09h", "use", "basic1") },
+			"store of a deleted folder": func(r *replay) { r.want(302, "POST", "/job/rec-09h/doDelete", typeForm, "") },
+		},
+	},
 	"12-casc": {
 		setup: func(r *replay) {
 			for id, label := range map[string]string{"base": "base", "go": "go golang", "only": "only"} {

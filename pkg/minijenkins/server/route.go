@@ -93,13 +93,14 @@ func (c *call) post() bool {
 
 // serve is the way of every request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	plain := w
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler { //nolint:errorlint // the value is compared, as net/http does
 				panic(v)
 			}
 			klog.FromContext(r.Context()).Error(nil, "handler panicked", "method", r.Method, "panic", v)
-			fail500(w, r, "internal error")
+			fail500(plain, r, "internal error")
 		}
 	}()
 	segs, slash, err := segments(r.URL.EscapedPath())
@@ -111,6 +112,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		failContainer(w, http.StatusRequestEntityTooLarge, "The request is too large")
 		return
 	}
+	a := &answer{w: w, flush: s.store.Flush, hold: changes(r)}
+	defer a.finish()
+	w = a
 	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 	if r = s.guard(w, r, segs); r == nil {
 		return

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,8 @@ type buildRun struct {
 	script string
 	ctx    context.Context //nolint:containedctx // it is the build's life, not a request's
 	stop   context.CancelCauseFunc
+	// waits are the agents that the build waits for, by ID. Server.mu guards it.
+	waits []*placeholder
 	// done is closed when the build is over and recorded.
 	done chan struct{}
 
@@ -60,6 +63,8 @@ func (s *Server) launch(job *item, b *store.Build, script string) {
 		klog.FromContext(s.base).Error(err, "log cannot be made", "job", r.jobName, "number", b.Number)
 	}
 	s.runs[b.Key()] = r
+	job.live++
+	s.emit(EventInitialize, job, b)
 	s.wg.Add(1)
 	go r.main()
 }
@@ -82,11 +87,16 @@ func (r *buildRun) cancel(cause *engine.AbortError) {
 func (r *buildRun) main() {
 	defer r.s.wg.Done()
 	defer r.stop(nil)
+	// Nothing of a build happens before it is known for good: it would happen twice after a crash.
+	if err := r.s.store.Flush(); err != nil {
+		r.cancel(&engine.AbortError{Reason: err.Error()})
+	}
 	if r.log == nil {
 		r.finish(engine.ResultFailure, "")
 		return
 	}
 	r.writeCauses()
+	r.s.emitNow(EventStarted, r.job, r.build)
 	result, err := r.execute()
 	if err != nil {
 		klog.FromContext(r.ctx).V(1).Info("build ended with an error", "job", r.jobName, "number", r.key.Number, "error", err.Error())
@@ -234,10 +244,10 @@ func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	defer r.s.mu.Unlock()
 	next := *r.job.Item
 	next.Parameters = p.Parameters()
-	next.NoConcurrent = hasOption(p, "disableConcurrentBuilds")
+	next.NoConcurrent, next.AbortPrevious = concurrencyOf(p)
 	next.Discard = discarderOf(p)
-	if r.s.items[next.ID] != nil && r.s.store.PutItem(&next) == nil {
-		r.job.Parameters, r.job.NoConcurrent, r.job.Discard = next.Parameters, next.NoConcurrent, next.Discard
+	if r.s.items[next.ID] != nil && !reflect.DeepEqual(next, *r.job.Item) && r.s.store.PutItem(&next) == nil {
+		*r.job.Item = next
 	}
 	if prev, _ := r.job.around(r.build); prev != nil {
 		return prev.Result
@@ -343,13 +353,16 @@ func (r *buildRun) finish(result engine.Result, note string) {
 		if err := r.s.store.PutBuild(b); err != nil {
 			log.Error(err, "end of build is not stored", "job", r.jobName, "number", b.Number)
 		}
-		r.s.discard(r.job)
 	}
 	delete(r.s.runs, b.Key())
-	for id, p := range r.s.placeholders {
-		if p.run == r {
-			delete(r.s.placeholders, id)
-		}
+	r.job.live--
+	for _, p := range slices.Clone(r.waits) {
+		r.s.dropPlaceholder(p)
+	}
+	r.s.emit(EventCompleted, r.job, b)
+	r.s.emit(EventFinalized, r.job, b)
+	if r.s.items[b.Job] != nil {
+		r.s.discard(r.job)
 	}
 	r.s.poke()
 }
@@ -435,7 +448,7 @@ func (s *Server) discard(job *item) {
 		return
 	}
 	lastGood, lastStable := job.build("lastSuccessfulBuild"), job.build("lastStableBuild")
-	for i, b := range job.history() {
+	for i, b := range slices.Clone(job.history()) {
 		tooMany := d.Num > 0 && i >= d.Num
 		tooOld := d.Days > 0 && s.now().Sub(b.Started) > time.Duration(d.Days)*24*time.Hour
 		if !tooMany && !tooOld || b.Building || b.KeepLog || b == lastGood || b == lastStable {
@@ -445,6 +458,7 @@ func (s *Server) discard(job *item) {
 			klog.FromContext(s.base).Error(err, "old build is not deleted", "job", job.fullName(), "number", b.Number)
 			continue
 		}
-		delete(job.builds, b.Number)
+		job.dropBuild(b.Number)
+		s.emit(EventDeleted, job, b)
 	}
 }

@@ -51,6 +51,14 @@ type Config struct {
 	InterruptTimeout time.Duration
 	// MaxBody is the greatest request body in bytes; 0 means 16 MiB.
 	MaxBody int64
+	// EventsURL is where an event goes when a build is made, begins, ends or is deleted, in the form of
+	// Jenkins' generic-event plugin; empty for nowhere. The receiver never holds a build up.
+	EventsURL string
+	// EventsToken, if not empty, goes with each event as "Authorization: Bearer TOKEN".
+	EventsToken string
+	// EventsQueue bounds how many events wait for the receiver; beyond it the oldest are dropped.
+	// 0 means 8192.
+	EventsQueue int
 	// LoadSCM reads the Jenkinsfile of a job whose definition is a repository; nil refuses such jobs.
 	LoadSCM func(ctx context.Context, scm engine.SCM, path string) (string, error)
 }
@@ -93,6 +101,8 @@ type Server struct {
 	cfg    Config
 	store  *store.Store
 	agents AgentSource
+	// events is nil without an EventsURL.
+	events *eventSender
 	// parse, check and run are the engine's, other ones in tests.
 	parse func(string) (*jenkinsfile.Pipeline, error)
 	check func(*jenkinsfile.Pipeline, engine.AgentProvider) error
@@ -100,16 +110,19 @@ type Server struct {
 	now   func() time.Time
 	wake  chan struct{}
 
-	// mu guards all below. A change is written to the store while it is held, so that what is in
-	// memory never runs ahead of the disk.
-	mu           sync.RWMutex
-	root         *item
-	items        map[uint64]*item
+	// mu guards all below. A change is queued in the store while it is held, so that the disk has the
+	// changes in the order of the memory; see answer for how nobody learns of one too early.
+	mu    sync.RWMutex
+	root  *item
+	items map[uint64]*item
+	// queue has the items by ID, line those that wait by ID, left those that left in that order.
 	queue        map[int64]*store.QueueItem
+	line, left   []*store.QueueItem
 	placeholders map[int64]*placeholder
 	runs         map[store.BuildKey]*buildRun
 	templates    []*store.Template
 	clouds       map[string]*store.Cloud
+	credentials  credentials
 	quieting     bool
 	base         context.Context //nolint:containedctx // it is the life of all builds
 	wg           sync.WaitGroup
@@ -133,6 +146,11 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("minijenkins: base URL %q: must be http(s)://HOST", cfg.BaseURL)
 		}
 	}
+	if cfg.EventsURL != "" {
+		if err := checkEventsURL(cfg.EventsURL); err != nil {
+			return nil, err
+		}
+	}
 	st, err := store.Open(cfg.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("minijenkins: %w", err)
@@ -143,6 +161,7 @@ func New(cfg Config) (*Server, error) {
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
 	}
+	s.events = newEventSender(&s.cfg, s.now, st.Flush)
 	if err := s.restoreState(); err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())
 	}
@@ -166,6 +185,9 @@ func setDefaults(cfg *Config) {
 	orElse(&cfg.LeftItemTTL, 5*time.Minute)
 	orElse(&cfg.StopTimeout, 30*time.Second)
 	orElse(&cfg.InterruptTimeout, 20*time.Second)
+	if cfg.EventsQueue <= 0 {
+		cfg.EventsQueue = defaultEventsQueue
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 16 << 20
 	}
@@ -188,6 +210,9 @@ func (s *Server) restoreState() error {
 				return err
 			}
 		}
+	}
+	if err := s.store.Flush(); err != nil {
+		return err
 	}
 	return s.store.Sweep(func(k store.BuildKey) bool { return known[k] })
 }
@@ -220,6 +245,9 @@ func (s *Server) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.agents.Run(work) })
 	g.Go(func() error { s.schedule(gctx); return nil })
+	if s.events != nil {
+		g.Go(func() error { return s.events.run(work) })
+	}
 	if s.cfg.Listen != "" {
 		g.Go(func() error { return s.listen(gctx) })
 	}
@@ -300,6 +328,14 @@ func (s *Server) running() []*buildRun {
 		out = append(out, r)
 	}
 	return out
+}
+
+// logger is the log of what no request asked for. s.mu is held, at least for reading.
+func (s *Server) logger() klog.Logger {
+	if s.base == nil {
+		return klog.Background()
+	}
+	return klog.FromContext(s.base)
 }
 
 func (s *Server) poke() {

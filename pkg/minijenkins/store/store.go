@@ -5,12 +5,15 @@
 // the queue, builds, their nodes and steps and the pod templates; one append-only file per build
 // log; one folder per build for its artifacts.
 //
-// Every change of the database is one transaction that is on disk when the call returns, so a
-// killed server finds either all of it or nothing.
+// A change of the database is queued when its call returns; Flush waits until it is on disk. Changes
+// that come close together share a transaction, and so one wait for the disk; they are applied whole
+// and in order, so a killed server finds each either done or not begun. A caller tells nobody of a
+// change, and lets nothing follow from it outside of the process, before Flush.
 package store
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -20,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -51,6 +55,12 @@ type Store struct {
 	root     *os.Root
 	instance string
 	secret   []byte
+
+	keyMu sync.Mutex
+	aead  cipher.AEAD
+	// seqs are the last numbers that were given out, by bucket; guarded by w.mu.
+	seqs map[string]uint64
+	w    writer
 }
 
 // Open opens the folder and makes it if need be. Only one process can have it open; ErrLocked is
@@ -66,21 +76,20 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	// Nodes and steps are written one by one: a short delay joins those of parallel branches.
-	db.MaxBatchDelay = time.Millisecond
-	s := &Store{dir: dir, db: db}
+	s := &Store{dir: dir, db: db, seqs: map[string]uint64{}}
 	if s.root, err = os.OpenRoot(filepath.Join(dir, "builds")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open builds folder: %w", err), db.Close())
 	}
 	if err = s.init(); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.db.Close(), s.root.Close())
 	}
+	s.w.begin(s.db)
 	return s, nil
 }
 
 func (s *Store) init() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketMeta, bucketItems, bucketBuilds, bucketNodes, bucketSteps, bucketQueue, bucketClouds, bucketTemplates} {
+		for _, b := range [][]byte{bucketMeta, bucketItems, bucketBuilds, bucketNodes, bucketSteps, bucketQueue, bucketClouds, bucketTemplates, bucketCredentials} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return fmt.Errorf("make bucket %s: %w", b, err)
 			}
@@ -95,16 +104,23 @@ func (s *Store) init() error {
 				return err
 			}
 		}
+		for _, b := range [][]byte{bucketItems, bucketQueue, bucketTemplates} {
+			s.seqs[string(b)] = tx.Bucket(b).Sequence()
+		}
 		s.instance = string(m.Get(keyInstance))
 		s.secret = append([]byte(nil), m.Get(keySecret)...)
 		return nil
 	})
 }
 
-// Close closes the database. Logs that are open stay usable.
+// Close brings what is queued to disk and closes the database. Logs that are open stay usable.
 func (s *Store) Close() error {
-	return errors.Join(s.db.Close(), s.root.Close())
+	return errors.Join(s.w.end(), s.db.Close(), s.root.Close())
 }
+
+// Flush waits until every change that was queued before is on disk. An error says that the disk does
+// not take them now; they stay queued and are tried again.
+func (s *Store) Flush() error { return s.w.flush() }
 
 // Instance is the ID of this state folder: 10 hex digits, made once. Pods carry it as a label.
 func (s *Store) Instance() string { return s.instance }
@@ -127,12 +143,34 @@ func (k BuildKey) dir() string {
 	return filepath.Join(strconv.FormatUint(k.Job, 10), strconv.Itoa(k.Number))
 }
 
+// put writes a value in a transaction.
 func put(b *bbolt.Bucket, key []byte, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %T: %w", v, err)
 	}
 	return b.Put(key, data)
+}
+
+// put queues the write of a value, as it is now.
+func (s *Store) put(bucket, key []byte, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	return s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key, data) }})
+}
+
+// next gives out the next number of a bucket.
+func (s *Store) next(bucket []byte) (uint64, error) {
+	s.w.mu.Lock()
+	s.seqs[string(bucket)]++
+	n := s.seqs[string(bucket)]
+	s.w.mu.Unlock()
+	return n, s.w.add(change{do: func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
+		return b.SetSequence(max(n, b.Sequence()))
+	}})
 }
 
 func all[T any](b *bbolt.Bucket, prefix []byte) ([]*T, error) {
@@ -155,11 +193,16 @@ type State struct {
 	Queue     []*QueueItem
 	Clouds    []*Cloud
 	Templates []*Template
+	// Credentials are without what is secret of them.
+	Credentials []*Credential
 }
 
 // Load reads the state.
 func (s *Store) Load() (*State, error) {
 	st := &State{}
+	if err := s.Flush(); err != nil {
+		return nil, err
+	}
 	err := s.db.View(func(tx *bbolt.Tx) (err error) {
 		if st.Items, err = all[Item](tx.Bucket(bucketItems), nil); err != nil {
 			return err
@@ -173,7 +216,10 @@ func (s *Store) Load() (*State, error) {
 		if st.Clouds, err = all[Cloud](tx.Bucket(bucketClouds), nil); err != nil {
 			return err
 		}
-		st.Templates, err = all[Template](tx.Bucket(bucketTemplates), nil)
+		if st.Templates, err = all[Template](tx.Bucket(bucketTemplates), nil); err != nil {
+			return err
+		}
+		st.Credentials, err = all[Credential](tx.Bucket(bucketCredentials), nil)
 		return err
 	})
 	if err != nil {
@@ -183,57 +229,49 @@ func (s *Store) Load() (*State, error) {
 }
 
 // AddItem stores a new item and sets its ID.
-func (s *Store) AddItem(it *Item) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketItems)
-		id, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		it.ID = id
-		return put(b, u64(id), it)
-	})
+func (s *Store) AddItem(it *Item) (err error) {
+	if it.ID, err = s.next(bucketItems); err != nil {
+		return err
+	}
+	return s.put(bucketItems, u64(it.ID), it)
 }
 
 // PutItem replaces an item.
-func (s *Store) PutItem(it *Item) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketItems), u64(it.ID), it) })
-}
+func (s *Store) PutItem(it *Item) error { return s.put(bucketItems, u64(it.ID), it) }
 
 // DeleteItems removes items with their builds and queue items in one transaction, then their files.
 func (s *Store) DeleteItems(ids []uint64) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		gone := map[uint64]bool{}
+	return s.w.add(change{do: func(tx *bbolt.Tx) error { return deleteItems(tx, ids) }, then: func() {
+		// The files of a deleted item are unreachable; what a failure here leaves, Sweep removes.
 		for _, id := range ids {
-			gone[id] = true
-			if err := tx.Bucket(bucketItems).Delete(u64(id)); err != nil {
-				return err
-			}
-			for _, b := range [][]byte{bucketBuilds, bucketNodes, bucketSteps} {
-				if err := deletePrefix(tx.Bucket(b), u64(id)); err != nil {
-					return err
-				}
-			}
+			_ = s.root.RemoveAll(strconv.FormatUint(id, 10))
 		}
-		q, err := all[QueueItem](tx.Bucket(bucketQueue), nil)
-		if err != nil {
+	}})
+}
+
+func deleteItems(tx *bbolt.Tx, ids []uint64) error {
+	gone := map[uint64]bool{}
+	for _, id := range ids {
+		gone[id] = true
+		if err := tx.Bucket(bucketItems).Delete(u64(id)); err != nil {
 			return err
 		}
-		for _, it := range q {
-			if gone[it.Job] {
-				if err := tx.Bucket(bucketQueue).Delete(u64(uint64(it.ID))); err != nil {
-					return err
-				}
+		for _, b := range [][]byte{bucketBuilds, bucketNodes, bucketSteps, bucketCredentials} {
+			if err := deletePrefix(tx.Bucket(b), u64(id)); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("delete items: %w", err)
 	}
-	// The files of a deleted item are unreachable; what a failure here leaves, Sweep removes.
-	for _, id := range ids {
-		_ = s.root.RemoveAll(strconv.FormatUint(id, 10))
+	q, err := all[QueueItem](tx.Bucket(bucketQueue), nil)
+	if err != nil {
+		return err
+	}
+	for _, it := range q {
+		if gone[it.Job] {
+			if err := tx.Bucket(bucketQueue).Delete(u64(uint64(it.ID))); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -253,73 +291,62 @@ func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
 }
 
 // AddQueueItem stores a new queue item and sets its ID.
-func (s *Store) AddQueueItem(it *QueueItem) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketQueue)
-		id, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		it.ID = int64(id)
-		return put(b, u64(id), it)
-	})
+func (s *Store) AddQueueItem(it *QueueItem) (err error) {
+	if it.ID, err = s.NextQueueID(); err != nil {
+		return err
+	}
+	return s.PutQueueItem(it)
 }
 
 // NextQueueID gives an ID to something that only looks like a queue item.
-func (s *Store) NextQueueID() (id int64, err error) {
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		n, err := tx.Bucket(bucketQueue).NextSequence()
-		id = int64(n)
-		return err
-	})
-	return id, err
+func (s *Store) NextQueueID() (int64, error) {
+	n, err := s.next(bucketQueue)
+	return int64(n), err
 }
 
 // PutQueueItem replaces a queue item.
 func (s *Store) PutQueueItem(it *QueueItem) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketQueue), u64(uint64(it.ID)), it) })
+	return s.put(bucketQueue, u64(uint64(it.ID)), it)
 }
 
 // DeleteQueueItems removes queue items.
 func (s *Store) DeleteQueueItems(ids []int64) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	return s.w.add(change{do: func(tx *bbolt.Tx) error {
 		for _, id := range ids {
 			if err := tx.Bucket(bucketQueue).Delete(u64(uint64(id))); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}})
 }
 
 // StartBuild stores the step from the queue to the build: the item that left, the new build and the
 // job with its next number, in one transaction.
 func (s *Store) StartBuild(q *QueueItem, b *Build, job *Item) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		return errors.Join(
-			put(tx.Bucket(bucketQueue), u64(uint64(q.ID)), q),
-			put(tx.Bucket(bucketBuilds), b.Key().bytes(), b),
-			put(tx.Bucket(bucketItems), u64(job.ID), job))
-	})
+	qData, errQ := json.Marshal(q)
+	bData, errB := json.Marshal(b)
+	jData, errJ := json.Marshal(job)
+	if err := errors.Join(errQ, errB, errJ); err != nil {
+		return fmt.Errorf("encode build: %w", err)
+	}
+	qKey, bKey, jKey := u64(uint64(q.ID)), b.Key().bytes(), u64(job.ID)
+	return s.w.add(change{do: func(tx *bbolt.Tx) error {
+		return errors.Join(tx.Bucket(bucketQueue).Put(qKey, qData), tx.Bucket(bucketBuilds).Put(bKey, bData), tx.Bucket(bucketItems).Put(jKey, jData))
+	}})
 }
 
 // PutBuild replaces a build.
-func (s *Store) PutBuild(b *Build) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketBuilds), b.Key().bytes(), b) })
-}
+func (s *Store) PutBuild(b *Build) error { return s.put(bucketBuilds, b.Key().bytes(), b) }
 
 // DeleteBuild removes a build and its files.
 func (s *Store) DeleteBuild(k BuildKey) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	return s.w.add(change{do: func(tx *bbolt.Tx) error {
 		return errors.Join(
 			tx.Bucket(bucketBuilds).Delete(k.bytes()),
 			deletePrefix(tx.Bucket(bucketNodes), k.bytes()),
 			deletePrefix(tx.Bucket(bucketSteps), k.bytes()))
-	})
-	if err != nil {
-		return fmt.Errorf("delete build: %w", err)
-	}
-	return s.root.RemoveAll(k.dir())
+	}, then: func() { _ = s.root.RemoveAll(k.dir()) }}) // what a failure leaves, Sweep removes
 }
 
 type ordered[T any] struct {
@@ -329,20 +356,19 @@ type ordered[T any] struct {
 
 // PutNode stores a node of a build; seq orders the nodes.
 func (s *Store) PutNode(k BuildKey, seq int, n engine.Node) error {
-	return s.db.Batch(func(tx *bbolt.Tx) error {
-		return put(tx.Bucket(bucketNodes), append(k.bytes(), n.ID...), ordered[engine.Node]{seq, n})
-	})
+	return s.put(bucketNodes, append(k.bytes(), n.ID...), ordered[engine.Node]{seq, n})
 }
 
 // PutStep stores a step of a build; seq orders the steps.
 func (s *Store) PutStep(k BuildKey, seq int, st engine.Step) error {
-	return s.db.Batch(func(tx *bbolt.Tx) error {
-		return put(tx.Bucket(bucketSteps), append(k.bytes(), st.ID...), ordered[engine.Step]{seq, st})
-	})
+	return s.put(bucketSteps, append(k.bytes(), st.ID...), ordered[engine.Step]{seq, st})
 }
 
 // Graph reads the nodes and steps of a build in their order.
 func (s *Store) Graph(k BuildKey) (nodes []engine.Node, steps []engine.Step, err error) {
+	if err := s.Flush(); err != nil {
+		return nil, nil, err
+	}
 	err = s.db.View(func(tx *bbolt.Tx) (err error) {
 		if nodes, err = sorted[engine.Node](tx.Bucket(bucketNodes), k.bytes()); err != nil {
 			return err
@@ -367,29 +393,20 @@ func sorted[T any](b *bbolt.Bucket, prefix []byte) ([]T, error) {
 }
 
 // PutCloud adds or replaces a cloud.
-func (s *Store) PutCloud(c *Cloud) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketClouds), []byte(c.Name), c) })
-}
+func (s *Store) PutCloud(c *Cloud) error { return s.put(bucketClouds, []byte(c.Name), c) }
 
 // AddTemplate stores a new template and sets its Seq.
-func (s *Store) AddTemplate(t *Template) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketTemplates)
-		id, err := b.NextSequence()
-		if err != nil {
-			return err
-		}
-		t.Seq = id
-		return put(b, u64(id), t)
-	})
+func (s *Store) AddTemplate(t *Template) (err error) {
+	if t.Seq, err = s.next(bucketTemplates); err != nil {
+		return err
+	}
+	return s.PutTemplate(t)
 }
 
 // PutTemplate replaces a template.
-func (s *Store) PutTemplate(t *Template) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketTemplates), u64(t.Seq), t) })
-}
+func (s *Store) PutTemplate(t *Template) error { return s.put(bucketTemplates, u64(t.Seq), t) }
 
 // DeleteTemplate removes a template.
 func (s *Store) DeleteTemplate(seq uint64) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketTemplates).Delete(u64(seq)) })
+	return s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketTemplates).Delete(u64(seq)) }})
 }

@@ -37,11 +37,12 @@ type Item struct {
 	NextBuild int `json:"nextBuild,omitempty"`
 	// CaseSensitive says that children whose names differ only in case may live side by side.
 	CaseSensitive bool `json:"caseSensitive,omitempty"`
-	// Parameters, NoConcurrent and Discard come from the Jenkinsfile of the last build, as Jenkins
+	// Parameters, NoConcurrent, AbortPrevious and Discard come from the Jenkinsfile of the last build, as Jenkins
 	// takes them over into the job. They count only where config.xml says nothing.
-	Parameters   []jenkinsfile.Parameter `json:"parameters,omitempty"`
-	NoConcurrent bool                    `json:"noConcurrent,omitempty"`
-	Discard      Discard                 `json:"discard,omitzero"`
+	Parameters    []jenkinsfile.Parameter `json:"parameters,omitempty"`
+	NoConcurrent  bool                    `json:"noConcurrent,omitempty"`
+	AbortPrevious bool                    `json:"abortPrevious,omitempty"`
+	Discard       Discard                 `json:"discard,omitzero"`
 }
 
 // Discard says how many builds a job keeps and for how many days; 0 or less means no bound.

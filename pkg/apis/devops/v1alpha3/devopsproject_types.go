@@ -31,6 +31,14 @@ const (
 	ProjectSyncStatusAnnotation = "devopsproject.devops.kubesphere.io/syncstatus"
 	// ProjectSyncTimeAnnotation is the time of the last synchronization, RFC 3339.
 	ProjectSyncTimeAnnotation = "devopsproject.devops.kubesphere.io/synctime"
+	// AdoptFolderAnnotation set to "true" lets a project take over a Jenkins folder of its name that
+	// it did not make, with all that is in it.
+	AdoptFolderAnnotation = slipwayPrefix + "adopt-folder"
+	// ConditionFolderReady is true once the project's Jenkins folder is its own.
+	ConditionFolderReady = "FolderReady"
+	// ReasonFolderConflict: Jenkins has a folder or job of the project's name that the project did not
+	// make.
+	ReasonFolderConflict = "FolderConflict"
 )
 
 // DevOpsProject is a tenant's project: a namespace and a Jenkins folder of the same name.

@@ -31,6 +31,12 @@ const (
 	PipelineJenkinsBranchesAnnotation = pipelinePrefix + "jenkins-branches"
 	// PipelineRequestToSyncRunsAnnotation asks to look for runs that were started in Jenkins.
 	PipelineRequestToSyncRunsAnnotation = pipelinePrefix + "request-to-sync-pipelineruns"
+	// PipelineAdoptedBuildsAnnotation is the JSON mark up to which the builds of the pipeline's jobs
+	// have been looked at, so that none is made a run that was deleted.
+	PipelineAdoptedBuildsAnnotation = slipwayPrefix + "adopted-builds"
+	// PipelineRequestToScanAnnotation asks a multi-branch pipeline to look for branches now, whatever
+	// its value. It is removed when Jenkins was asked.
+	PipelineRequestToScanAnnotation = slipwayPrefix + "request-to-scan"
 	// PipelineJenkinsfileValueAnnotation is the Jenkinsfile in the converter's JSON form.
 	PipelineJenkinsfileValueAnnotation = pipelinePrefix + "jenkinsfile"
 	// PipelineJenkinsfileEditModeAnnotation is json or raw while an edit is to be converted.
@@ -251,7 +257,7 @@ type MultiBranchPipeline struct {
 	// +kubebuilder:validation:MaxLength=8192
 	// +optional
 	Description string `json:"description,omitempty"`
-	// discarder says how long branches that are gone are kept.
+	// discarder says how long the runs of each branch, and branches that are gone, are kept.
 	// +optional
 	Discarder *DiscarderProperty `json:"discarder,omitempty"`
 	// timer_trigger says how often the repository is looked at.
@@ -486,6 +492,29 @@ const (
 	ReasonInvalidJenkinsfile = "InvalidJenkinsfile"
 	// ReasonInvalidSpec: Jenkins refused the job; the message is its own.
 	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonJobClassConflict: Jenkins has a job of the pipeline's name that is of another kind. It is
+	// left alone.
+	ReasonJobClassConflict = "JobClassConflict"
+	// ReasonJobNameConflict: Jenkins has a job whose name differs from the pipeline's in upper and
+	// lower case only, and cannot tell them apart.
+	ReasonJobNameConflict = "JobNameConflict"
+	// ReasonJobDisabled: the job was disabled in Jenkins, which starts no build of it.
+	ReasonJobDisabled = "JobDisabled"
+	// ReasonFolderMissing: the project's folder is not in Jenkins; it is made again.
+	ReasonFolderMissing = "FolderMissing"
+	// ConditionScanned is true when the last scan of a multi-branch pipeline's repository succeeded.
+	ConditionScanned = "Scanned"
+	// ReasonScanning: the scan was asked for and has not ended.
+	ReasonScanning = "Scanning"
+	// ReasonScanFailed: Jenkins could not read the repository; the message is its own.
+	ReasonScanFailed = "ScanFailed"
+	// ConditionBranchesComplete is false when the annotation jenkins-branches has not all branches or
+	// not all of their fields, as there are too many.
+	ConditionBranchesComplete = "BranchesComplete"
+	// ReasonComplete: nothing is left out.
+	ReasonComplete = "Complete"
+	// ReasonTooManyBranches: what is left out is said in the message.
+	ReasonTooManyBranches = "TooManyBranches"
 	// ReasonJenkinsUnavailable: Jenkins does not answer; it is tried again.
 	ReasonJenkinsUnavailable = "JenkinsUnavailable"
 	// ReasonNamespaceTaken: a namespace of the project's name exists and is not the project's.

@@ -31,7 +31,8 @@ const (
 	JenkinsPipelineRunStagesStatusAnnotation = devopsPrefix + "jenkins-pipelinerun-stages-status"
 	// PipelineRunCreatorAnnotation names the user who started the run.
 	PipelineRunCreatorAnnotation = devopsPrefix + "creator"
-	// PipelineRunTriggerAnnotation is "webhook" on a run that a webhook started.
+	// PipelineRunTriggerAnnotation tells what started a run that was not started here: "webhook",
+	// "timer", "scm", "upstream", "remote", "replay" or, by a person in Jenkins, "jenkins".
 	PipelineRunTriggerAnnotation = devopsPrefix + "trigger"
 	// KeepJenkinsRecordAnnotation set to "true" keeps the Jenkins build when the run is deleted.
 	KeepJenkinsRecordAnnotation = devopsPrefix + "keep-jenkins-record"
@@ -47,6 +48,16 @@ const (
 	// StartIntentAnnotation is the time, RFC 3339, at which the controller was about to start the
 	// build: after a crash it looks for the build before it starts one again.
 	StartIntentAnnotation = slipwayPrefix + "start-intent"
+	// ReplayedBuildAnnotation is the number of the build that the run replays.
+	ReplayedBuildAnnotation = slipwayPrefix + "replayed-build"
+	// ReplaysBeforeAnnotation are the queue items, with commas between, of the replays of that build
+	// that there were before the run was started: none of them is the run's own.
+	ReplaysBeforeAnnotation = slipwayPrefix + "replays-before"
+	// ResumeAnnotation is the JSON list of the inputs that are to be answered with their defaults.
+	ResumeAnnotation = slipwayPrefix + "resume"
+	// GivenUpAnnotation is on a run whose build is being stopped because it could not begin in time:
+	// the reason, as JSON, that the run is to end with.
+	GivenUpAnnotation = slipwayPrefix + "given-up"
 	// QueueItemAnnotation is the number of the Jenkins queue item of the run.
 	QueueItemAnnotation = slipwayPrefix + "queue-item"
 	// ArchivedAnnotation is the time, RFC 3339, at which log and artifacts were stored.
@@ -94,9 +105,11 @@ type RunAction string
 const (
 	// Stop ends the build.
 	Stop RunAction = "Stop"
-	// Pause holds the build.
+	// Pause holds a run that has not been started. Jenkins cannot hold a build that runs: it waits only
+	// at an input step.
 	Pause RunAction = "Pause"
-	// Resume lets a held build go on.
+	// Resume lets a held run start, and answers the inputs that a build waits at with their defaults,
+	// except those that name who may answer.
 	Resume RunAction = "Resume"
 )
 
@@ -160,6 +173,11 @@ type PipelineRunSpec struct {
 	// action is what is to be done with the run while it is under way: Stop, Pause or Resume.
 	// +optional
 	Action *RunAction `json:"action,omitempty"`
+	// replayOf is the name of a run of the same pipeline whose build is run once more, with the
+	// Jenkinsfile and the parameters that it had. parameters has no effect then.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ReplayOf string `json:"replayOf,omitempty"`
 }
 
 // Parameter is one value of a run.
@@ -169,7 +187,8 @@ type Parameter struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +required
 	Name string `json:"name"`
-	// value is its value as text.
+	// value is its value as text. That of a password is replaced by asterisks once the run is started,
+	// and sealed by Slipway before.
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	Value string `json:"value"`
@@ -196,6 +215,9 @@ const (
 	// ConditionSucceeded is true or false when the run has ended and unknown before; its reason
 	// and message say what it waits for or why it failed.
 	ConditionSucceeded ConditionType = "Succeeded"
+	// ConditionAgentReady is false while the run cannot get its agent; reason and message say why, and
+	// what to do. It is true once an agent was found, and absent before either is known.
+	ConditionAgentReady ConditionType = "AgentReady"
 )
 
 // Reasons of a run's conditions.
@@ -214,6 +236,10 @@ const (
 	ReasonPaused = "Paused"
 	// ReasonWaitingForAgent: the build waits for its agent pod; the message says why.
 	ReasonWaitingForAgent = "WaitingForAgent"
+	// ReasonAgentFound: the run has its agent pod.
+	ReasonAgentFound = "AgentFound"
+	// ReasonAgentLost: the agent pod went away while the build used it.
+	ReasonAgentLost = "AgentLost"
 	// ReasonSuccess, ReasonUnstable, ReasonFailure, ReasonAborted and ReasonNotBuilt are Jenkins'
 	// results.
 	ReasonSuccess = "Success"
@@ -231,6 +257,8 @@ const (
 	ReasonBuildLost = "BuildLost"
 	// ReasonCancelledInQueue: the queue item was cancelled before it became a build.
 	ReasonCancelledInQueue = "CancelledInQueue"
+	// ReasonReplayMissing: the build that the run is to replay does not exist.
+	ReasonReplayMissing = "ReplayMissing"
 	// ReasonPipelineMissing: the run names a pipeline that does not exist.
 	ReasonPipelineMissing = "PipelineMissing"
 	// ReasonInvalidParameters: the run gives parameters that the pipeline does not define.

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/gitrepository"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 )
 
 // Deps is what the group needs.
@@ -23,6 +24,8 @@ type Deps struct {
 	Sources pipelinerun.Sources
 	// ValidateJenkinsfile says what is wrong with a Jenkinsfile.
 	ValidateJenkinsfile pipeline.Validator
+	// Webhook takes the events of Jenkins.
+	Webhook webhook.Deps
 }
 
 // WebService gives the routes of the group, in both families of paths.
@@ -30,6 +33,7 @@ func WebService(deps Deps) *restful.WebService {
 	ws := new(restful.WebService)
 	ws.Path(request.Root + "/" + devopsv1alpha3.GroupVersion.String()).Produces(restful.MIME_JSON)
 	devopsproject.AddRoutes(ws, deps.Deps)
+	webhook.AddRoutes(ws, deps.Webhook)
 	for _, family := range crud.Families {
 		pipeline.AddRoutes(ws, deps.Deps, deps.ValidateJenkinsfile, family)
 		pipelinerun.AddRoutes(ws, deps.Deps, deps.Sources, family)

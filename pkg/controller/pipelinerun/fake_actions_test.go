@@ -1,0 +1,133 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+)
+
+// What the fake knows of replays, inputs and builds that were started in Jenkins.
+
+func (f *fakeJenkins) ReplayRun(_ context.Context, folder, job string, number int64) (int64, error) {
+	return run(f, "ReplayRun", func() (int64, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return 0, err
+		}
+		f.nextItem++
+		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: b.params, replays: number, since: f.now()}
+		return f.nextItem, nil
+	})
+}
+
+func (f *fakeJenkins) replaysOf(folder, job string, original int64) (out []jenkins.Found) {
+	for _, item := range f.items {
+		if item.job == folder+"/"+job && item.replays == original && item.build == 0 && !item.cancelled {
+			out = append(out, jenkins.Found{QueueID: item.id})
+		}
+	}
+	if j := f.jobs[folder+"/"+job]; j != nil {
+		for _, b := range j.builds {
+			if b.replays == original {
+				out = append(out, jenkins.Found{QueueID: b.queue, BuildNumber: b.number})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b jenkins.Found) int { return int(a.QueueID - b.QueueID) })
+	return out
+}
+
+func (f *fakeJenkins) Replays(_ context.Context, folder, job string, original int64) ([]jenkins.Found, error) {
+	return run(f, "Replays", func() ([]jenkins.Found, error) { return f.replaysOf(folder, job, original), nil })
+}
+
+func (f *fakeJenkins) FindReplay(_ context.Context, folder, job string, original int64, except []int64) (*jenkins.Found, error) {
+	return run(f, "FindReplay", func() (*jenkins.Found, error) {
+		for _, found := range f.replaysOf(folder, job, original) {
+			if !slices.Contains(except, found.QueueID) {
+				return &found, nil
+			}
+		}
+		return nil, answer(0, jenkins.ErrNotFound, "no new replay")
+	})
+}
+
+func (f *fakeJenkins) SubmitInput(_ context.Context, folder, job string, number int64, a jenkins.Answer) error {
+	_, err := run(f, "SubmitInput", func() (any, error) {
+		b, err := f.build(folder, job, number)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(b.inputs, func(in jenkins.Input) bool { return in.ID == a.InputID })
+		if i < 0 {
+			return nil, answer(http.StatusBadRequest, jenkins.ErrInvalid, "there is no input "+a.InputID)
+		}
+		b.inputs = slices.Delete(b.inputs, i, i+1)
+		if len(b.inputs) == 0 {
+			b.state, b.start = jenkins.StateRunning, f.now()
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// ask lets the last build of a job wait at inputs.
+func (f *fakeJenkins) ask(job string, inputs ...jenkins.Input) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	builds := f.jobs[job].builds
+	b := builds[len(builds)-1]
+	b.state, b.inputs = jenkins.StatePaused, inputs
+}
+
+// inputStages are the stages of a build that waits at inputs.
+func inputStages(b *fakeBuild) []jenkins.Stage {
+	stage := jenkins.Stage{ID: "4", DisplayName: "gate", State: jenkins.StatePaused}
+	for i := range b.inputs {
+		stage.Steps = append(stage.Steps, jenkins.Step{ID: strconv.Itoa(5 + i), State: jenkins.StatePaused, Input: &b.inputs[i]})
+	}
+	return []jenkins.Stage{stage}
+}
+
+// startInJenkins starts a build that Slipway knows nothing of.
+func (f *fakeJenkins) startInJenkins(job string, causes ...jenkins.StartCause) *fakeBuild {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	j := f.jobs[job]
+	if j == nil {
+		j = &fakeJob{}
+		f.jobs[job] = j
+	}
+	f.nextItem++
+	b := &fakeBuild{number: j.next(), queue: f.nextItem, started: causes, state: jenkins.StateRunning, start: f.now()}
+	j.builds = append(j.builds, b)
+	return b
+}
+
+func (f *fakeJenkins) StartedBuilds(_ context.Context, folder, job string) ([]jenkins.StartedBuild, error) {
+	return run(f, "StartedBuilds", func() ([]jenkins.StartedBuild, error) {
+		j, err := f.job(folder, job)
+		if err != nil {
+			return nil, err
+		}
+		var out []jenkins.StartedBuild
+		for _, b := range slices.Backward(j.builds) {
+			started := jenkins.StartedBuild{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result,
+				Start: b.start, Causes: b.started, Parameters: b.values}
+			for _, note := range b.causes {
+				started.Causes = append(started.Causes, jenkins.StartCause{Class: "RemoteCause", Note: note})
+			}
+			if b.replays > 0 {
+				started.Causes = append(started.Causes, jenkins.StartCause{Class: "ReplayCause", Text: "Replayed #" + strconv.FormatInt(b.replays, 10)})
+			}
+			out = append(out, started)
+		}
+		return out, nil
+	})
+}
