@@ -101,18 +101,26 @@ func countingClient(count *patches, objects ...client.Object) client.Client {
 
 func TestPatcher(t *testing.T) {
 	base := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "n", Annotations: map[string]string{"keep": "me"}}}
+	label := func(p *corev1.Pod) { p.Labels = map[string]string{"a": "b"} }
+	status := func(p *corev1.Pod) { p.Status.Message = "hi" }
+	both := func(p *corev1.Pod) { label(p); status(p) }
 	cases := map[string]struct {
 		reason string
 		change func(*corev1.Pod)
-		want   patches
+		// stale: another writer has changed the object since it was read.
+		stale         bool
+		want          patches
+		conflict      bool
+		label, status bool
 	}{
-		"Nothing": {reason: "an unchanged object costs no call", change: func(*corev1.Pod) {}},
-		"Status":  {reason: "only the status is sent", change: func(p *corev1.Pod) { p.Status.Message = "hi" }, want: patches{status: 1}},
-		"Rest":    {reason: "only the metadata is sent", change: func(p *corev1.Pod) { p.Labels = map[string]string{"a": "b"} }, want: patches{rest: 1}},
-		"Both": {reason: "both are sent, neither undoes the other", change: func(p *corev1.Pod) {
-			p.Labels = map[string]string{"a": "b"}
-			p.Status.Message = "hi"
-		}, want: patches{status: 1, rest: 1}},
+		"Nothing":         {reason: "an unchanged object costs no call", change: func(*corev1.Pod) {}, stale: true},
+		"Status":          {reason: "only the status is sent", change: status, want: patches{status: 1}, status: true},
+		"Rest":            {reason: "only the metadata is sent, whatever others did", change: label, stale: true, want: patches{rest: 1}, label: true},
+		"Both":            {reason: "both are sent, neither undoes the other", change: both, want: patches{status: 1, rest: 1}, label: true, status: true},
+		"Stale status":    {reason: "the status of a stale copy is not written", change: status, stale: true, want: patches{status: 1}, conflict: true},
+		"Both of a stale": {reason: "annotations and labels are written all the same", change: both, stale: true, want: patches{status: 1, rest: 1}, conflict: true, label: true},
+		"Stale finalizers": {reason: "a list of a stale copy is not written", stale: true, want: patches{rest: 1}, conflict: true,
+			change: func(p *corev1.Pod) { label(p); p.Finalizers = []string{"a/b"} }},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -124,15 +132,19 @@ func TestPatcher(t *testing.T) {
 				t.Fatal(err)
 			}
 			patcher := NewPatcher(c, pod)
-			// Another writer adds an annotation that our stale copy does not have.
-			other := pod.DeepCopy()
-			other.Annotations["other"] = "writer"
-			if err := c.Update(t.Context(), other); err != nil {
-				t.Fatal(err)
+			if tc.stale {
+				other := pod.DeepCopy()
+				other.Annotations["other"] = "writer"
+				if err := c.Update(t.Context(), other); err != nil {
+					t.Fatal(err)
+				}
 			}
 			tc.change(pod)
-			want := pod.DeepCopy()
-			for range 2 { // the second call has nothing left to send
+			err := patcher.Patch(t.Context(), pod)
+			if apierrors.IsConflict(err) != tc.conflict || err != nil && !tc.conflict {
+				t.Fatalf("%s: error %v, want a conflict: %t", tc.reason, err, tc.conflict)
+			}
+			if err == nil { // a second call has nothing left to send
 				if err := patcher.Patch(t.Context(), pod); err != nil {
 					t.Fatal(err)
 				}
@@ -144,10 +156,10 @@ func TestPatcher(t *testing.T) {
 			if err := c.Get(t.Context(), key, got); err != nil {
 				t.Fatal(err)
 			}
-			if got.Status.Message != want.Status.Message || !cmp.Equal(got.Labels, want.Labels) {
+			if (got.Status.Message != "") != tc.status || (len(got.Labels) > 0) != tc.label {
 				t.Errorf("%s: stored labels %v, message %q", tc.reason, got.Labels, got.Status.Message)
 			}
-			if got.Annotations["other"] != "writer" || got.Annotations["keep"] != "me" {
+			if tc.stale && got.Annotations["other"] != "writer" || got.Annotations["keep"] != "me" {
 				t.Errorf("%s: another writer's annotations were lost: %v", tc.reason, got.Annotations)
 			}
 		})
