@@ -71,6 +71,10 @@ test-unit: ## Only what needs no cluster
 test-e2e: ## Only the end-to-end tests on the dev cluster
 	@hack/test.sh e2e
 
+.PHONY: test-jenkins
+test-jenkins: ## The contract with a Jenkins: JENKINS_URL=… JENKINS_USER=… JENKINS_TOKEN=… (or JENKINS_TOKEN_FILE); without a URL against minijenkins
+	@$(GO) test -count=1 -timeout 20m -v ./test/contract/jenkins $(ARGS)
+
 .PHONY: bench-devcontainer
 bench-devcontainer: build ## Time from create to ready of ten dev containers, median
 	@hack/test.sh bench-devcontainer

@@ -15,8 +15,11 @@ go build -C hack/tools -o "$BIN/controller-gen" sigs.k8s.io/controller-tools/cmd
 mkdir -p charts/slipway/crds charts/slipway/files
 cp config/crd/bases/*.yaml charts/slipway/crds/
 for name in controller-manager apiserver; do
-  # The chart is installed into any namespace; the generated roles name the default one.
-  sed 's/namespace: kubesphere-devops-system/namespace: {{ .Release.Namespace }}/' "config/rbac/$name/role.yaml" \
+  # The chart is installed into any namespace; the generated roles name the default ones.
+  sed -e 's/namespace: kubesphere-devops-system/namespace: {{ .Release.Namespace }}/' \
+    -e 's/namespace: kubesphere-devops-worker/namespace: {{ .Values.workerNamespace }}/' "config/rbac/$name/role.yaml" \
     >"charts/slipway/files/$name-role.yaml"
 done
+sed 's/namespace: kubesphere-devops-worker/namespace: {{ .Values.workerNamespace }}/' config/rbac/jenkins/role.yaml \
+  >charts/slipway/files/jenkins-role.yaml
 cp config/rbac/users/roles.yaml charts/slipway/files/user-roles.yaml

@@ -4,11 +4,18 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -239,5 +246,123 @@ func TestLaunchExecMode(t *testing.T) {
 	}
 	if got := readFile(t, filepath.Join(s.dir, "long/result")); got != "{\"exitCode\":3}\n" {
 		t.Errorf("result %q", got)
+	}
+}
+
+// jar is a jar with a manifest.
+func jar(t *testing.T, manifest string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	f, err := w.Create("META-INF/MANIFEST.MF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(f, manifest); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestLaunchFetchesTheJar(t *testing.T) {
+	agentJar := jar(t, "Manifest-Version: 1.0\r\nMain-Class: hudson.remoting.Launcher\r\n")
+	cases := map[string]struct {
+		answer func(w http.ResponseWriter, r *http.Request)
+		want   string // of the termination message; "" for success
+	}{
+		"good": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(agentJar) }, ""},
+		"moved": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/ci/jnlpJars/agent.jar" {
+				http.Redirect(w, r, "/ci/other/agent.jar", http.StatusFound)
+				return
+			}
+			_, _ = w.Write(agentJar)
+		}, ""},
+		"missing":  {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, "HTTP 404"},
+		"starting": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, "Jenkins is not ready: HTTP 503"},
+		"page":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>log in</html>")) }, "no jar"},
+		"other":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(jar(t, "Main-Class: evil.Main\n")) }, "not Jenkins' agent"},
+		"bare":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(jar(t, "")) }, "not Jenkins' agent"},
+		"cut": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(agentJar)))
+			_, _ = w.Write(agentJar[:20])
+		}, "unexpected EOF"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(tc.answer))
+			t.Cleanup(server.Close)
+			image := agentImage(t, `
+while [ "$1" != -jar ]; do shift; done
+echo "jar: $2 $(stat -c '%a %s' "$2")"`)
+			if err := os.Remove(filepath.Join(image, "agent.jar")); err != nil {
+				t.Fatal(err)
+			}
+			tmp := t.TempDir()
+			log := filepath.Join(t.TempDir(), "termination")
+			r := runCmd(t, agentCmd([]string{"TMPDIR=" + tmp, "SLIPWAY_TERMINATION_LOG=" + log, "JENKINS_URL=" + server.URL + "/ci/", "JENKINS_SECRET=s3cret",
+				"JENKINS_AGENT_NAME=dc-a-1", "JENKINS_AGENT_WORKDIR=" + t.TempDir(), "SLIPWAY_AGENT_HOME=" + image, "SLIPWAY_AGENT_CONNECT_TIMEOUT=300ms"}, "launch"))
+			message, _ := os.ReadFile(log)
+			if left, _ := os.ReadDir(tmp); len(left) > 0 {
+				t.Errorf("left %v", left)
+			}
+			if tc.want == "" {
+				if r.code != 0 || !strings.Contains(r.stdout, fmt.Sprintf("jar: %s/.slipway-agent-", tmp)) || !strings.Contains(r.stdout, fmt.Sprintf(" 600 %d\n", len(agentJar))) {
+					t.Errorf("%+v, termination %q", r, message)
+				}
+				return
+			}
+			if r.code != 78 || !strings.HasPrefix(string(message), "SLIPWAY-AGENT AgentJarUnavailable: "+server.URL+"/ci/jnlpJars/agent.jar: ") || !strings.Contains(string(message), tc.want) {
+				t.Errorf("code %d, termination %q, want %q", r.code, message, tc.want)
+			}
+		})
+	}
+}
+
+// TestLaunchWaitsForAStartingJenkins: the first answers are 503.
+func TestLaunchWaitsForAStartingJenkins(t *testing.T) {
+	agentJar := jar(t, "Main-Class: hudson.remoting.Launcher\n")
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write(agentJar)
+	}))
+	t.Cleanup(server.Close)
+	image := agentImage(t, "exit 0")
+	if err := os.Remove(filepath.Join(image, "agent.jar")); err != nil {
+		t.Fatal(err)
+	}
+	r := runCmd(t, agentCmd([]string{"JENKINS_URL=" + server.URL, "JENKINS_SECRET=s3cret", "JENKINS_AGENT_NAME=dc-a-1",
+		"JENKINS_AGENT_WORKDIR=" + t.TempDir(), "SLIPWAY_AGENT_HOME=" + image}, "launch"))
+	if r.code != 0 || asked.Load() != 3 {
+		t.Errorf("%+v after %d questions", r, asked.Load())
+	}
+}
+
+// TestLaunchReapsAndRunsInTheWorkDir: PID 1 of the container, whatever the agent leaves behind.
+func TestLaunchReapsAndRunsInTheWorkDir(t *testing.T) {
+	image := agentImage(t, `
+echo "in: $(pwd)"
+for i in 1 2 3 4 5; do (sleep 0.01 &); done
+sleep 0.5
+echo "zombies: $(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l)"
+echo "parent: $PPID"`)
+	env := launchEnv(t, image)
+	workDir := t.TempDir()
+	env = append(env, "JENKINS_AGENT_WORKDIR="+workDir)
+	c := startContainer(t, containerOptions{args: []string{"launch"}, env: env})
+	if code := c.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"in: " + workDir + "\n", "zombies: 0\n", "parent: 1\n"} {
+		if !strings.Contains(c.out.String(), want) {
+			t.Errorf("output lacks %q:\n%s", want, c.out)
+		}
 	}
 }

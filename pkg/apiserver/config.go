@@ -38,6 +38,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authz"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/scheme"
@@ -83,6 +84,8 @@ type Config struct {
 
 	// Sources hold logs and artifacts of runs.
 	Sources pipelinerun.Sources
+	// Credentials tells which builds used a credential; *jenkins.Client does. Nil: the server does not know.
+	Credentials credential.Jenkins
 	// Jenkins tells whether Jenkins answers, for what the server says of the age of its news. Nil: it says nothing.
 	Jenkins JenkinsHealth
 	// WebhookSecret is what Jenkins identifies itself with when it sends events, at least 16 bytes.

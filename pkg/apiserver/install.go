@@ -41,7 +41,8 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 	}
 	services := []*restful.WebService{
 		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile,
-			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
+			Credentials: c.Credentials,
+			Webhook:     webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
 		devcontainerv1.WebService(deps),
 		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) })),
 	}

@@ -171,3 +171,41 @@ func TestWithoutJenkins(t *testing.T) {
 		})
 	}
 }
+
+// TestFollowedLogSurvivesAnOutage: who follows a log stays, and gets all of it once.
+func TestFollowedLogSurvivesAnOutage(t *testing.T) {
+	var calls atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/progressiveText") {
+			w.Header().Set("X-Jenkins", "2")
+			_, _ = w.Write([]byte("{}"))
+			return
+		}
+		switch n := calls.Add(1); {
+		case n == 1:
+			w.Header().Set("X-Text-Size", "6")
+			w.Header().Set("X-More-Data", "true")
+			_, _ = w.Write([]byte("first\n"))
+		case n < 4:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Query().Get("start") != "6":
+			t.Errorf("the log goes on from %s", r.URL.Query().Get("start"))
+		default:
+			w.Header().Set("X-Text-Size", "11")
+			_, _ = w.Write([]byte("last\n"))
+		}
+	}))
+	defer srv.Close()
+	client, err := jenkins.New(jenkins.Config{URL: srv.URL, MaxSilent: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) {
+		c.Jenkins = client
+		c.Sources.Logs = sources.Jenkins{Client: client}
+	}, demoRun(map[string]string{devopsv1alpha3.JenkinsPipelineRunIDAnnotation: "7"}))
+	got := w.do(call{path: devops + "/namespaces/ann-demo/pipelineruns/r1/log?follow=true", user: "ann"})
+	if got.Code != http.StatusOK || got.Body.String() != "first\nlast\n" {
+		t.Errorf("%d %q", got.Code, got.Body)
+	}
+}

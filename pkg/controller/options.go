@@ -7,6 +7,7 @@ package controller
 import (
 	"context"
 
+	"github.com/slipway-dev/slipway/pkg/controller/agentpod"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
@@ -21,6 +22,7 @@ type Jenkins interface {
 	pipelinerun.Jenkins
 	pipelinerun.BulkStatus
 	pipelinerun.ArchiveSource
+	agentpod.Jenkins
 	TemplateJenkins
 }
 
@@ -60,4 +62,6 @@ type Options struct {
 	// DevContainers are the settings for DevcontainerApps. Without an AgentImage the controller of dev
 	// containers is left out.
 	DevContainers devcontainer.Options
+	// Agents are the settings of the pods in which builds run.
+	Agents AgentOptions
 }

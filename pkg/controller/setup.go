@@ -29,6 +29,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up controllers: %w", err)
 	}
 	o.Pipelines.Key = o.StartKey
+	if o.Agents.Namespace == "" {
+		o.Agents.Namespace = o.Runs.WorkerNamespace
+	}
+	if err := o.Agents.Validate(); err != nil {
+		return fmt.Errorf("set up controllers: %w", err)
+	}
+	o.DevContainers.Agent = o.Agents.Templates(o.DevContainers.Templates())
 	projects := &devopsproject.Reconciler{Jenkins: o.Jenkins, Options: o.Projects}
 	pipelines := &pipeline.Reconciler{Jenkins: o.Jenkins, Analyze: Analyze, Options: o.Pipelines}
 	steps := []func() error{
@@ -54,8 +61,12 @@ func setupRuns(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	agents, err := setupAgents(mgr, o.Jenkins, o.Agents, o.DevContainers)
+	if err != nil {
+		return err
+	}
 	runs := &pipelinerun.Reconciler{
-		Jenkins: o.Jenkins, Watcher: watcher, Analyze: Analyze, Options: o.Runs,
+		Jenkins: o.Jenkins, Watcher: watcher, Agents: agents, Analyze: Analyze, Options: o.Runs,
 		Token: func(p *devopsv1alpha3.Pipeline) string { return pipeline.StartToken(o.StartKey, p) },
 	}
 	if o.Objects != nil {

@@ -13,6 +13,7 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
@@ -26,15 +27,22 @@ func TestAnalyze(t *testing.T) {
 		says           string
 	}{
 		"Plain":    {source: "pipeline { " + stages, want: pipeline.Analysis{Complete: true}},
-		"Scripted": {reason: "only Jenkins can judge it", source: "node { echo 'x' }", want: pipeline.Analysis{}},
+		"Scripted": {reason: "only Jenkins can judge it", source: "node { echo 'x' }", want: pipeline.Analysis{Runs: anything}},
 		"Empty":    {source: " \n", says: "no Jenkinsfile"},
 		"Broken":   {source: "pipeline {\n  agent any\n  stages {\n", says: "line"},
 		"Parameters": {source: "pipeline { parameters { string(name: 'A', defaultValue: '1', description: 'd')\n choice(name: 'C', choices: ['x', 'y'])\n booleanParam(name: 'B') }\n " + stages,
-			want: pipeline.Analysis{Complete: true, Parameters: []devopsv1alpha3.ParameterDefinition{
+			want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{
 				{Name: "A", Type: "string", DefaultValue: "1", Description: "d"}, {Name: "C", Type: "choice", DefaultValue: "x\ny"}, {Name: "B", Type: "boolean", DefaultValue: "false"},
 			}}},
 		"OtherKinds": {reason: "credentials are a kind that is known to Jenkins alone", source: "pipeline { parameters { string(name: 'A')\n credentials(name: 'G') }\n " + stages,
-			want: pipeline.Analysis{Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "A", Type: "string"}}}},
+			want: pipeline.Analysis{Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "A", Type: "string"}}}},
+		"Triggers": {source: "pipeline { triggers { cron('H 1 * * *') }\n " + stages, want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetTriggers: true}}},
+		"Options":  {source: "pipeline { options { buildDiscarder(logRotator(numToKeepStr: '3')) }\n " + stages, want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetOptions: true}}},
+		"OtherOptions": {reason: "they are no settings of Slipway's", source: "pipeline { options { timestamps() }\n " + stages,
+			want: pipeline.Analysis{Complete: true}},
+		"Properties": {reason: "the step replaces all properties", want: pipeline.Analysis{Complete: true, Runs: anything},
+			source: "pipeline { agent any\n stages { stage('a') { steps { script { properties([pipelineTriggers([])]) } } } }\n}"},
+		"Library": {reason: "a library may call that step", source: "@Library('x') _\npipeline { " + stages, want: pipeline.Analysis{Complete: true, Runs: anything}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

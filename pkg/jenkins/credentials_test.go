@@ -46,7 +46,7 @@ func TestCredentials(t *testing.T) {
 	})
 	t.Run("list", func(t *testing.T) {
 		c, srv := replay(t, "09-credentials.json")
-		srv.Use("list depth=1")
+		srv.Use("list tree")
 		got, err := c.ListCredentials(t.Context(), "rec-09h")
 		if err != nil {
 			t.Fatal(err)

@@ -72,7 +72,6 @@ func (c *Client) GetFolder(ctx context.Context, folder string) (*Folder, error) 
 
 // EnsureFolder creates the folder if it does not exist. The parent of a nested folder must exist.
 func (c *Client) EnsureFolder(ctx context.Context, folder string) error {
-	const op = "create folder"
 	_, err := c.GetFolder(ctx, folder)
 	if !errors.Is(err, ErrNotFound) {
 		return err

@@ -228,3 +228,60 @@ func TestPutJob(t *testing.T) {
 		})
 	}
 }
+
+func TestGetJob(t *testing.T) {
+	c, srv := replay(t, "03-pipeline-job.json")
+	srv.Use("api of the empty job", "missing job")
+	got, err := c.GetJob(t.Context(), "rec-03", "p1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&JobInfo{Name: "p1", Class: PipelineClass, Color: "notbuilt"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := c.GetJob(t.Context(), "rec-03", "nosuch"); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestListTree(t *testing.T) {
+	c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"_class":"`+FolderClass+`","jobs":[
+			{"_class":"`+PipelineClass+`","name":"a","color":"disabled"},
+			{"_class":"`+MultiBranchClass+`","name":"mb","jobs":[{"_class":"`+PipelineClass+`","name":"feature%2Fx"},{"_class":"`+PipelineClass+`","name":"main"}]},
+			{"_class":"`+FolderClass+`","name":"sub","jobs":[{"_class":"`+PipelineClass+`","name":"deep"}]},
+			{"_class":"hudson.model.FreeStyleProject","name":"free","color":"red_anime"}]}`)
+	})
+	got, err := c.ListTree(t.Context(), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []JobInfo{
+		{Name: "a", Class: PipelineClass, Color: "disabled"},
+		{Name: "mb", Class: MultiBranchClass, Branches: []string{"feature%2Fx", "main"}},
+		{Name: "sub", Class: FolderClass},
+		{Name: "free", Class: "hudson.model.FreeStyleProject", Color: "red_anime"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !got[0].Disabled() || got[3].Disabled() || got[1].Disabled() {
+		t.Error("which job is disabled?")
+	}
+}
+
+func TestDescribeFolder(t *testing.T) {
+	for text, want := range map[string]string{"": "description=", "a&b=c\nü": "description=a%26b%3Dc%0A%C3%BC"} {
+		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if r.URL.Path != "/job/team/submitDescription" || string(body) != want {
+				t.Errorf("%s %s %q", r.Method, r.URL.Path, body)
+			}
+			w.Header().Set("Location", "/job/team/")
+			w.WriteHeader(http.StatusFound)
+		})
+		if err := c.DescribeFolder(t.Context(), "team", text); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ package jenkins
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,6 +91,62 @@ func TestScan(t *testing.T) {
 	}
 	if got := readAll(t, log); !strings.Contains(got, "Finished") {
 		t.Errorf("log = %q", got)
+	}
+}
+
+func TestScanState(t *testing.T) {
+	for name, want := range map[string]ScanState{
+		"indexing log before any scan": {},
+		"scan: log":                    {Ran: true, Started: "[Sat Nov 21 01:02:17 UTC 2026] Starting branch indexing...", Result: "SUCCESS"},
+		"log of the second scan":       {Ran: true, Started: "[Sat Nov 21 01:02:35 UTC 2026] Starting branch indexing...", Result: "SUCCESS"},
+		"bad remote: scan log": {Ran: true, Started: "[Sat Nov 21 01:02:45 UTC 2026] Starting branch indexing...", Result: "FAILURE",
+			Problem: "stderr: fatal: '/srv/repo/git/none.git' does not appear to be a git repository"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, srv := replay(t, "08-multibranch.json")
+			srv.Use(name)
+			job := "mb"
+			if strings.HasPrefix(name, "bad") {
+				job = "bad"
+			}
+			got, err := c.ScanState(t.Context(), "rec-08c", job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("long and running", func(t *testing.T) {
+		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "[now] Starting branch indexing...\n"+strings.Repeat("x", 1<<20)+" Finished: SUCCESS\n")
+			for range 20000 {
+				_, _ = io.WriteString(w, "  Checking branch some/long/name/of/a/branch\n")
+			}
+		})
+		got, err := c.ScanState(t.Context(), "f", "j")
+		if err != nil || !got.Ran || got.Result != "" || got.Started == "" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+	t.Run("no job", func(t *testing.T) {
+		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Jenkins", "2.541.2")
+			w.WriteHeader(http.StatusNotFound)
+		})
+		if _, err := c.ScanState(t.Context(), "f", "j"); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBranchPage(t *testing.T) {
+	c, srv := replay(t, "08-multibranch.json")
+	srv.Use("blue: branches limit 2")
+	list, err := c.BranchPage(t.Context(), "rec-08c", "mb", Page{Limit: 2})
+	if err != nil || len(list) != 2 || list[1].RawName != "a%b" {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
 

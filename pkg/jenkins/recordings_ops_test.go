@@ -512,7 +512,8 @@ var operations = []operation{
 		return c.GetCredential(ctx, in.folder(), id)
 	}),
 	op("ListCredentials", "GET", store+`/api/json`, func(ctx context.Context, c *Client, in input) (any, error) {
-		return c.ListCredentials(ctx, in.folder())
+		list, err := c.ListCredentials(ctx, in.folder())
+		return map[string]any{"credentials": list}, err
 	}),
 	gone(op("DeleteCredential", "POST", store+`/credential/([^/]+)/doDelete`, func(ctx context.Context, c *Client, in input) (any, error) {
 		id, err := url.PathUnescape(in.m[2])

@@ -4,9 +4,11 @@
 package jenkins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -81,10 +83,6 @@ func (a startActions) causes() (out []StartCause) {
 	return out
 }
 
-func (a startActions) replays(original int64) bool {
-	return slices.ContainsFunc(a.causes(), func(c StartCause) bool { return c.ReplayOf() == original })
-}
-
 func (a startActions) parameters() (out []Parameter) {
 	for _, action := range a {
 		for _, p := range action.Parameters {
@@ -148,16 +146,43 @@ func (c *Client) StartedBuilds(ctx context.Context, folder, job string) ([]Start
 	return out, nil
 }
 
-// Replays returns the replays of a build, oldest first: those that wait in the queue and those among the 100 newest builds
-// of the job. A replay carries no note; it is told from others by the id of its queue item alone.
-func (c *Client) Replays(ctx context.Context, folder, job string, original int64) ([]Found, error) {
-	const op = "list replays"
+// StartMatch says which of the starts that carry no note are looked for. Jenkins notes a start's cause only where the job
+// has a token of its own, which the jobs of branches cannot have, and never that of a replay.
+type StartMatch struct {
+	// Replay is the number of the build that is replayed. 0: starts that are no replays. Only those by the client's own user
+	// are meant.
+	Replay int64
+	// Except are the ids of queue items that are not meant.
+	Except []int64
+	// Since leaves out builds that began earlier, by Jenkins' clock: when builds are deleted, older ones come into sight.
+	Since time.Time
+}
+
+// matches tells if a start is meant.
+func (m StartMatch) matches(causes []StartCause, item int64, user string) bool {
+	if slices.Contains(m.Except, item) {
+		return false
+	}
+	own, replay := false, int64(0)
+	for _, c := range causes {
+		if n := c.ReplayOf(); n > 0 {
+			replay = n
+		}
+		own = own || c.Class == "UserIdCause" && strings.EqualFold(c.UserID, user)
+	}
+	return own && replay == m.Replay
+}
+
+// UnmarkedStarts returns the starts of a job that carry no note and match, oldest first: those that wait in the queue and
+// those among the 100 newest builds.
+func (c *Client) UnmarkedStarts(ctx context.Context, folder, job string, match StartMatch) ([]Found, error) {
+	const op = "list starts"
 	p, err := jobPath(op, folder, job)
 	if err != nil {
 		return nil, err
 	}
 	// The queue first: an item that leaves between the two questions is then seen as a build.
-	queued, err := c.queuedReplays(ctx, op, p, original)
+	queued, err := c.queuedStarts(ctx, op, p, match)
 	if err != nil {
 		return nil, err
 	}
@@ -170,20 +195,15 @@ func (c *Client) Replays(ctx context.Context, folder, job string, original int64
 		found[id] = Found{QueueID: id}
 	}
 	for _, b := range builds {
-		if slices.ContainsFunc(b.Causes, func(cause StartCause) bool { return cause.ReplayOf() == original }) {
+		if match.matches(b.Causes, b.QueueID, c.cfg.Username) && !b.Start.Before(match.Since) {
 			found[b.QueueID] = Found{QueueID: b.QueueID, BuildNumber: b.Number}
 		}
 	}
-	out := make([]Found, 0, len(found))
-	for _, f := range found {
-		out = append(out, f)
-	}
-	slices.SortFunc(out, func(a, b Found) int { return int(a.QueueID - b.QueueID) })
-	return out, nil
+	return slices.SortedFunc(maps.Values(found), func(a, b Found) int { return cmp.Compare(a.QueueID, b.QueueID) }), nil
 }
 
-// queuedReplays returns the ids of the waiting replays of a build. The queue is one for all jobs.
-func (c *Client) queuedReplays(ctx context.Context, op, jobPath string, original int64) ([]int64, error) {
+// queuedStarts returns the ids of the waiting items of a job that match. The queue is one for all jobs.
+func (c *Client) queuedStarts(ctx context.Context, op, jobPath string, match StartMatch) ([]int64, error) {
 	var queue struct {
 		Items []struct {
 			ID   int64 `json:"id"`
@@ -193,13 +213,13 @@ func (c *Client) queuedReplays(ctx context.Context, op, jobPath string, original
 			Actions startActions `json:"actions"`
 		} `json:"items"`
 	}
-	query := url.Values{"tree": {"items[id,task[url],actions[causes[shortDescription]]]"}}
+	query := url.Values{"tree": {"items[id,task[url],actions[causes[shortDescription,note,userId]]]"}}
 	if err := c.getJSON(ctx, op, "/queue/api/json", query, &queue); err != nil {
 		return nil, err
 	}
 	var ids []int64
 	for _, item := range queue.Items {
-		if isJobURL(item.Task.URL, jobPath) && item.Actions.replays(original) {
+		if isJobURL(item.Task.URL, jobPath) && match.matches(item.Actions.causes(), item.ID, c.cfg.Username) {
 			ids = append(ids, item.ID)
 		}
 	}
@@ -221,22 +241,19 @@ func isJobURL(address, jobPath string) bool {
 	return ok && !strings.Contains(before+"/", "/job/")
 }
 
-// FindReplay returns the oldest replay of a build whose queue item is none of those given. ErrNotFound means that there is
-// none. As FindByCause, it looks a second time before it says so.
-func (c *Client) FindReplay(ctx context.Context, folder, job string, original int64, except []int64) (*Found, error) {
-	const op = "find replay"
+// FindUnmarkedStart returns the oldest start that matches. ErrNotFound means that there is none. As FindByCause, it looks a
+// second time before it says so.
+func (c *Client) FindUnmarkedStart(ctx context.Context, folder, job string, match StartMatch) (*Found, error) {
+	const op = "find start"
 	for attempt := 0; ; attempt++ {
-		replays, err := c.Replays(ctx, folder, job, original)
-		if err != nil {
+		starts, err := c.UnmarkedStarts(ctx, folder, job, match)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		for i := range replays {
-			if !slices.Contains(except, replays[i].QueueID) {
-				return &replays[i], nil
-			}
-		}
-		if attempt == 1 {
-			return nil, newError(op, ErrNotFound, "there is no new replay of build %d", original)
+		case len(starts) > 0:
+			return &starts[0], nil
+		case attempt == 1:
+			return nil, newError(op, ErrNotFound, "Jenkins has no new start of the job")
 		}
 		if err := wait(ctx, c.cfg.RecheckDelay); err != nil {
 			return nil, transportError(op, err)

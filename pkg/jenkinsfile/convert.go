@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode/utf8"
 )
 
 // MaxJSONSize is the greatest size of a JSON document in bytes that FromJSON and MergeJSON take. The
@@ -139,6 +140,9 @@ func ToJSON(source string) ([]byte, error) {
 func readDoc(source string) (*document, error) {
 	if source == "" {
 		return nil, convertError(noJenkinsfile, nil)
+	}
+	if !utf8.ValidString(source) {
+		return nil, convertError("Invalid UTF-8 in the Jenkinsfile", nil)
 	}
 	p, err := Parse(source)
 	if err != nil {

@@ -163,15 +163,8 @@ func (b elementBuilder) parallelStep(s *docStage, path []string) *element {
 	p.out.WriteString("\n)")
 	steps := newSection("steps", s.places["steps"], path)
 	steps.items = []*element{{head: p.out.String(), path: path}}
-	if steps.at.known() {
-		block := steps.at.block
-		inner := Span{From: block.From, To: block.To}
-		inner.From.Offset++
-		inner.To.Offset--
-		// Where the statement ends does not matter: it is kept or replaced with its section.
-		steps.items[0].at.stmt = inner
-		steps.at.block = Span{}
-	}
+	// The branches have no elements of their own: a change replaces the section.
+	steps.at.block = Span{}
 	return steps
 }
 

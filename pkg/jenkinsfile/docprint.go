@@ -13,6 +13,8 @@ type printer struct {
 	out strings.Builder
 	// unit is one level of indentation.
 	unit string
+	// compact: no empty line before the end of a block.
+	compact bool
 	// reuse gives the text of an element that is in the source already.
 	reuse func(e *element, indent string) (string, bool)
 
@@ -37,15 +39,17 @@ func (p *printer) element(e *element, indent string) {
 	if p.reuse != nil {
 		if text, ok := p.reuse(e, indent); ok {
 			p.out.WriteString(text + "\n")
-			p.blank(e)
 			return
 		}
 	}
 	p.out.WriteString(e.head)
 	if e.block {
 		p.out.WriteString(" {\n")
-		for _, item := range e.items {
+		for i, item := range e.items {
 			p.element(item, indent+p.unit)
+			if item.blank && !item.ghost && (!p.compact || i < len(e.items)-1) {
+				p.out.WriteString("\n")
+			}
 		}
 		if e.isCode {
 			p.code(e.code, indent+p.unit)
@@ -53,13 +57,6 @@ func (p *printer) element(e *element, indent string) {
 		p.out.WriteString(indent + "}")
 	}
 	p.out.WriteString("\n")
-	p.blank(e)
-}
-
-func (p *printer) blank(e *element) {
-	if e.blank {
-		p.out.WriteString("\n")
-	}
 }
 
 // code prints the lines of a script, indented by the brackets at their ends as Jenkins does it. It

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
@@ -50,6 +51,11 @@ type Options struct {
 	Cloud string
 	// AgentImage holds slipway-agent.
 	AgentImage string
+	// Agents are the settings of the pods in which builds run; the namespace is WorkerNamespace.
+	Agents controller.AgentOptions
+	// AgentStartTimeout is how long a run may be unable to start before it fails. 0 means
+	// pipelinerun.DefaultStartTimeout, a negative time for ever.
+	AgentStartTimeout time.Duration
 	// Backends are Jenkins and S3.
 	Backends backends.Options
 }
@@ -73,6 +79,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, at least 16 bytes")
 	flags.StringVar(&o.Cloud, "jenkins-cloud", o.Cloud, "name of Jenkins' Kubernetes cloud")
 	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")
+	flags.DurationVar(&o.AgentStartTimeout, "agent-start-timeout", o.AgentStartTimeout, "how long a run may be unable to get its agent, or to start at all, before it fails; 30m if 0, for ever if negative")
+	o.Agents.AddFlags(flags)
 	o.Backends.AddFlags(flags)
 }
 
@@ -87,6 +95,9 @@ func (o *Options) Validate() error {
 	}
 	if o.AgentImage == "" {
 		errs = append(errs, errors.New("--agent-image is required"))
+	}
+	if err := o.Agents.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -145,7 +156,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, options *Options) error {
 		return err
 	}
 	controllers := controller.Options{Jenkins: jenkinsClient, Cloud: options.Cloud, StartKey: []byte(key),
-		Runs:          pipelinerun.Options{WorkerNamespace: options.WorkerNamespace},
+		Runs:          pipelinerun.Options{WorkerNamespace: options.WorkerNamespace, StartTimeout: options.AgentStartTimeout},
+		Agents:        options.Agents,
 		DevContainers: devcontainer.Options{AgentImage: options.AgentImage}}
 	if store != nil {
 		if err := store.EnsureBucket(ctx); err != nil {

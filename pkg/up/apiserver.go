@@ -41,6 +41,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 			Artifacts: sources.Jenkins{Client: u.jenkins},
 			Archive:   sources.Store{Store: u.objects},
 		},
+		Jenkins:   u.jenkins,
 		Faces:     []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
 		Serving:   apiserver.Serving{Listener: listener, ShutdownTimeout: drainTimeout},
 		Gatherers: prometheus.Gatherers{metrics.Registry},

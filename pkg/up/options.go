@@ -102,7 +102,7 @@ func (o *Options) Validate() error {
 		}
 	}
 	given := o.Backends
-	if o.JenkinsToken != "" && given.JenkinsTokenFile == "" {
+	if o.JenkinsToken != "" && given.JenkinsTokenFile == "" && given.JenkinsPasswordFile == "" {
 		given.JenkinsTokenFile = "given on the command line"
 	}
 	errs = append(errs, given.Validate()...)

@@ -4,6 +4,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/slipway-dev/slipway/pkg/backends"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
@@ -33,7 +35,9 @@ const (
 // startJenkins gives a client of the Jenkins of the options; without one it starts minijenkins.
 func startJenkins(ctx context.Context, group *errgroup.Group, config *rest.Config, options *Options) (*jenkins.Client, Endpoint, error) {
 	given := options.Backends
+	given.Registerer = metrics.Registry
 	if given.JenkinsURL == "" {
+		given.JenkinsPasswordFile = ""
 		given.JenkinsTokenFile = filepath.Join(options.StateDir, "jenkins-token")
 		token, err := secretFile(given.JenkinsTokenFile)
 		if err != nil {
@@ -42,14 +46,15 @@ func startJenkins(ctx context.Context, group *errgroup.Group, config *rest.Confi
 		if given.JenkinsURL, err = startMiniJenkins(ctx, group, config, options, token); err != nil {
 			return nil, Endpoint{}, err
 		}
-	} else if given.JenkinsTokenFile == "" {
+	} else if given.JenkinsTokenFile == "" && given.JenkinsPasswordFile == "" {
 		given.JenkinsTokenFile = filepath.Join(options.StateDir, "jenkins-token-given")
 		if err := writeFile(given.JenkinsTokenFile, []byte(options.JenkinsToken)); err != nil {
 			return nil, Endpoint{}, err
 		}
 	}
 	client, err := given.Jenkins()
-	endpoint := Endpoint{URL: given.JenkinsURL, Embedded: options.Backends.JenkinsURL == "", Username: given.JenkinsUser, SecretFile: given.JenkinsTokenFile}
+	endpoint := Endpoint{URL: given.JenkinsURL, Embedded: options.Backends.JenkinsURL == "", Username: given.JenkinsUser,
+		SecretFile: cmp.Or(given.JenkinsTokenFile, given.JenkinsPasswordFile)}
 	return client, endpoint, err
 }
 

@@ -155,6 +155,12 @@ func (u *instance) start(work, servers context.Context, frontends, backends *err
 	if u.jenkins, u.state.Jenkins, err = startJenkins(servers, backends, u.rest, u.options); err != nil {
 		return err
 	}
+	if !u.state.Jenkins.Embedded {
+		check := &inspection{jenkins: u.jenkins, url: u.state.Jenkins.URL, cloud: u.options.Cloud, patience: jenkinsStart, say: u.say}
+		if err := check.run(work); err != nil {
+			return err
+		}
+	}
 	if u.objects, u.state.S3, err = startObjectStore(servers, backends, u.options); err != nil {
 		return err
 	}

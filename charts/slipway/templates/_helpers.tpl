@@ -30,6 +30,11 @@ capabilities: {drop: [ALL]}
 - --jenkins-url={{ .Values.jenkins.url }}
 - --jenkins-user={{ .Values.jenkins.username }}
 - --jenkins-token-file=/etc/slipway/jenkins/token
+- --jenkins-timeout={{ .Values.jenkins.timeout }}
+- --jenkins-max-in-flight={{ .Values.jenkins.maxInFlight }}
+{{- if or .Values.jenkins.ca.configMap .Values.jenkins.ca.secret }}
+- --jenkins-ca-file=/etc/slipway/jenkins-ca/ca.crt
+{{- end }}
 - --s3-endpoint={{ .Values.s3.endpoint }}
 - --s3-region={{ .Values.s3.region }}
 - --s3-bucket={{ .Values.s3.bucket }}
@@ -40,6 +45,9 @@ capabilities: {drop: [ALL]}
 {{- define "slipway.backendMounts" -}}
 - {name: keys, mountPath: /etc/slipway/keys, readOnly: true}
 - {name: jenkins, mountPath: /etc/slipway/jenkins, readOnly: true}
+{{- if or .Values.jenkins.ca.configMap .Values.jenkins.ca.secret }}
+- {name: jenkins-ca, mountPath: /etc/slipway/jenkins-ca, readOnly: true}
+{{- end }}
 - {name: s3, mountPath: /etc/slipway/s3, readOnly: true}
 {{- end }}
 
@@ -48,6 +56,33 @@ capabilities: {drop: [ALL]}
   secret: {secretName: {{ include "slipway.keysSecret" . }}}
 - name: jenkins
   secret: {secretName: {{ .Values.jenkins.tokenSecret }}}
+{{- if .Values.jenkins.ca.configMap }}
+- name: jenkins-ca
+  configMap: {name: {{ .Values.jenkins.ca.configMap }}}
+{{- else if .Values.jenkins.ca.secret }}
+- name: jenkins-ca
+  secret: {secretName: {{ .Values.jenkins.ca.secret }}}
+{{- end }}
 - name: s3
   secret: {secretName: {{ .Values.s3.credentialsSecret }}}
+{{- end }}
+
+{{- define "slipway.jenkinsAccountNamespace" -}}
+{{- $account := .Values.jenkins.serviceAccount -}}
+{{- if $account.create -}}{{ .Values.workerNamespace }}{{- else -}}{{ $account.namespace | default .Values.workerNamespace }}{{- end -}}
+{{- end }}
+
+{{- /* The flags about agent pods. */ -}}
+{{- define "slipway.agentArgs" -}}
+- --agent-jenkins-image={{ include "slipway.image" (dict "root" . "name" .Values.agents.image) }}
+- --agent-payload={{ .Values.agents.payload }}
+- --agent-restricted={{ .Values.agents.restricted }}
+- --agent-service-account={{ .Values.agents.serviceAccount.name }}
+- --agent-dns-policy={{ .Values.agents.dnsPolicy }}
+- --agent-active-deadline={{ .Values.agents.activeDeadline }}
+- --agent-default-cpu-limit={{ .Values.agents.defaultLimits.cpu }}
+- --agent-default-memory-limit={{ .Values.agents.defaultLimits.memory }}
+{{- if .Values.jenkins.serviceAccount.name }}
+- --jenkins-agent-user=system:serviceaccount:{{ include "slipway.jenkinsAccountNamespace" . }}:{{ .Values.jenkins.serviceAccount.name }}
+{{- end }}
 {{- end }}

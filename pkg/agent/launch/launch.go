@@ -38,7 +38,8 @@ const (
 	EnvKeep = "SLIPWAY_AGENT_KEEP"
 	// EnvConnectTimeout is a duration for which the launcher tries to reach Jenkins; default 15s.
 	EnvConnectTimeout = "SLIPWAY_AGENT_CONNECT_TIMEOUT"
-	// EnvHome is the folder with jre/bin/java and agent.jar; default is the folder of slipway-agent.
+	// EnvHome is the folder with jre/bin/java and agent.jar; default is the folder of slipway-agent. What
+	// it lacks is taken from elsewhere: java from the image, agent.jar from the controller.
 	EnvHome = "SLIPWAY_AGENT_HOME"
 
 	envURL       = "JENKINS_URL"
@@ -87,6 +88,13 @@ func Run(ctx context.Context, self string) (int, error) {
 	}
 	if err := cfg.check(ctx); err != nil {
 		return agent.ExitConfig, err
+	}
+	fetched, err := cfg.fetchJar(ctx)
+	if err != nil {
+		return agent.ExitConfig, err
+	}
+	if fetched != "" {
+		defer func() { _ = os.Remove(fetched) }()
 	}
 	return cfg.run(ctx)
 }
@@ -158,9 +166,6 @@ func (c *config) check(ctx context.Context) error {
 			return fail("JavaMissing", "there is no Java in %s nor in the image: the init container that copies it is missing", filepath.Dir(c.java))
 		}
 		c.java = fallback
-	}
-	if _, err := os.Stat(c.jar); err != nil {
-		return fail("AgentJarMissing", "%s does not exist: the init container that copies it is missing", c.jar)
 	}
 	target, err := c.jenkinsAddr()
 	if err != nil {

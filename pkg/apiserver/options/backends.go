@@ -25,7 +25,7 @@ func applyBackends(o *backends.Options, config *apiserver.Config) error {
 		return err
 	}
 	if client != nil {
-		config.Jenkins = client
+		config.Jenkins, config.Credentials = client, client
 		config.Sources.Logs = sources.Jenkins{Client: client}
 		config.Sources.Artifacts = sources.Jenkins{Client: client}
 	}

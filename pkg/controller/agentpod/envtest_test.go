@@ -82,32 +82,33 @@ func TestTryPod(t *testing.T) {
 	tests := map[string]struct {
 		reason    string
 		template  agenttemplate.Template
-		namespace func(t *testing.T, ns string)
+		level     string // of Pod Security
+		used      string // of the quota; empty for none
 		want      string
 		permanent bool
 		says      string
 	}{
 		"Plain": {reason: "nothing is in the way", template: templateOf(t, agenttemplate.Options{})},
 		"Restricted": {reason: "a restricted pod fits a restricted namespace", template: templateOf(t, agenttemplate.Options{Restricted: true}),
-			namespace: func(t *testing.T, ns string) { enforce(t, c, ns, "restricted") }},
+			level: "restricted"},
 		"NotRestricted": {reason: "an image's own user may be root", template: templateOf(t, agenttemplate.Options{}),
-			namespace: func(t *testing.T, ns string) { enforce(t, c, ns, "restricted") },
-			want:      ReasonPodSecurity, permanent: true, says: `violates PodSecurity "restricted:latest"`},
+			level: "restricted",
+			want:  ReasonPodSecurity, permanent: true, says: `violates PodSecurity "restricted:latest"`},
 		"Quota": {reason: "it fits", template: templateOf(t, agenttemplate.Options{}, limits("512Mi")),
-			namespace: func(t *testing.T, ns string) { quota(t, c, ns, "1Gi") }},
+			used: "1Gi"},
 		"QuotaUsedUp": {reason: "it fits later", template: templateOf(t, agenttemplate.Options{}, limits("2Gi")),
-			namespace: func(t *testing.T, ns string) { quota(t, c, ns, "3Gi") }, want: ReasonQuotaExceeded, says: "exceeded quota: ci, requested: limits.memory=2Gi"},
+			used: "3Gi", want: ReasonQuotaExceeded, says: "exceeded quota: ci, requested: limits.memory=2Gi"},
 		"QuotaNever": {template: templateOf(t, agenttemplate.Options{}, limits("9Gi")),
-			namespace: func(t *testing.T, ns string) { quota(t, c, ns, "0") }, want: ReasonQuotaExceeded, permanent: true, says: "requested: limits.memory=9Gi"},
+			used: "0", want: ReasonQuotaExceeded, permanent: true, says: "requested: limits.memory=9Gi"},
 		"QuotaNeedsLimits": {reason: "a dev container without limits", template: templateOf(t, agenttemplate.Options{}),
-			namespace: func(t *testing.T, ns string) { quota(t, c, ns, "0") }, want: ReasonQuotaExceeded, permanent: true, says: "must specify limits.memory"},
+			used: "0", want: ReasonQuotaExceeded, permanent: true, says: "must specify limits.memory"},
 		"DefaultLimits": {reason: "the same with limits by default", template: templateOf(t, agenttemplate.Options{DefaultResources: &corev1.ResourceRequirements{
 			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}}),
-			namespace: func(t *testing.T, ns string) { quota(t, c, ns, "0") }},
+			used: "0"},
 		"RestrictedUnderQuota": {reason: "both at once, with all options", template: templateOf(t, agenttemplate.Options{Restricted: true, DNSPolicy: corev1.DNSDefault, Payload: true,
 			ServiceAccount: "default"}, limits("512Mi"), func(app *devcontainerv1.DevcontainerApp) {
 			app.Annotations = map[string]string{agenttemplate.KeepAnnotation: "15m"}
-		}), namespace: func(t *testing.T, ns string) { enforce(t, c, ns, "restricted"); quota(t, c, ns, "0") }},
+		}), level: "restricted", used: "0"},
 		"Invalid": {template: agenttemplate.Template{ID: "x", YAML: "apiVersion: v1\nkind: Pod\nspec:\n  restartPolicy: Sometimes\n  containers:\n  - {name: dev, image: a}\n"},
 			want: ReasonInvalidPod, permanent: true, says: `"Sometimes"`},
 		"NotYAML":      {template: agenttemplate.Template{ID: "x", YAML: "{{"}, want: ReasonInvalidPod, permanent: true},
@@ -116,8 +117,11 @@ func TestTryPod(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			ns := envtest.Namespace(t)
-			if tt.namespace != nil {
-				tt.namespace(t, ns)
+			if tt.level != "" {
+				enforce(t, c, ns, tt.level)
+			}
+			if tt.used != "" {
+				quota(t, c, ns, tt.used)
 			}
 			deadline := time.Now().Add(20 * time.Second)
 			for {

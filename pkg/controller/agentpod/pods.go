@@ -34,6 +34,10 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
 )
 
+// +kubebuilder:rbac:groups="",namespace=kubesphere-devops-worker,resources=pods,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",namespace=kubesphere-devops-worker,resources=events,verbs=list
+// +kubebuilder:rbac:groups=authorization.k8s.io,namespace=kubesphere-devops-worker,resources=localsubjectaccessreviews,verbs=create
+
 // Jenkins' Kubernetes plugin puts this label on each agent pod.
 const (
 	agentLabel      = "jenkins"

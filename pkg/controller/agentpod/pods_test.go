@@ -4,9 +4,11 @@
 package agentpod
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,12 +18,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	ktesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
@@ -549,5 +553,23 @@ func TestNew(t *testing.T) {
 	}
 	if _, err := New(Options{Client: fake.NewClientset(), Templates: &fakeTemplates{}}); err == nil {
 		t.Error("templates without a way to try them")
+	}
+}
+
+// TestJenkinsRole: Jenkins has the five verbs on pods and nothing else.
+func TestJenkinsRole(t *testing.T) {
+	for _, file := range []string{"../../../config/rbac/jenkins/role.yaml", "../../../charts/slipway/files/jenkins-role.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		role := &rbacv1.Role{}
+		if err := yaml.UnmarshalStrict(bytes.ReplaceAll(text, []byte("{{ .Values.workerNamespace }}"), []byte("x")), role); err != nil {
+			t.Fatal(err)
+		}
+		want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: verbs}}
+		if diff := cmp.Diff(want, role.Rules); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
 	}
 }

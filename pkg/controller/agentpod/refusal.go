@@ -33,8 +33,9 @@ const workspaceVolume = "workspace-volume"
 // nodes and images it does not.
 func TryPod(ctx context.Context, creator Creator, namespace string, template agenttemplate.Template) (*Problem, error) {
 	pod := &corev1.Pod{}
-	if err := yaml.UnmarshalStrict([]byte(template.YAML), pod); err != nil {
-		return newProblem(ReasonInvalidPod, "the pod of the template "+template.ID+" cannot be read: "+err.Error()), nil
+	if unreadable := yaml.UnmarshalStrict([]byte(template.YAML), pod); unreadable != nil {
+		problem := newProblem(ReasonInvalidPod, "the pod of the template "+template.ID+" cannot be read: "+unreadable.Error())
+		return problem, nil //nolint:nilerr // that it cannot be read is what was to be found out
 	}
 	asJenkinsWould(pod, template)
 	pod.Namespace = namespace

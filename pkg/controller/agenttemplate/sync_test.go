@@ -227,3 +227,99 @@ func (d deadlineStore) DeleteTemplate(ctx context.Context, _ string) error   { r
 func (d deadlineStore) LabelExists(ctx context.Context, _ string) (bool, error) {
 	return false, d.check(ctx)
 }
+
+func TestLooksDoNotGrowWithTemplates(t *testing.T) {
+	store, clk, s := newTest()
+	templates := make([]Template, 50)
+	due := make([]time.Time, len(templates))
+	for i := range templates {
+		id := fmt.Sprintf("dc-a.b%d", i)
+		templates[i] = Template{ID: id, Labels: []string{id, id + "-r1"}}
+	}
+	pass := func() {
+		for i := range templates {
+			if due[i].After(clk.Now()) {
+				continue
+			}
+			again, err := s.Sync(t.Context(), templates[i])
+			if err != nil || again <= 0 {
+				t.Fatalf("again after %s, %v", again, err)
+			}
+			due[i] = clk.Now().Add(again)
+		}
+	}
+	pass()
+	if got := len(store.take()); got != 100 {
+		t.Fatalf("a new process made %d calls, want a look and a write each", got)
+	}
+	for range 100 {
+		clk.SetTime(clk.Now().Add(time.Minute))
+		pass()
+		if got := len(store.take()); got > 1 {
+			t.Fatalf("%d looks in a minute, want at most 1", got)
+		}
+	}
+}
+
+func TestALostTemplateEndsTrust(t *testing.T) {
+	store, clk, s := newTest()
+	other := Template{ID: "dc-a.c", Labels: []string{"dc-a.c", "dc-a.c-r1"}}
+	for _, template := range []Template{template("1"), other} {
+		if _, err := s.Sync(t.Context(), template); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear(store.labels) // its configuration was loaded anew
+	store.take()
+	clk.SetTime(clk.Now().Add(time.Minute))
+	if _, err := s.Sync(t.Context(), template("1")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.Back():
+	default:
+		t.Fatal("nobody is told to look at the others")
+	}
+	if _, err := s.Sync(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"look", "ensure", "look", "ensure"}, store.take()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// restartingStore tells of restarts.
+type restartingStore struct {
+	*fakeStore
+	restarted func()
+}
+
+func (r *restartingStore) OnRestart(f func()) (stop func()) {
+	r.restarted = f
+	return func() {}
+}
+
+func TestRestartEndsTrust(t *testing.T) {
+	fake, clk, _ := newTest()
+	store := &restartingStore{fakeStore: fake}
+	s := NewSyncer(store, clk)
+	if _, err := s.Sync(t.Context(), template("1")); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Has(template("1")) || s.Has(template("2")) {
+		t.Error("it is not known what Jenkins has")
+	}
+	store.restarted()
+	select {
+	case <-s.Back():
+	default:
+		t.Error("nobody is told of the restart")
+	}
+	fake.take()
+	if _, err := s.Sync(t.Context(), template("1")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"look"}, fake.take()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

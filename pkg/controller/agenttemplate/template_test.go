@@ -17,7 +17,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/yaml"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
@@ -68,6 +70,15 @@ func TestBuildGolden(t *testing.T) {
 			opts: Options{
 				AgentImage: "registry.example.com/slipway-agent:1", ServiceAccount: "ci", ActiveDeadline: 90 * time.Minute,
 				RunAsUser: new(int64(1000)),
+			},
+		},
+		"pod-restricted": {
+			reason: "PodSecurity's level restricted, a JRE from the agent's image, a resolver, limits, a kept workspace",
+			app:    keptApp("15m"),
+			opts: Options{
+				AgentImage: "registry.example.com/slipway-agent-jenkins:1", Restricted: true, Payload: true, DNSPolicy: corev1.DNSDefault,
+				RunAsUser: new(int64(0)), DefaultResources: &corev1.ResourceRequirements{
+					Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi"), corev1.ResourceCPU: resource.MustParse("2")}},
 			},
 		},
 	}
@@ -216,3 +227,115 @@ func TestImageByDigest(t *testing.T) {
 }
 
 var errAny = errors.New("any error")
+
+func keptApp(keep string) *devcontainerv1.DevcontainerApp {
+	a := app()
+	a.Annotations = map[string]string{KeepAnnotation: keep}
+	return a
+}
+
+func TestKeep(t *testing.T) {
+	tests := map[string]struct {
+		value string
+		want  time.Duration
+	}{
+		"Minutes": {"15m", 15 * time.Minute}, "None": {"", 0}, "Zero": {"0", 0}, "Negative": {"-5m", 0}, "NoUnit": {"15", 0},
+		"Text": {"yes", 0}, "TooLong": {"9999h", MaxKeep}, "Fraction": {"90.7s", 90 * time.Second},
+	}
+	plain, err := Build(app(), Options{AgentImage: "agent:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := Build(keptApp(tt.value), Options{AgentImage: "agent:1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Keep != tt.want || (got.Revision() == plain.Revision()) != (tt.want == 0) {
+				t.Errorf("kept for %s, want %s; revision %s", got.Keep, tt.want, got.Revision())
+			}
+		})
+	}
+}
+
+func TestDefaultResources(t *testing.T) {
+	list := func(cpu, memory string) corev1.ResourceList {
+		l := corev1.ResourceList{}
+		if cpu != "" {
+			l[corev1.ResourceCPU] = resource.MustParse(cpu)
+		}
+		if memory != "" {
+			l[corev1.ResourceMemory] = resource.MustParse(memory)
+		}
+		return l
+	}
+	defaults := &corev1.ResourceRequirements{Requests: list("500m", "1Gi"), Limits: list("2", "2Gi")}
+	tests := map[string]struct {
+		reason string
+		own    corev1.ResourceRequirements
+		want   corev1.ResourceRequirements
+	}{
+		"None":      {own: corev1.ResourceRequirements{}, want: corev1.ResourceRequirements{Requests: list("100m", "256Mi"), Limits: list("2", "2Gi")}},
+		"Own":       {own: corev1.ResourceRequirements{Requests: list("1", "3Gi"), Limits: list("4", "4Gi")}, want: corev1.ResourceRequirements{Requests: list("1", "3Gi"), Limits: list("4", "4Gi")}},
+		"LowLimit":  {reason: "a request is not above its limit", own: corev1.ResourceRequirements{Limits: list("", "512Mi")}, want: corev1.ResourceRequirements{Requests: list("500m", "512Mi"), Limits: list("2", "512Mi")}},
+		"HighWants": {reason: "a limit is not below its request", own: corev1.ResourceRequirements{Requests: list("3", "")}, want: corev1.ResourceRequirements{Requests: list("3", "1Gi"), Limits: list("3", "2Gi")}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := app()
+			a.Spec.Resources = tt.own
+			got := podResources(a, defaults)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tt.reason, diff)
+			}
+		})
+	}
+	if len(defaults.Requests) != 2 || defaults.Limits.Memory().String() != "2Gi" {
+		t.Error("the defaults were changed")
+	}
+}
+
+func TestFind(t *testing.T) {
+	dashed, unknown := app(), app()
+	dashed.Name = "web-0123456789"
+	unknown.Name, unknown.Status.ImageID = "new", ""
+	scheme := runtime.NewScheme()
+	if err := devcontainerv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	f := &Finder{Reader: fake.NewClientBuilder().WithScheme(scheme).WithObjects(app(), dashed, unknown).Build(), Options: Options{AgentImage: "agent:1"}}
+	current, err := Build(app(), f.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		project, label string
+		want, says     string
+	}{
+		"Alias":       {"team-a", "dc-team-a.web", "dc-team-a.web", ""},
+		"Digest":      {"team-a", current.Labels[1], "dc-team-a.web", ""},
+		"Revision":    {"team-a", current.Revision(), "dc-team-a.web", ""},
+		"LikeADigest": {"team-a", "dc-team-a.web-0123456789", "dc-team-a.web-0123456789", ""},
+		"OldDigest":   {"team-a", "dc-team-a.web-ffffffffff", "", "has another image by now"},
+		"NotRun":      {"team-a", "dc-team-a.new", "", "has not run yet"},
+		"NoApp":       {"team-a", "dc-team-a.nosuch", "", "no dev container nosuch"},
+		"OtherTeam":   {"team-b", "dc-team-a.web", "", `begin with "dc-team-b."`},
+		"NoLabel":     {"team-a", "", "", "begin with"},
+		"OnlyPrefix":  {"team-a", "dc-team-a.", "", "no dev container"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := f.Find(t.Context(), tt.project, tt.label)
+			if tt.want == "" {
+				if !errors.Is(err, ErrNoTemplate) || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("got %v, %v, want an error with %q", got.ID, err, tt.says)
+				}
+				return
+			}
+			if err != nil || got.ID != tt.want {
+				t.Errorf("got %q, %v, want %q", got.ID, err, tt.want)
+			}
+		})
+	}
+}

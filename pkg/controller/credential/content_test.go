@@ -42,67 +42,6 @@ func privateKey(t *testing.T, passphrase string) []byte {
 	return pem.EncodeToMemory(block)
 }
 
-func TestReadCredential(t *testing.T) {
-	const hidden = "hunter2-hidden"
-	plain, locked := string(privateKey(t, "")), string(privateKey(t, "open sesame"))
-	type data = map[string]string
-	tests := map[string]struct {
-		reason string
-		kind   corev1.SecretType
-		data   data
-		// want is a part of the message; empty: it is good.
-		want string
-	}{
-		"basic":             {"", devopsv1alpha3.SecretTypeBasicAuth, data{"username": "ü", "password": hidden}, ""},
-		"extra key":         {"other keys do no harm", devopsv1alpha3.SecretTypeBasicAuth, data{"username": "u", "password": hidden, "x": "y"}, ""},
-		"no user":           {"both are named", devopsv1alpha3.SecretTypeBasicAuth, data{"pasword": hidden}, "username and password"},
-		"empty password":    {"an empty value is a mistake", devopsv1alpha3.SecretTypeBasicAuth, data{"username": "u", "password": ""}, "needs a value for password"},
-		"binary":            {"JSON cannot carry it", devopsv1alpha3.SecretTypeSecretText, data{"secret": hidden + "\xff\xfe"}, "base64"},
-		"NUL":               {"nor XML", devopsv1alpha3.SecretTypeSecretText, data{"secret": hidden + "\x00"}, "base64"},
-		"wrong key":         {"", devopsv1alpha3.SecretTypeSecretText, data{"Secret": hidden}, "needs a value for secret"},
-		"huge text":         {"up to the size of a Secret", devopsv1alpha3.SecretTypeSecretText, data{"secret": strings.Repeat("é", 500000)}, ""},
-		"ssh":               {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": plain}, ""},
-		"ssh, CRLF":         {"pasted from Windows", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": strings.ReplaceAll(plain, "\n", "\r\n")}, ""},
-		"ssh, no newline":   {"often lost in a form", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": strings.TrimSpace(plain)}, ""},
-		"ssh, locked":       {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": locked, "passphrase": "open sesame"}, ""},
-		"ssh, spare phrase": {"it is not needed", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": plain, "passphrase": "x"}, ""},
-		"ssh, no phrase":    {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": locked}, "is encrypted"},
-		"ssh, wrong phrase": {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": locked, "passphrase": hidden}, "one of the two is wrong"},
-		"ssh, cut":          {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": plain[:len(plain)/2]}, "not complete"},
-		"ssh, damaged":      {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": plain[:60] + "AAAA" + plain[64:]}, "damaged"},
-		"ssh, public":       {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": "ssh-ed25519 AAAA " + hidden}, "public key"},
-		"ssh, certificate":  {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, "something else"},
-		"ssh, PuTTY":        {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": "PuTTY-User-Key-File-3: ssh-ed25519\n" + hidden}, "PuTTY"},
-		"ssh, text":         {"", devopsv1alpha3.SecretTypeSSHAuth, data{"username": "git", "private_key": hidden}, "not a private key"},
-		"ssh, PKCS8 locked": {"Jenkins reads it, Go does not", devopsv1alpha3.SecretTypeSSHAuth,
-			data{"username": "git", "passphrase": "x", "private_key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"}, ""},
-		"kubeconfig":          {"", devopsv1alpha3.SecretTypeKubeconfig, data{"content": kubeconfig}, ""},
-		"kubeconfig, JSON":    {"YAML is a superset", devopsv1alpha3.SecretTypeKubeconfig, data{"content": `{"clusters":[{"name":"c","cluster":{}}],"contexts":[{"name":"x","context":{"cluster":"c"}}]}`}, ""},
-		"kubeconfig, list":    {"", devopsv1alpha3.SecretTypeKubeconfig, data{"content": "- " + hidden}, "is not a kubeconfig"},
-		"kubeconfig, text":    {"", devopsv1alpha3.SecretTypeKubeconfig, data{"content": hidden}, "is not a kubeconfig"},
-		"kubeconfig, pod":     {"", devopsv1alpha3.SecretTypeKubeconfig, data{"content": "apiVersion: v1\nkind: Pod\nmetadata: {name: " + hidden + "}"}, "is not a kubeconfig"},
-		"kubeconfig, context": {"", devopsv1alpha3.SecretTypeKubeconfig, data{"content": strings.Replace(kubeconfig, "current-context: x", "current-context: "+hidden, 1)}, "current-context"},
-		"other type":          {"a type that is none of ours", "credential.devops.kubesphere.io/other", data{"secret": hidden}, "type"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			c, err := newContent(newSecret("ns", "x", tt.kind, tt.data), Options{Key: testKey})
-			switch {
-			case tt.want == "" && err != nil:
-				t.Fatalf("%s: %v", tt.reason, err)
-			case tt.want == "":
-				if c.mark != markOf(c.entry.Description) {
-					t.Errorf("the mark %s is not in %q", c.mark, c.entry.Description)
-				}
-			case err == nil || !strings.Contains(err.Error(), tt.want):
-				t.Errorf("%s: got %v, want %q", tt.reason, err, tt.want)
-			case strings.Contains(err.Error(), hidden):
-				t.Errorf("the message holds a value: %v", err)
-			}
-		})
-	}
-}
-
 func TestHash(t *testing.T) {
 	base := func() *corev1.Secret {
 		return newSecret("ns", "x", devopsv1alpha3.SecretTypeBasicAuth, map[string]string{"username": "u", "password": "p"})

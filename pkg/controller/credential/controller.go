@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/credentials"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/predicates"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
@@ -38,14 +39,6 @@ const ControllerName = "credential"
 const (
 	DefaultConcurrency = 4
 	DefaultAudit       = 30 * time.Minute
-)
-
-// Forms in which kubeconfigs are kept in Jenkins.
-const (
-	// KubeconfigAsSecretText needs no plugin; a Jenkinsfile binds it with string(credentialsId: …).
-	KubeconfigAsSecretText = "secret-text"
-	// KubeconfigAsKubeconfig needs the plugin kubernetes-cd, which the Jenkins of KubeSphere has.
-	KubeconfigAsKubeconfig = "kubeconfig"
 )
 
 // minKey is the shortest key for hashes, in bytes: shorter ones could be found by trying.
@@ -87,7 +80,7 @@ type Options struct {
 	// Audit is how often each folder is compared with its Secrets, so that what Jenkins lost comes back. Folders are never asked
 	// faster than one a minute, so that many of them take longer. 0: DefaultAudit.
 	Audit time.Duration
-	// KubeconfigAs is KubeconfigAsSecretText or KubeconfigAsKubeconfig. Empty: KubeconfigAsSecretText.
+	// KubeconfigAs is credentials.KubeconfigAsSecretText or KubeconfigAsKubeconfig. Empty: the former.
 	KubeconfigAs string
 }
 
@@ -118,7 +111,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return errors.New("controller credential: no Jenkins client given")
 	case len(r.Options.Key) < minKey:
 		return errors.New("controller credential: the key of the hashes needs at least 16 bytes")
-	case r.Options.KubeconfigAs != "" && r.Options.KubeconfigAs != KubeconfigAsSecretText && r.Options.KubeconfigAs != KubeconfigAsKubeconfig:
+	case r.Options.KubeconfigAs != "" && r.Options.KubeconfigAs != credentials.KubeconfigAsSecretText && r.Options.KubeconfigAs != credentials.KubeconfigAsKubeconfig:
 		return errors.New("controller credential: kubeconfigs are kept as secret-text or as kubeconfig")
 	}
 	r.Client = mgr.GetClient()
@@ -153,7 +146,7 @@ func (r *Reconciler) setDefaults() {
 		r.Options.Audit = DefaultAudit
 	}
 	if r.Options.KubeconfigAs == "" {
-		r.Options.KubeconfigAs = KubeconfigAsSecretText
+		r.Options.KubeconfigAs = credentials.KubeconfigAsSecretText
 	}
 	if r.Now == nil {
 		r.Now = time.Now

@@ -44,7 +44,10 @@ func requireProject(_ context.Context, s *scope) error {
 		s.silent = true
 		return reconcile.ErrStop
 	}
+	ready := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
 	switch {
+	case ready != nil && ready.Reason == devopsv1alpha3.ReasonFolderConflict:
+		// The folder of this name is somebody else's.
 	case s.project.Status.AdminNamespace == "":
 		// Not known to be its own. The project's coming wakes this credential.
 		s.silent = true
@@ -54,8 +57,8 @@ func requireProject(_ context.Context, s *scope) error {
 		return nil
 	}
 	message := "the project is not ready"
-	if c := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionReady); c != nil {
-		message += ": " + c.Message
+	if ready != nil {
+		message += ": " + ready.Message
 	}
 	return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady, message, 0)
 }
@@ -119,6 +122,10 @@ func (s *scope) mayReplace(e entry) bool {
 // the entry would come to nobody's attention again; that there is no entry, or no folder any more, is what is wanted.
 func removeEntry(ctx context.Context, s *scope) error {
 	if s.project == nil || s.project.Status.AdminNamespace == "" {
+		return nil
+	}
+	ready := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
+	if ready != nil && ready.Reason == devopsv1alpha3.ReasonFolderConflict {
 		return nil
 	}
 	name, id := s.secret.Namespace, s.secret.Name

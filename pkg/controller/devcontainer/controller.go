@@ -118,12 +118,7 @@ func New(deps Deps, options Options) (*Reconciler, error) {
 	if options.Workers <= 0 {
 		options.Workers = DefaultWorkers
 	}
-	if options.Agent.AgentImage == "" {
-		options.Agent.AgentImage = options.AgentImage
-	}
-	if options.Agent.RunAsUser == nil {
-		options.Agent.RunAsUser = options.RunAsUser
-	}
+	options.Agent = options.Templates()
 	return &Reconciler{
 		client:       deps.Client,
 		reader:       deps.Reader,

@@ -29,6 +29,18 @@ const refusedDelay = time.Minute
 // tryTimeout bounds the dry run of a pod.
 const tryTimeout = 10 * time.Second
 
+// Templates are the settings that agent templates are made with.
+func (o Options) Templates() agenttemplate.Options {
+	agent := o.Agent
+	if agent.AgentImage == "" {
+		agent.AgentImage = o.AgentImage
+	}
+	if agent.RunAsUser == nil {
+		agent.RunAsUser = o.RunAsUser
+	}
+	return agent
+}
+
 // syncAgentTemplate offers the image that the pod runs, or last ran, to pipelines. It gives the time until
 // the next look. That Jenkins is away is no error: the condition says so.
 func (r *Reconciler) syncAgentTemplate(ctx context.Context, s *scope) (time.Duration, error) {

@@ -38,16 +38,17 @@ const (
 )
 
 // CacheOptions say what the manager's cache should hold of kinds that only this controller reads: pods
-// of dev containers, and events without what nobody reads. Without them the cache holds every pod of the
-// cluster.
+// and Secrets of dev containers, and events without what nobody reads. Without them the cache holds every
+// pod and every Secret of the cluster.
 func CacheOptions() map[client.Object]cache.ByObject {
 	ours, err := labels.NewRequirement(devcontainerv1.AppLabel, selection.Exists, nil)
 	if err != nil {
 		panic(err) // the label is a constant
 	}
 	return map[client.Object]cache.ByObject{
-		&corev1.Pod{}:   {Label: labels.NewSelector().Add(*ours), Transform: cache.TransformStripManagedFields()},
-		&corev1.Event{}: {Transform: trimEvent},
+		&corev1.Pod{}:    {Label: labels.NewSelector().Add(*ours), Transform: cache.TransformStripManagedFields()},
+		&corev1.Secret{}: {Label: labels.NewSelector().Add(*ours), Transform: cache.TransformStripManagedFields()},
+		&corev1.Event{}:  {Transform: trimEvent},
 	}
 }
 

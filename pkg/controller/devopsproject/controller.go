@@ -11,14 +11,19 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/predicates"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -40,10 +45,14 @@ const (
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles,resourceNames=slipway-project-admin,verbs=bind
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Jenkins is what the controller needs of Jenkins. Both calls are idempotent.
+// Jenkins is what the controller needs of Jenkins.
 type Jenkins interface {
-	// EnsureFolder creates the folder if it does not exist.
-	EnsureFolder(ctx context.Context, folder string) error
+	// GetFolder returns name and description of a folder.
+	GetFolder(ctx context.Context, folder string) (*jenkins.Folder, error)
+	// CreateFolder creates a folder; one that exists is jenkins.ErrConflict.
+	CreateFolder(ctx context.Context, folder, description string) error
+	// DescribeFolder replaces the description of a folder.
+	DescribeFolder(ctx context.Context, folder, description string) error
 	// DeleteFolder deletes the folder and all in it; that it does not exist is a success.
 	DeleteFolder(ctx context.Context, folder string) error
 }
@@ -70,12 +79,16 @@ type Reconciler struct {
 	Reader client.Reader
 	// Jenkins holds the folders.
 	Jenkins Jenkins
+	// Roles keeps the members' roles in Jenkins, if that has the plugin for it. Nil: nothing is done about roles.
+	Roles Roles
 	// Recorder writes events.
 	Recorder Recorder
 	// Now tells the time.
 	Now func() time.Time
 	// Options are the settings.
 	Options Options
+
+	plugin plugin
 }
 
 // SetupWithManager registers the controller. It fails if something that it needs is missing.
@@ -91,11 +104,27 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("devopsproject").
 		For(&devopsv1alpha3.DevOpsProject{}, builder.WithPredicates(predicates.Changed(func(p *devopsv1alpha3.DevOpsProject) string {
-			return fmt.Sprint(p.Generation, p.Labels[devopsv1alpha3.WorkspaceLabel], p.Annotations[devopsv1alpha3.CreatorAnnotation])
+			return fmt.Sprint(p.Generation, p.Labels[devopsv1alpha3.WorkspaceLabel], p.Annotations[devopsv1alpha3.CreatorAnnotation],
+				p.Annotations[devopsv1alpha3.AdoptFolderAnnotation])
 		}))).
 		Owns(&corev1.Namespace{}).
+		// A pipeline finds that the folder is gone: nothing else looks for it.
+		Watches(&devopsv1alpha3.Pipeline{}, handler.EnqueueRequestsFromMapFunc(ofPipeline), builder.WithPredicates(predicates.Changed(missesFolder))).
+		WatchesRawSource(source.Func(r.watchRoles)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Concurrency}).
 		Complete(r)
+}
+
+func missesFolder(p *devopsv1alpha3.Pipeline) bool {
+	c := meta.FindStatusCondition(p.Status.Conditions, devopsv1alpha3.ConditionSynced)
+	return c != nil && c.Reason == devopsv1alpha3.ReasonFolderMissing
+}
+
+func ofPipeline(_ context.Context, obj client.Object) []ctrl.Request {
+	if p, ok := obj.(*devopsv1alpha3.Pipeline); !ok || !missesFolder(p) {
+		return nil
+	}
+	return []ctrl.Request{{NamespacedName: types.NamespacedName{Name: obj.GetNamespace()}}}
 }
 
 func (r *Reconciler) setDefaults() {
@@ -122,7 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		if !controllerutil.ContainsFinalizer(project, devopsv1alpha3.DevOpsProjectFinalizer) {
 			return ctrl.Result{}, nil
 		}
-		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteContents, deleteNamespace, deleteFolder, dropFinalizer)
+		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteContents, deleteNamespace, deleteRoles, deleteFolder, dropFinalizer)
 	}
-	return ctrl.Result{}, reconcile.Phases(ctx, s, addFinalizer, ensureNamespace, ensureAdmin, ensureFolder)
+	return ctrl.Result{}, reconcile.Phases(ctx, s, addFinalizer, ensureNamespace, ensureAdmin, ensureFolder, ensureRoles)
 }

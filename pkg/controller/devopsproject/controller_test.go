@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,24 +29,76 @@ import (
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
 
+// folders are the items at Jenkins' root. As in Jenkins, they are found in any case.
 type folders struct {
-	names map[string]bool
-	err   error
+	// names has the description of each.
+	names map[string]string
+	// noFolder is an item that is no folder.
+	noFolder string
+	err      error
+	calls    []string
+	// lost makes the next creation succeed without an answer.
+	lost bool
 }
 
-func (f *folders) EnsureFolder(_ context.Context, name string) error {
+func (f *folders) find(name string) (string, bool) {
+	for n := range f.names {
+		if strings.EqualFold(n, name) {
+			return n, true
+		}
+	}
+	return "", false
+}
+
+func (f *folders) GetFolder(_ context.Context, name string) (*jenkins.Folder, error) {
+	f.calls = append(f.calls, "get")
+	if f.err != nil {
+		return nil, f.err
+	}
+	if f.noFolder == name {
+		return nil, jenkins.ErrConflict
+	}
+	n, ok := f.find(name)
+	if !ok {
+		return nil, jenkins.ErrNotFound
+	}
+	return &jenkins.Folder{Name: n, FullName: n, Description: f.names[n]}, nil
+}
+
+func (f *folders) CreateFolder(_ context.Context, name, description string) error {
+	f.calls = append(f.calls, "create")
+	if f.err != nil {
+		return f.err
+	}
+	if _, taken := f.find(name); taken || f.noFolder == name {
+		return jenkins.ErrConflict
+	}
+	f.names[name] = description
+	if f.lost {
+		f.lost = false
+		return jenkins.ErrUnavailable
+	}
+	return nil
+}
+
+func (f *folders) DescribeFolder(_ context.Context, name, description string) error {
+	f.calls = append(f.calls, "describe")
 	if f.err == nil {
-		f.names[name] = true
+		f.names[name] = description
 	}
 	return f.err
 }
 
 func (f *folders) DeleteFolder(_ context.Context, name string) error {
+	f.calls = append(f.calls, "delete")
 	if f.err == nil {
-		delete(f.names, name)
+		n, _ := f.find(name)
+		delete(f.names, n)
 	}
 	return f.err
 }
+
+func (f *folders) has(name string) bool { _, ok := f.names[name]; return ok }
 
 type recorder struct{ list []string }
 
@@ -67,7 +120,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), devopsv1alpha3.AddToScheme(scheme), devcontainerv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, folders: &folders{names: map[string]bool{}}, events: &recorder{}}
+	b := &bench{T: t, folders: &folders{names: map[string]string{}}, events: &recorder{}}
 	b.cluster = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&devopsv1alpha3.DevOpsProject{}).Build()
 	b.r = &Reconciler{Client: b.cluster, Reader: b.cluster, Jenkins: b.folders, Recorder: b.events,
 		Now: func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }}
@@ -154,7 +207,7 @@ func TestLife(t *testing.T) {
 	if _, err := b.pass("shop"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.cluster.Get(t.Context(), types.NamespacedName{Name: "shop"}, p); !apierrors.IsNotFound(err) || b.folders.names["shop"] {
+	if err := b.cluster.Get(t.Context(), types.NamespacedName{Name: "shop"}, p); !apierrors.IsNotFound(err) || b.folders.has("shop") {
 		t.Errorf("the project stays: %v, folders %v", err, b.folders.names)
 	}
 }
@@ -178,21 +231,21 @@ func TestNotReady(t *testing.T) {
 			b := newBench(t, append(tt.objects, project(tt.name, ""))...)
 			b.folders.err = tt.err
 			_, _ = b.pass(tt.name)
-			if got := ready(b.get(tt.name)); got != tt.want || b.folders.names[tt.name] != tt.folder {
-				t.Errorf("%s: got %s, folder %v", tt.reason, got, b.folders.names[tt.name])
+			if got := ready(b.get(tt.name)); got != tt.want || b.folders.has(tt.name) != tt.folder {
+				t.Errorf("%s: got %s, folder %v", tt.reason, got, b.folders.has(tt.name))
 			}
 			// Deleting it must not delete what was never its own.
 			if name != "Taken" {
 				return
 			}
-			b.folders.names["shop"] = true
+			b.folders.names["shop"] = "somebody's"
 			if err := b.cluster.Delete(t.Context(), b.get("shop")); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := b.pass("shop"); err != nil {
 				t.Fatal(err)
 			}
-			if err := b.cluster.Get(t.Context(), types.NamespacedName{Name: "shop"}, &corev1.Namespace{}); err != nil || !b.folders.names["shop"] {
+			if err := b.cluster.Get(t.Context(), types.NamespacedName{Name: "shop"}, &corev1.Namespace{}); err != nil || !b.folders.has("shop") {
 				t.Errorf("a foreign namespace or folder was deleted: %v %v", err, b.folders.names)
 			}
 		})

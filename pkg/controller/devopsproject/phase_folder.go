@@ -5,112 +5,135 @@ package devopsproject
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrl "sigs.k8s.io/controller-runtime"
 
-	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
 
-const (
-	// conflictDelay is how soon to look again at what another writer just made.
-	conflictDelay = 100 * time.Millisecond
-	// namespaceRecheck bounds how long a missed event of the namespace delays the project's deletion.
-	namespaceRecheck = 5 * time.Second
-	// contentsTimeout bounds the wait for what is in the namespace before that is deleted.
-	contentsTimeout = 10 * time.Second
-	// contentsRecheck is how soon to look again: projects are deleted seldom, and from a cache.
-	contentsRecheck = 200 * time.Millisecond
-)
+// conflictRecheck is how often to look whether a folder that is in the way was renamed or deleted in Jenkins.
+const conflictRecheck = 5 * time.Minute
 
-// ensureFolder makes the Jenkins folder. It comes after the namespace, so that a project whose
-// name is taken gets none.
+// mark finds what says whose a folder is. It stands in the folder's description: that is kept when somebody saves the
+// folder in Jenkins or a plugin does, which unknown elements and comments of its config.xml are not.
+var mark = regexp.MustCompile(`\n?[^\n]*\[slipway\.dev/project-uid=([^\]\s]*)\]`)
+
+// markOf is the mark of a project.
+func markOf(project *devopsv1alpha3.DevOpsProject) string {
+	return fmt.Sprintf("Folder of the DevOps project %s, kept by Slipway. Leave this line as it is: [slipway.dev/project-uid=%s]", project.Name, project.UID)
+}
+
+// ownerOf returns the UID in the mark of a folder, empty if it has none.
+func ownerOf(description string) string {
+	if m := mark.FindStringSubmatch(description); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// ensureFolder makes the Jenkins folder. It comes after the namespace, so that a project whose name is taken gets none.
+// A folder that exists may hold anybody's jobs and credentials, which the project's users could then read and its
+// deletion would delete: it is taken over only if it is the project's by its mark, or if somebody says so.
 func ensureFolder(ctx context.Context, s *scope) error {
-	if err := s.Jenkins.EnsureFolder(ctx, s.project.Name); err != nil {
+	folder, err := s.Jenkins.GetFolder(ctx, s.project.Name)
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		return s.createFolder(ctx)
+	case errors.Is(err, jenkins.ErrConflict):
+		return s.folderConflict(fmt.Sprintf("Jenkins has an item %q that is no folder; rename or delete it there, or make a project with another name", s.project.Name))
+	case err != nil:
+		return jenkinsError(err)
+	case folder.Name != s.project.Name:
+		return s.folderConflict(fmt.Sprintf(
+			"Jenkins has a folder %q and does not tell upper from lower case; rename it there, or make a project with another name", folder.Name))
+	}
+	owner := ownerOf(folder.Description)
+	switch {
+	case owner == string(s.project.UID):
+	case owner == "" && s.claimed(), s.project.Annotations[devopsv1alpha3.AdoptFolderAnnotation] == "true":
+		// The mark was edited away, or somebody gives the folder to the project.
+		text := strings.TrimSpace(mark.ReplaceAllString(folder.Description, "") + "\n" + markOf(s.project))
+		if err := s.Jenkins.DescribeFolder(ctx, s.project.Name, text); err != nil {
+			return jenkinsError(err)
+		}
+	case owner != "":
+		return s.folderConflict(fmt.Sprintf("the Jenkins folder %q belongs to another project, of the UID %s: of another cluster, or of this one before it was restored; %s",
+			folder.Name, owner, remedy))
+	default:
+		return s.folderConflict(fmt.Sprintf("Jenkins has a folder %q that the project did not make; %s", folder.Name, remedy))
+	}
+	s.folderReady()
+	return nil
+}
+
+const remedy = "to take it over with all that is in it set the annotation " + devopsv1alpha3.AdoptFolderAnnotation +
+	`: "true" on the project; else rename the folder in Jenkins, or make a project with another name`
+
+func (s *scope) createFolder(ctx context.Context) error {
+	err := s.Jenkins.CreateFolder(ctx, s.project.Name, markOf(s.project))
+	switch {
+	case errors.Is(err, jenkins.ErrConflict):
+		// Made since the look, by somebody else or by a call of ours that got no answer: the next look tells.
+		return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady, "the Jenkins folder was made a moment ago", conflictDelay)
+	case err != nil:
 		return jenkinsError(err)
 	}
+	s.folderReady()
 	return nil
 }
 
-// deleteContents deletes what Slipway made in the namespace and waits, for a bounded time, until it is
-// gone with its pods. It saves the user a wait: Kubernetes looks at a namespace that still has
-// finalizers or pods in it only every few seconds. What is left then, goes with the namespace.
-func deleteContents(ctx context.Context, s *scope) error {
-	namespace, err := s.readNamespace(ctx)
-	if err != nil || namespace == nil || !metav1.IsControlledBy(namespace, s.project) || !namespace.DeletionTimestamp.IsZero() {
-		return err
+// claimed tells if the folder was the project's before.
+func (s *scope) claimed() bool {
+	if c := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionFolderReady); c != nil {
+		return c.Status == metav1.ConditionTrue
 	}
-	if s.Now().Sub(s.project.DeletionTimestamp.Time) > contentsTimeout {
-		return nil
-	}
-	left := 0
-	// Runs before their pipelines: each stops its build while the job is still there.
-	for _, list := range []client.ObjectList{
-		&devopsv1alpha3.PipelineRunList{}, &devopsv1alpha3.PipelineList{}, &devcontainerv1.DevcontainerAppList{},
-	} {
-		n, err := s.deleteAll(ctx, list)
-		if err != nil {
-			return err
-		}
-		left += n
-	}
-	var pods corev1.PodList
-	if err := s.Client.List(ctx, &pods, client.InNamespace(s.project.Name), client.HasLabels{devcontainerv1.AppLabel}); err != nil {
-		return fmt.Errorf("list pods of %s: %w", s.project.Name, err)
-	}
-	if left += len(pods.Items); left > 0 {
-		return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting until pipelines, runs and dev containers are gone", contentsRecheck)
-	}
-	return nil
+	// A project of a version that knew no marks.
+	return meta.IsStatusConditionTrue(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
 }
 
-// deleteAll deletes the objects of a list's kind in the namespace and gives how many are still there.
-func (s *scope) deleteAll(ctx context.Context, list client.ObjectList) (int, error) {
-	if err := s.Client.List(ctx, list, client.InNamespace(s.project.Name)); err != nil {
-		return 0, fmt.Errorf("list %T of %s: %w", list, s.project.Name, err)
-	}
-	err := meta.EachListItem(list, func(item runtime.Object) error {
-		object := item.(client.Object)
-		if !object.GetDeletionTimestamp().IsZero() {
-			return nil
-		}
-		return client.IgnoreNotFound(s.Client.Delete(ctx, object))
+func (s *scope) folderReady() {
+	s.setFolder(metav1.ConditionTrue, devopsv1alpha3.ReasonSynced, "the Jenkins folder is the project's own")
+}
+
+func (s *scope) folderConflict(message string) error {
+	s.setFolder(metav1.ConditionFalse, devopsv1alpha3.ReasonFolderConflict, message)
+	s.recheck = conflictRecheck
+	return reconcile.Stall(devopsv1alpha3.ReasonFolderConflict, message)
+}
+
+func (s *scope) setFolder(status metav1.ConditionStatus, reason, message string) {
+	reconcile.SetCondition(&s.project.Status.Conditions, metav1.Condition{
+		Type: devopsv1alpha3.ConditionFolderReady, Status: status, ObservedGeneration: s.project.Generation, Reason: reason, Message: message,
 	})
-	if err != nil {
-		return 0, fmt.Errorf("delete %T of %s: %w", list, s.project.Name, err)
-	}
-	return meta.LenList(list), nil
 }
 
-// deleteNamespace deletes the namespace and waits until it is gone. Meanwhile the finalizers of
-// what is in it run: Pipelines delete their jobs, PipelineRuns stop their builds.
-func deleteNamespace(ctx context.Context, s *scope) error {
-	namespace, err := s.readNamespace(ctx)
-	if err != nil || namespace == nil || !metav1.IsControlledBy(namespace, s.project) {
-		return err
-	}
-	s.namespace = namespace
-	if namespace.DeletionTimestamp.IsZero() {
-		// By UID: the namespace may have been replaced by another of the same name since it was read.
-		precondition := client.Preconditions{UID: &namespace.UID}
-		if err := s.Client.Delete(ctx, namespace, precondition); client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("delete namespace %s: %w", namespace.Name, err)
-		}
-	}
-	return reconcile.Wait(devopsv1alpha3.ReasonDeleting, "waiting until the namespace with its pipelines and runs is gone", namespaceRecheck)
-}
-
-// deleteFolder deletes the folder of a project that had its namespace; one that never had it, as
-// the name was taken, never made a folder either.
+// deleteFolder deletes the folder if it is the project's. One that is not, or that became another's, stays.
 func deleteFolder(ctx context.Context, s *scope) error {
 	if s.project.Status.AdminNamespace == "" {
+		// The namespace was taken, so no folder was made either.
+		return nil
+	}
+	folder, err := s.Jenkins.GetFolder(ctx, s.project.Name)
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		return nil
+	case errors.Is(err, jenkins.ErrConflict):
+		folder = &jenkins.Folder{}
+	case err != nil:
+		return jenkinsError(err)
+	}
+	owner := ownerOf(folder.Description)
+	if folder.Name != s.project.Name || owner != string(s.project.UID) && (owner != "" || !s.claimed()) {
+		ctrl.LoggerFrom(ctx).Info("the Jenkins folder is not the project's and stays")
 		return nil
 	}
 	if err := s.Jenkins.DeleteFolder(ctx, s.project.Name); err != nil {

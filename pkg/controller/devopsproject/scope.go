@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,6 +26,8 @@ type scope struct {
 	patcher *reconcile.Patcher
 	// namespace is the project's own namespace, nil if it was not seen.
 	namespace *corev1.Namespace
+	// recheck is when to look again at what only somebody in Jenkins can change.
+	recheck time.Duration
 	// gone: the pass took the last finalizer away, there is nothing left to write to.
 	gone bool
 }
@@ -43,7 +46,11 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	if perr := s.patcher.Patch(ctx, s.project); perr != nil {
 		return reconcile.Result(errors.Join(perr, err))
 	}
-	return reconcile.Result(err)
+	result, err := reconcile.Result(err)
+	if err == nil && result.RequeueAfter == 0 {
+		result.RequeueAfter = s.recheck
+	}
+	return result, err
 }
 
 func addFinalizer(ctx context.Context, s *scope) error {

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -99,7 +100,7 @@ type Options struct {
 	Check time.Duration
 	// Survey is how often each project's folder is listed, so that a job that was deleted, disabled or
 	// replaced in Jenkins, and branches that came or went there, are found. It costs one call for
-	// each project; with more than some 30 projects it takes longer, as there is at most one call in 20 s.
+	// each project; with more than ten projects it takes longer, as there is at most one call in a minute.
 	// 0: DefaultSurvey.
 	Survey time.Duration
 	// Key is the secret that start tokens are derived from, at least 16 bytes, the same for all
@@ -155,18 +156,28 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&devopsv1alpha3.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(r.ofRun),
 			builder.WithPredicates(predicates.Changed(runState))).
 		WatchesRawSource(source.Channel(r.wake, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Options.Concurrency}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.Options.Concurrency,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstRetry, lastRetry),
+		}).
 		Complete(r)
 }
+
+// firstRetry and lastRetry bound the back-off of a pass that failed: a spec that was changed while Jenkins was away is there
+// soon after it is back.
+const (
+	firstRetry = 200 * time.Millisecond
+	lastRetry  = time.Minute
+)
 
 // wakeBuffer is how many passes the survey may ask for before it waits.
 const wakeBuffer = 1024
 
 // asked is what of a Pipeline asks for a pass when it changes.
-func asked(p *devopsv1alpha3.Pipeline) [4]any {
+func asked(p *devopsv1alpha3.Pipeline) [5]any {
 	_, scan := p.Annotations[devopsv1alpha3.PipelineRequestToScanAnnotation]
-	return [4]any{
-		p.Generation,
+	return [5]any{
+		p.Generation, p.Annotations[devopsv1alpha3.PipelineJenkinsfileEditModeAnnotation],
 		// Who removes the hash asks for the job to be written again.
 		p.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] == "",
 		p.Annotations[devopsv1alpha3.PipelineRequestToSyncRunsAnnotation], scan,
@@ -253,5 +264,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		}
 		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteJob, dropFinalizer)
 	}
-	return ctrl.Result{}, reconcile.Phases(ctx, s, requireProject, addFinalizer, render, ensureJob, scanRepository, readBranches, describe)
+	return ctrl.Result{}, reconcile.Phases(ctx, s, convertJenkinsfile, requireProject, addFinalizer, render, ensureJob, scanRepository, readBranches, describe)
 }

@@ -22,9 +22,9 @@ type fakeJenkins struct {
 	branches []jenkins.BranchInfo
 	info     jenkins.PipelineInfo
 	scan     jenkins.ScanState
-	// err fails all calls, scanErr the start of a scan.
-	err, scanErr error
-	calls        map[string]int
+	// err fails all calls, scanErr the start of a scan, putErr a write.
+	err, scanErr, putErr error
+	calls                map[string]int
 	// before is called at each call.
 	before func(call string)
 }
@@ -103,6 +103,9 @@ func (j *fakeJenkins) GetJobConfig(_ context.Context, folder, job string) ([]byt
 func (j *fakeJenkins) PutJob(_ context.Context, folder, job string, doc []byte) error {
 	if err := j.called("PutJob"); err != nil {
 		return err
+	}
+	if j.putErr != nil {
+		return j.putErr
 	}
 	if j.noFolder {
 		return jenkins.ErrNotFound

@@ -90,6 +90,12 @@ func scanRepository(ctx context.Context, s *scope) error {
 	return err
 }
 
+// scanFailed tells if the last scan that was followed failed. Jenkins also scans by itself, and may have succeeded since.
+func scanFailed(p *devopsv1alpha3.Pipeline) bool {
+	c := meta.FindStatusCondition(p.Status.Conditions, devopsv1alpha3.ConditionScanned)
+	return c != nil && c.Status == metav1.ConditionFalse
+}
+
 func (s *scope) startScan(ctx context.Context) error {
 	folder, job := s.jobPath()
 	s.plan(func(p *plan) { p.scan = nil })
@@ -99,17 +105,20 @@ func (s *scope) startScan(ctx context.Context) error {
 		return jenkinsError(err)
 	}
 	delete(s.pipeline.Annotations, devopsv1alpha3.PipelineRequestToScanAnnotation)
-	if err != nil {
-		s.plan(func(p *plan) { p.scan = nil })
-		s.scanned(metav1.ConditionFalse, devopsv1alpha3.ReasonScanFailed, "Jenkins did not begin the scan, as it does if the job is disabled: "+err.Error())
-		return nil
-	}
 	s.plan(func(p *plan) {
-		if p.scan == nil {
+		switch {
+		case err != nil:
+			p.scan = nil
+		case p.scan == nil:
 			p.scan = newScan(s.Now())
 		}
 	})
-	s.scanned(metav1.ConditionUnknown, devopsv1alpha3.ReasonScanning, "Jenkins looks for branches")
+	if err == nil {
+		s.scanned(metav1.ConditionUnknown, devopsv1alpha3.ReasonScanning, "Jenkins looks for branches")
+	} else {
+		// Jenkins' refusal is the answer: to ask again would bring the same.
+		s.scanned(metav1.ConditionFalse, devopsv1alpha3.ReasonScanFailed, "Jenkins did not begin the scan, as it does if the job is disabled: "+err.Error())
+	}
 	return nil
 }
 
@@ -121,14 +130,16 @@ func (s *scope) followScan(ctx context.Context, c *scan) error {
 	}
 	folder, job := s.jobPath()
 	state, err := s.Jenkins.ScanState(ctx, folder, job)
-	if err != nil && !errors.Is(err, jenkins.ErrNotFound) {
-		if away(err) {
-			c.later(now)
-			return nil
-		}
+	switch {
+	case away(err):
+		c.later(now)
+		return nil
+	case errors.Is(err, jenkins.ErrNotFound):
+		state = &jenkins.ScanState{}
+	case err != nil:
 		return jenkinsError(err)
 	}
-	begun := err == nil && state.Ran && (!c.known || state.Started != c.before.Started)
+	begun := state.Ran && (!c.known || state.Started != c.before.Started)
 	age := now.Sub(c.since)
 	switch {
 	case begun && state.Result != "":
@@ -139,7 +150,7 @@ func (s *scope) followScan(ctx context.Context, c *scan) error {
 		// Nothing to follow: the condition says what the log says.
 		c.next = time.Time{}
 		s.plan(func(p *plan) { p.refresh = now })
-		if err == nil && state.Result != "" {
+		if state.Result != "" {
 			s.scanEnded(state)
 			return nil
 		}

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// awayRecheck is when a comparison that Jenkins did not answer is made again.
-	awayRecheck = 5 * time.Minute
+	// awayRecheck is when a comparison that Jenkins did not answer is made again, of all pipelines that are due; lookRecheck
+	// if something says that this job is not as it should be.
+	awayRecheck = time.Hour
+	lookRecheck = 2 * time.Minute
 	// conflictRecheck is how often a job that is in the way is looked at.
 	conflictRecheck = 5 * time.Minute
 )
@@ -47,8 +49,14 @@ func ensureJob(ctx context.Context, s *scope) error {
 		s.written = true
 		return nil
 	}
+	s.looked = true
 	if err == nil && s.written {
-		s.plan(func(p *plan) { p.look, p.check = false, now.Add(jitter(s.Options.Check)) })
+		s.plan(func(p *plan) {
+			p.look, p.check = false, now.Add(jitter(s.Options.Check))
+			if p.scan == nil && s.isMultiBranch() && scanFailed(s.pipeline) {
+				p.scan = newScan(now)
+			}
+		})
 	}
 	return err
 }
@@ -111,7 +119,13 @@ func (s *scope) checkJob(ctx context.Context) error {
 	case away(err) && settled(s.reason()):
 		// As far as anybody knows the job is there.
 		s.written = true
-		s.plan(func(p *plan) { p.look, p.check = false, s.Now().Add(jitter(awayRecheck)) })
+		s.plan(func(p *plan) {
+			wait := awayRecheck
+			if p.look {
+				wait = lookRecheck
+			}
+			p.check = s.Now().Add(jitter(wait))
+		})
 		return reconcile.ErrStop
 	case err != nil:
 		return jenkinsError(err)

@@ -35,6 +35,8 @@ type scope struct {
 	hash    string
 	// written: Jenkins has the job, as far as anybody knows.
 	written bool
+	// looked: the pass asked Jenkins about the job.
+	looked bool
 	// disabled: somebody disabled the job in Jenkins.
 	disabled bool
 	// repaired are the fields that somebody changed in Jenkins and that are as they were again.
@@ -60,6 +62,7 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	}
 	s.summarize(err)
 	if perr := s.patcher.Patch(ctx, s.pipeline); perr != nil {
+		s.unsaved()
 		return reconcile.Result(errors.Join(perr, err))
 	}
 	result, err := reconcile.Result(err)
@@ -75,6 +78,16 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 		result.RequeueAfter = s.recheck
 	}
 	return result, err
+}
+
+// unsaved plans to look again at what could not be written down.
+func (s *scope) unsaved() {
+	s.plan(func(p *plan) {
+		p.look = p.look || s.looked
+		if s.info != nil {
+			p.refresh = s.Now()
+		}
+	})
 }
 
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.pipeline) }

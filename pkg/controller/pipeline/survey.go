@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// surveyGap is the least time between two listings, so that any number of projects costs at most three calls a minute.
-	surveyGap = 20 * time.Second
+	// surveyGap is the least time between two listings, so that any number of projects costs at most a call a minute.
+	surveyGap = time.Minute
 	// troubledSurvey is how often the folder of a pipeline is listed that waits for somebody to act in Jenkins.
 	troubledSurvey = 2 * time.Minute
 	// idleSurvey is how often to look for new projects.
@@ -151,7 +151,7 @@ func (v *survey) compare(pipelines []*devopsv1alpha3.Pipeline, jobs []jenkins.Jo
 		if p.Spec.MultiBranchPipeline != nil {
 			class = jenkins.MultiBranchClass
 		}
-		look := false
+		var look bool
 		switch {
 		case job == nil:
 			// What only looks like the name is in the way as long as it is there.
@@ -190,6 +190,9 @@ func (v *survey) branchesChanged(p *devopsv1alpha3.Pipeline, job *jenkins.JobInf
 		plan.listed = listed
 		if changed {
 			plan.wantRefresh(now)
+		}
+		if changed && scanFailed(p) && plan.scan == nil {
+			plan.scan = newScan(now)
 		}
 	})
 	return changed

@@ -5,7 +5,6 @@ package pipelinerun
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -348,68 +347,97 @@ func TestReplayOfNothing(t *testing.T) {
 	}
 }
 
-// TestReplayCrashes: the process dies at each call, with several replays of one build at once.
-func TestReplayCrashes(t *testing.T) {
-	const n = 8
-	for _, call := range []string{"kube patch PipelineRun", "kube patch PipelineRun/status", "jenkins ReplayRun", "jenkins Replays", "jenkins FindReplay", "jenkins GetQueueItem"} {
-		for _, when := range []string{"before", "after"} {
-			for _, dies := range []bool{true, false} {
-				b := newBench(t, agentPod(), syncedPipeline("build"), newRun("r1"))
-				b.until("r1", ended)
-				// A person in Jenkins replays the build, too.
-				b.jenkins.mu.Lock()
-				b.jenkins.nextItem++
-				b.jenkins.items[b.jenkins.nextItem] = &fakeItem{id: b.jenkins.nextItem, job: ns + "/build", replays: 1}
-				b.jenkins.mu.Unlock()
-				names := map[string]bool{}
-				for i := range n {
-					again := newRun(fmt.Sprintf("again-%d", i))
-					again.Spec.ReplayOf = "r1"
-					names[again.Name] = true
-					if err := b.cluster.Create(t.Context(), again); err != nil {
-						t.Fatal(err)
-					}
-				}
-				f := &faults{call: call, when: when, dies: dies, left: 10, seen: map[string]bool{}}
-				lost := 0
-				hit := func(c, w string) error {
-					if c == "jenkins ReplayRun" && w == "after" && call == "jenkins FindReplay" && lost < 4 {
-						lost++
-						return errTimeout // so that there is something to find
-					}
-					return f.hit(c, w)
-				}
-				b.fault, b.jenkins.fault = hit, hit
-				for round := 0; round < maxRounds && len(names) > 0; round++ {
-					for _, name := range sortedKeys(names) {
-						_, _ = b.reconcile(name)
-						if f.dead {
-							f.dead = false
-							b.restart()
-						}
-						if ended(b.get(name)) {
-							delete(names, name)
-						}
-					}
-					b.step()
-				}
-				var numbers []string
-				for i := range n {
-					got := b.get(fmt.Sprintf("again-%d", i))
-					if verdict(got) != "Succeeded/Success" {
-						t.Errorf("%s %s dies=%v: %s ended as %s: %s", call, when, dies, got.Name, verdict(got), message(got))
-					}
-					numbers = append(numbers, got.Annotations[devopsv1alpha3.JenkinsPipelineRunIDAnnotation])
-				}
-				slices.Sort(numbers)
-				// The original, the person's replay and one for each run.
-				if all := b.jenkins.builds(""); len(slices.Compact(numbers)) != n || all != n+2 || len(names) > 0 {
-					t.Errorf("%s %s dies=%v: %d builds of %d replays, %d of them different, %d runs open", call, when, dies, all-2, n, len(slices.Compact(numbers)), len(names))
-				}
-				if f.hits == 0 {
-					t.Errorf("%s %s dies=%v: the fault never happened", call, when, dies)
+// TestUnmarkedCrashes: the process dies at each call, while several runs start whose builds carry no note:
+// replays of one build, and runs of a branch.
+func TestUnmarkedCrashes(t *testing.T) {
+	kinds := map[string]struct {
+		// foreign is what a person starts in Jenkins at the same time.
+		foreign func(*bench)
+		run     func(*devopsv1alpha3.PipelineRun)
+	}{
+		"Replay": {func(b *bench) {
+			b.jenkins.mu.Lock()
+			defer b.jenkins.mu.Unlock()
+			b.jenkins.nextItem++
+			b.jenkins.items[b.jenkins.nextItem] = &fakeItem{id: b.jenkins.nextItem, job: ns + "/build", replays: 1, started: []jenkins.StartCause{byAnn}}
+		}, func(pr *devopsv1alpha3.PipelineRun) { pr.Spec.ReplayOf = "r1" }},
+		"Branch": {func(b *bench) { b.jenkins.startInJenkins(ns+"/mb/main", byAnn) }, func(pr *devopsv1alpha3.PipelineRun) {
+			pr.Spec.PipelineRef.Name, pr.Spec.SCM = "mb", &devopsv1alpha3.SCM{RefName: "main"}
+		}},
+	}
+	calls := []string{"kube patch PipelineRun", "kube patch PipelineRun/status", "jenkins ReplayRun", "jenkins StartBuild",
+		"jenkins UnmarkedStarts", "jenkins FindUnmarkedStart", "jenkins GetQueueItem"}
+	for kind, k := range kinds {
+		for _, call := range calls {
+			if kind == "Branch" && call == "jenkins ReplayRun" || kind == "Replay" && call == "jenkins StartBuild" {
+				continue
+			}
+			for _, when := range []string{"before", "after"} {
+				for _, dies := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%s %s %s dies=%v", kind, call, when, dies), func(t *testing.T) {
+						unmarkedCrash(t, k.foreign, k.run, &faults{call: call, when: when, dies: dies, left: 10, seen: map[string]bool{}})
+					})
 				}
 			}
 		}
+	}
+}
+
+func unmarkedCrash(t *testing.T, foreign func(*bench), change func(*devopsv1alpha3.PipelineRun), f *faults) {
+	t.Helper()
+	const n = 8
+	b := newBench(t, agentPod(), syncedPipeline("build"), multiBranch("mb"), newRun("r1"))
+	b.jenkins.jobs[ns+"/mb/main"] = &fakeJob{}
+	b.until("r1", ended)
+	foreign(b)
+	names := map[string]bool{}
+	for i := range n {
+		pr := newRun(fmt.Sprintf("run-%d", i))
+		change(pr)
+		names[pr.Name] = true
+		if err := b.cluster.Create(t.Context(), pr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lost := 0
+	hit := func(c, w string) error {
+		sent := c == "jenkins ReplayRun" || c == "jenkins StartBuild"
+		if sent && w == "after" && f.call == "jenkins FindUnmarkedStart" && lost < 6 {
+			lost++
+			return errTimeout // so that there is something to find
+		}
+		return f.hit(c, w)
+	}
+	b.fault, b.jenkins.fault = hit, hit
+	for round := 0; round < maxRounds && len(names) > 0; round++ {
+		for _, name := range sortedKeys(names) {
+			_, _ = b.reconcile(name)
+			if f.dead {
+				f.dead = false
+				b.restart()
+			}
+			if ended(b.get(name)) {
+				delete(names, name)
+			}
+		}
+		if round == 3 {
+			foreign(b)
+		}
+		b.step()
+	}
+	numbers := map[string]bool{}
+	for i := range n {
+		got := b.get(fmt.Sprintf("run-%d", i))
+		if verdict(got) != "Succeeded/Success" {
+			t.Errorf("%s ended as %s: %s", got.Name, verdict(got), message(got))
+		}
+		numbers[got.Annotations[devopsv1alpha3.JenkinsPipelineRunIDAnnotation]] = true
+	}
+	// The original, what a person started twice, and one for each run.
+	if all := b.jenkins.builds(""); len(numbers) != n || all != n+3 || len(names) > 0 {
+		t.Errorf("%d builds of %d runs, %d of them different, %d runs open", all-3, n, len(numbers), len(names))
+	}
+	if f.hits == 0 {
+		t.Error("the fault never happened")
 	}
 }

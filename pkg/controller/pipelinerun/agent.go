@@ -52,6 +52,8 @@ func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
 	case known != "":
 		s.refreshPod(ctx, known)
 		return "", nil
+	case s.hasAgent():
+		return "", nil // one that is no pod
 	case s.noAgentYet():
 		// There is nothing to see in the log before a pod runs.
 		return s.waitForAgent(ctx, "", false)
@@ -65,6 +67,7 @@ func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
 	}
 	if found := runningOn.FindSubmatch(head); found != nil {
 		s.readPod(ctx, string(found[1]))
+		s.agentFound(string(found[1]))
 		return "", nil
 	}
 	if found := stillWaiting.FindAllSubmatch(head, -1); found != nil {
@@ -118,16 +121,12 @@ func (s *scope) notePod(name, node, image string) {
 	if image != "" {
 		s.annotate(devopsv1alpha3.AgentImageAnnotation, image)
 	}
-	s.agentFound(name)
 }
 
 // refreshPod fills in what was not known yet when the pod was found.
 func (s *scope) refreshPod(ctx context.Context, name string) {
-	if s.run.Annotations[devopsv1alpha3.AgentNodeNameAnnotation] != "" && s.run.Annotations[devopsv1alpha3.AgentImageAnnotation] != "" {
-		s.agentFound(name)
-		return
-	}
-	if s.Agents == nil {
+	s.agentFound(name)
+	if s.Agents == nil || s.run.Annotations[devopsv1alpha3.AgentNodeNameAnnotation] != "" && s.run.Annotations[devopsv1alpha3.AgentImageAnnotation] != "" {
 		return
 	}
 	if _, ok := s.Agents.Find(name); ok {

@@ -76,20 +76,29 @@ func (s *scope) agentProblem(ctx context.Context, text string, sure bool) *agent
 		since = s.Now()
 	}
 	for _, label := range named {
-		var problem agentpod.Problem
-		found := false
-		if sure {
-			problem, found = s.Agents.Diagnose(ctx, s.run.Namespace, label, since)
-		} else if problem, found = s.Agents.Problem(s.run.Namespace, label); !found && !s.Agents.Running(s.run.Namespace, label) {
-			problem, found = s.Agents.Try(ctx, s.run.Namespace, label)
-			// Slipway's own lack of rights is no reason to think that the build waits.
-			found = found && problem.Reason != agentpod.ReasonCannotCheck
-		}
+		problem, found := s.askAgents(ctx, label, since, sure)
 		if found {
 			return &problem
 		}
 	}
 	return nil
+}
+
+// askAgents asks for what is wrong with the agent of a label. Where it is not sure that the run waits for
+// it, only what would keep it from starting is asked for.
+func (s *scope) askAgents(ctx context.Context, label string, since time.Time, sure bool) (agentpod.Problem, bool) {
+	if sure {
+		return s.Agents.Diagnose(ctx, s.run.Namespace, label, since)
+	}
+	if problem, found := s.Agents.Problem(s.run.Namespace, label); found {
+		return problem, true
+	}
+	if s.Agents.Running(s.run.Namespace, label) {
+		return agentpod.Problem{}, false
+	}
+	problem, found := s.Agents.Try(ctx, s.run.Namespace, label)
+	// Slipway's own lack of rights is no reason to think that the build waits.
+	return problem, found && problem.Reason != agentpod.ReasonCannotCheck
 }
 
 var (
@@ -146,22 +155,28 @@ func (s *scope) noAgentYet() bool {
 }
 
 // checkAgents tries the pods that the run will ask for before it is started, so that it tells from its
-// beginning why they cannot be made. Jenkins would try for ever and say nothing.
-func (s *scope) checkAgents(ctx context.Context) {
+// beginning why one cannot be made. Jenkins would try for ever and say nothing.
+func (s *scope) checkAgents(ctx context.Context) *agentpod.Problem {
 	if s.Agents == nil {
-		return
+		return nil
 	}
 	labels, _ := s.agentLabels()
 	for _, label := range labels {
 		if problem, found := s.Agents.Try(ctx, s.run.Namespace, label); found && problem.Reason != agentpod.ReasonCannotCheck {
-			s.setAgentReady(metav1.ConditionFalse, problem.Reason, problem.Message)
-			return
+			return &problem
 		}
 	}
+	return nil
 }
 
-func (s *scope) agentFound(pod string) {
-	s.setAgentReady(metav1.ConditionTrue, devopsv1alpha3.ReasonAgentFound, "the steps run in the pod "+pod)
+func (s *scope) agentFound(name string) {
+	s.setAgentReady(metav1.ConditionTrue, devopsv1alpha3.ReasonAgentFound, "the steps run on "+name)
+}
+
+// hasAgent tells if the run's log has named its agent.
+func (s *scope) hasAgent() bool {
+	c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady)
+	return c != nil && c.Status == metav1.ConditionTrue
 }
 
 // setAgentReady sets the condition. Its time of transition is that of its status alone: a run is given up
@@ -193,7 +208,7 @@ func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) {
 	if !ok || pod.Project != s.run.Namespace {
 		return
 	}
-	reason, message := "", ""
+	var reason, message string
 	switch {
 	case pod.Problem != nil:
 		reason, message = pod.Problem.Reason, pod.Problem.Message

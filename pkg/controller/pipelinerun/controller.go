@@ -51,7 +51,6 @@ const CausePrefix = "slipway-run:"
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelineruns/finalizers,verbs=update
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelines,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=create;patch
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Jenkins is what the controller needs of Jenkins to start, follow and end a build. The meaning of
@@ -66,10 +65,15 @@ type Jenkins interface {
 	Log(ctx context.Context, folder, job string, build, start int64) (text io.ReadCloser, next int64, more bool, err error)
 	StopBuild(ctx context.Context, folder, job string, build int64) error
 	DeleteBuild(ctx context.Context, folder, job string, build int64) error
-	ReplayRun(ctx context.Context, folder, job string, build int64) (int64, error)
-	Replays(ctx context.Context, folder, job string, original int64) ([]jenkins.Found, error)
-	FindReplay(ctx context.Context, folder, job string, original int64, except []int64) (*jenkins.Found, error)
+	UnmarkedJenkins
 	SubmitInput(ctx context.Context, folder, job string, build int64, answer jenkins.Answer) error
+}
+
+// UnmarkedJenkins is what the controller needs for starts that carry no note of their run.
+type UnmarkedJenkins interface {
+	ReplayRun(ctx context.Context, folder, job string, build int64) (int64, error)
+	UnmarkedStarts(ctx context.Context, folder, job string, match jenkins.StartMatch) ([]jenkins.Found, error)
+	FindUnmarkedStart(ctx context.Context, folder, job string, match jenkins.StartMatch) (*jenkins.Found, error)
 }
 
 // PodReader reads agent pods. It should not be a cache: one pod in a build's life is not worth a

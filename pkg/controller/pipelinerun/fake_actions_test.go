@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
@@ -26,15 +27,21 @@ func (f *fakeJenkins) ReplayRun(_ context.Context, folder, job string, number in
 	})
 }
 
-func (f *fakeJenkins) replaysOf(folder, job string, original int64) (out []jenkins.Found) {
+// branchJob tells if a job is that of a branch, which has no token.
+func branchJob(job string) bool { return strings.Count(job, "/") > 1 }
+
+func (f *fakeJenkins) unmarkedStarts(folder, job string, match jenkins.StartMatch) (out []jenkins.Found) {
+	meant := func(replays, item int64, foreign bool) bool {
+		return !slices.Contains(match.Except, item) && replays == match.Replay && !foreign && (replays > 0 || branchJob(folder+"/"+job))
+	}
 	for _, item := range f.items {
-		if item.job == folder+"/"+job && item.replays == original && item.build == 0 && !item.cancelled {
+		if item.job == folder+"/"+job && item.build == 0 && !item.cancelled && meant(item.replays, item.id, len(item.started) > 0) {
 			out = append(out, jenkins.Found{QueueID: item.id})
 		}
 	}
 	if j := f.jobs[folder+"/"+job]; j != nil {
 		for _, b := range j.builds {
-			if b.replays == original {
+			if meant(b.replays, b.queue, len(b.started) > 0) && !b.start.Before(match.Since) {
 				out = append(out, jenkins.Found{QueueID: b.queue, BuildNumber: b.number})
 			}
 		}
@@ -43,18 +50,16 @@ func (f *fakeJenkins) replaysOf(folder, job string, original int64) (out []jenki
 	return out
 }
 
-func (f *fakeJenkins) Replays(_ context.Context, folder, job string, original int64) ([]jenkins.Found, error) {
-	return run(f, "Replays", func() ([]jenkins.Found, error) { return f.replaysOf(folder, job, original), nil })
+func (f *fakeJenkins) UnmarkedStarts(_ context.Context, folder, job string, match jenkins.StartMatch) ([]jenkins.Found, error) {
+	return run(f, "UnmarkedStarts", func() ([]jenkins.Found, error) { return f.unmarkedStarts(folder, job, match), nil })
 }
 
-func (f *fakeJenkins) FindReplay(_ context.Context, folder, job string, original int64, except []int64) (*jenkins.Found, error) {
-	return run(f, "FindReplay", func() (*jenkins.Found, error) {
-		for _, found := range f.replaysOf(folder, job, original) {
-			if !slices.Contains(except, found.QueueID) {
-				return &found, nil
-			}
+func (f *fakeJenkins) FindUnmarkedStart(_ context.Context, folder, job string, match jenkins.StartMatch) (*jenkins.Found, error) {
+	return run(f, "FindUnmarkedStart", func() (*jenkins.Found, error) {
+		if found := f.unmarkedStarts(folder, job, match); len(found) > 0 {
+			return &found[0], nil
 		}
-		return nil, answer(0, jenkins.ErrNotFound, "no new replay")
+		return nil, answer(0, jenkins.ErrNotFound, "no new start")
 	})
 }
 

@@ -71,6 +71,7 @@ type fakeItem struct {
 	params    string
 	causes    []string
 	replays   int64
+	started   []jenkins.StartCause
 	cancelled bool
 	left      time.Time
 	since     time.Time
@@ -211,15 +212,19 @@ func (f *fakeJenkins) StartBuild(_ context.Context, folder, job string, req jenk
 			params = append(params, p.Name+"="+p.Value)
 		}
 		sort.Strings(params)
+		causes := []string{req.Cause}
+		if branchJob(folder + "/" + job) {
+			causes = nil
+		}
 		key := strings.Join(params, ";")
 		for _, item := range f.items {
 			if item.job == folder+"/"+job && item.build == 0 && !item.cancelled && item.params == key {
-				item.causes = append(item.causes, req.Cause) // 303
+				item.causes = append(item.causes, causes...) // 303
 				return item.id, nil
 			}
 		}
 		f.nextItem++
-		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: key, causes: []string{req.Cause}, since: f.now()}
+		f.items[f.nextItem] = &fakeItem{id: f.nextItem, job: folder + "/" + job, params: key, causes: causes, since: f.now()}
 		return f.nextItem, nil
 	})
 }
@@ -250,7 +255,7 @@ func (f *fakeJenkins) tick() {
 				item.cancelled, item.left = true, f.now()
 				continue
 			}
-			b := &fakeBuild{number: job.next(), queue: id, causes: item.causes, replays: item.replays, params: item.params, state: jenkins.StateRunning, start: f.now()}
+			b := &fakeBuild{number: job.next(), queue: id, causes: item.causes, replays: item.replays, started: item.started, params: item.params, state: jenkins.StateRunning, start: f.now()}
 			job.builds = append(job.builds, b)
 			item.build, item.left = b.number, f.now()
 		case !item.left.IsZero() && f.now().Sub(item.left) > 5*time.Minute:

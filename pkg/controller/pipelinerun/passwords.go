@@ -4,11 +4,14 @@
 package pipelinerun
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
@@ -43,7 +46,7 @@ func (s *scope) hidePasswords() {
 		return
 	}
 	if s.build() > 0 || s.queueItem() > 0 {
-		s.maskPasswords()
+		s.maskSealed()
 		return
 	}
 	if s.Sealer == nil {
@@ -66,22 +69,34 @@ func (s *scope) hidePasswords() {
 
 // maskPasswords drops the values of passwords for good.
 func (s *scope) maskPasswords() {
-	var secret map[string]bool
+	s.maskSealed()
+	if s.Sealer != nil || len(s.run.Spec.Parameters) == 0 {
+		return
+	}
+	// Without a sealer they have been there in plain text.
+	secret := s.passwords()
 	for i := range s.run.Spec.Parameters {
-		p := &s.run.Spec.Parameters[i]
-		switch {
-		case sealing.Sealed(p.Value):
+		if p := &s.run.Spec.Parameters[i]; secret[p.Name] {
 			p.Value = sealing.Mask
-		case s.Sealer == nil && p.Value != sealing.Mask:
-			// Without a sealer they have been there in plain text.
-			if secret == nil {
-				secret = s.passwords()
-			}
-			if secret[p.Name] {
-				p.Value = sealing.Mask
-			}
 		}
 	}
+}
+
+// maskSealed drops what was sealed for the start.
+func (s *scope) maskSealed() {
+	for i := range s.run.Spec.Parameters {
+		if p := &s.run.Spec.Parameters[i]; sealing.Sealed(p.Value) {
+			p.Value = sealing.Mask
+		}
+	}
+}
+
+// dropSecrets writes a run that ends without a start before its end is written: nobody looks at it again.
+func (s *scope) dropSecrets(ctx context.Context) error {
+	if s.seen == nil || !s.seen.unstarted || equality.Semantic.DeepEqual(s.run.Spec, s.read.Spec) {
+		return nil
+	}
+	return s.write(ctx, "drop the passwords")
 }
 
 // passwords gives the names of the pipeline's password parameters, so far as they are known: those of

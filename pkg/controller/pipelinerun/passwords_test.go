@@ -68,7 +68,9 @@ func TestPasswordIsNeverReadBack(t *testing.T) {
 	b.restart() // it is not in memory only
 	b.sealed()
 	b.clock.advance(DefaultStartSettle)
-	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool { return pr.Annotations[devopsv1alpha3.QueueItemAnnotation] != "" })
+	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool {
+		return pr.Annotations[devopsv1alpha3.QueueItemAnnotation] != ""
+	})
 	b.secrets("queued")
 	if got := b.jenkins.items[101].params; got != "PW="+hunter+";TEXT=plain" {
 		t.Errorf("Jenkins got %q", got)
@@ -113,7 +115,9 @@ func TestPasswordThatIsNone(t *testing.T) {
 func TestPasswordWithoutKey(t *testing.T) {
 	b := passwordBench(t, hunter)
 	b.r.Sealer = nil
-	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool { return pr.Annotations[devopsv1alpha3.QueueItemAnnotation] != "" })
+	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool {
+		return pr.Annotations[devopsv1alpha3.QueueItemAnnotation] != ""
+	})
 	b.secrets("started")
 }
 

@@ -116,7 +116,7 @@ func deleteBuild(ctx context.Context, s *scope) error {
 // and be adopted: the run stays until the builds up to it have been looked at.
 func (s *scope) leaveBuild(ctx context.Context) error {
 	_, intended := s.run.Annotations[devopsv1alpha3.StartIntentAnnotation]
-	noted := intended && s.run.Spec.ReplayOf == ""
+	noted := intended && !unmarked(s.run)
 	if noted || s.Now().Sub(s.run.DeletionTimestamp.Time) > leaveLimit || s.pipeline == nil || !s.pipeline.DeletionTimestamp.IsZero() || readMarks(s.pipeline).covers(branchOf(s.run), s.build()) {
 		return nil
 	}

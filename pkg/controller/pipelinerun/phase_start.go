@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -52,7 +53,7 @@ func start(ctx context.Context, s *scope) error {
 	if s.wants(devopsv1alpha3.Resume) {
 		s.run.Spec.Action = nil // it has been done, and must not answer an input of the build
 	}
-	s.checkAgents(ctx)
+	noAgent := s.checkAgents(ctx)
 	s.annotate(devopsv1alpha3.StartIntentAnnotation, s.Now().UTC().Format(time.RFC3339Nano))
 	if err := s.write(ctx, "write the intent to start"); err != nil {
 		// Not written, or written by a call that brought no answer: then the next pass looks for a build
@@ -62,6 +63,9 @@ func start(ctx context.Context, s *scope) error {
 	item, err := send(ctx)
 	if err != nil {
 		return s.notStarted(ctx, err)
+	}
+	if noAgent != nil {
+		s.setAgentReady(metav1.ConditionFalse, noAgent.Reason, noAgent.Message)
 	}
 	if holder, ok := s.owner(ctx, item); !ok {
 		s.takeBack()
@@ -119,7 +123,10 @@ func (s *scope) request(ctx context.Context) (jenkins.StartRequest, error) {
 	}
 	request.Token = s.Token(s.pipeline)
 	request.HasParameters = len(defined) > 0 || len(s.run.Spec.Parameters) > 0
-	return request, s.takeTurn(ctx, fingerprint(s.run.Spec.Parameters, defined), defined)
+	if err := s.takeTurn(ctx, turnOf(s.run, defined), defined); err != nil {
+		return request, err
+	}
+	return request, s.noteFormer(ctx)
 }
 
 // takeTurn reserves the place in the queue.
@@ -237,6 +244,6 @@ func (s *scope) notStarted(ctx context.Context, err error) error {
 // takeBack undoes the intent of a start that did not happen.
 func (s *scope) takeBack() {
 	delete(s.run.Annotations, devopsv1alpha3.StartIntentAnnotation)
-	delete(s.run.Annotations, devopsv1alpha3.ReplaysBeforeAnnotation)
+	delete(s.run.Annotations, devopsv1alpha3.StartsBeforeAnnotation)
 	s.starts.release(s.key())
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,28 +21,45 @@ import (
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
 
-// A replay carries no note of its run: Jenkins says only which build it replays. So the replays of that
-// build that there are before the start are written down with the intent, the replays of one build are
-// started one after the other, and a replay that is neither among the former ones nor another run's is
-// the run's own.
+// Some starts carry no note of their run: Jenkins notes a cause only where the job has a token, which the
+// jobs of branches cannot have, and of a replay it says only which build is replayed. So the starts of that kind
+// that there are before are written down with the intent, the runs of one kind are started one after the other,
+// and a start that is neither among the former ones nor another run's is the run's own.
+
+// oldStart is how long before the intent a build may have begun, by Jenkins' clock, that is taken for the run's.
+// It only has to tell it from builds that come into sight when a hundred younger ones are deleted.
+const oldStart = 10 * time.Minute
+
+// unmarked tells if the run's start carries no note.
+func unmarked(run *devopsv1alpha3.PipelineRun) bool {
+	return run.Spec.ReplayOf != "" || branchOf(run) != ""
+}
 
 // replayed is the number of the build that the run replays, 0 if it is no replay or has not been started.
-func (s *scope) replayed() int64 { return numberIn(s.run, devopsv1alpha3.ReplayedBuildAnnotation) }
+func (s *scope) replayed() int64 {
+	if s.run.Spec.ReplayOf == "" {
+		return 0
+	}
+	return numberIn(s.run, devopsv1alpha3.ReplayedBuildAnnotation)
+}
 
 // find looks for the run's start in Jenkins.
 func (s *scope) find(ctx context.Context) (*jenkins.Found, error) {
-	original := s.replayed()
-	if s.run.Spec.ReplayOf == "" || original == 0 {
+	if !unmarked(s.run) {
 		return s.Jenkins.FindByCause(ctx, s.folder, s.job, s.cause())
 	}
+	match := jenkins.StartMatch{Replay: s.replayed()}
+	if s.run.Spec.ReplayOf != "" && match.Replay == 0 {
+		return nil, fmt.Errorf("a replay that was not sent: %w", jenkins.ErrNotFound)
+	}
 	if item := s.queueItem(); item > 0 {
-		replays, err := s.Jenkins.Replays(ctx, s.folder, s.job, original)
+		starts, err := s.Jenkins.UnmarkedStarts(ctx, s.folder, s.job, match)
 		if err != nil {
 			return nil, err
 		}
-		for i := range replays {
-			if replays[i].QueueID == item {
-				return &replays[i], nil
+		for i := range starts {
+			if starts[i].QueueID == item {
+				return &starts[i], nil
 			}
 		}
 		return nil, fmt.Errorf("queue item %d: %w", item, jenkins.ErrNotFound)
@@ -50,13 +68,33 @@ func (s *scope) find(ctx context.Context) (*jenkins.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	except := parseItems(s.run.Annotations[devopsv1alpha3.ReplaysBeforeAnnotation])
+	match.Except, match.Since = parseItems(s.run.Annotations[devopsv1alpha3.StartsBeforeAnnotation]), s.intent().Add(-oldStart)
 	for i := range siblings {
 		if other := numberIn(&siblings[i], devopsv1alpha3.QueueItemAnnotation); other > 0 && siblings[i].UID != s.run.UID {
-			except = append(except, other)
+			match.Except = append(match.Except, other)
 		}
 	}
-	return s.Jenkins.FindReplay(ctx, s.folder, s.job, original, except)
+	return s.Jenkins.FindUnmarkedStart(ctx, s.folder, s.job, match)
+}
+
+// noteFormer writes down the starts of the run's kind that there are before its own.
+func (s *scope) noteFormer(ctx context.Context) error {
+	if !unmarked(s.run) {
+		return nil
+	}
+	if _, known := s.run.Annotations[devopsv1alpha3.StartsBeforeAnnotation]; known {
+		return nil // from a start that got no answer, and may have had an effect since
+	}
+	former, err := s.Jenkins.UnmarkedStarts(ctx, s.folder, s.job, jenkins.StartMatch{Replay: s.replayed()})
+	if err != nil {
+		s.starts.release(s.key())
+		if errors.Is(err, jenkins.ErrNotFound) {
+			return s.waitForPipeline(ctx, "the job is missing in Jenkins", jobDelay)
+		}
+		return s.failed(err)
+	}
+	s.annotate(devopsv1alpha3.StartsBeforeAnnotation, formatItems(former))
+	return nil
 }
 
 func formatItems(found []jenkins.Found) string {
@@ -90,16 +128,7 @@ func (s *scope) prepareReplay(ctx context.Context) error {
 	if err := s.takeTurn(ctx, replayTurn(number), nil); err != nil {
 		return err
 	}
-	if _, known := s.run.Annotations[devopsv1alpha3.ReplaysBeforeAnnotation]; known {
-		return nil // from a start that got no answer, and may have had an effect since
-	}
-	before, err := s.Jenkins.Replays(ctx, s.folder, s.job, original)
-	if err != nil {
-		s.starts.release(s.key())
-		return s.failed(err)
-	}
-	s.annotate(devopsv1alpha3.ReplaysBeforeAnnotation, formatItems(before))
-	return nil
+	return s.noteFormer(ctx)
 }
 
 // replayTurn is the turn of the replays of a build.
@@ -147,6 +176,9 @@ func (s *scope) replayRefused(err error) error {
 func turnOf(run *devopsv1alpha3.PipelineRun, defined []devopsv1alpha3.ParameterDefinition) string {
 	if run.Spec.ReplayOf != "" {
 		return replayTurn(run.Annotations[devopsv1alpha3.ReplayedBuildAnnotation])
+	}
+	if unmarked(run) {
+		return "start without a note"
 	}
 	return fingerprint(run.Spec.Parameters, defined)
 }

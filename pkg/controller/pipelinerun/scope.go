@@ -104,7 +104,7 @@ func (s *scope) started(found *jenkins.Found) {
 	}
 	if found.BuildNumber > 0 {
 		s.annotate(devopsv1alpha3.JenkinsPipelineRunIDAnnotation, strconv.FormatInt(found.BuildNumber, 10))
-		delete(s.run.Annotations, devopsv1alpha3.ReplaysBeforeAnnotation)
+		delete(s.run.Annotations, devopsv1alpha3.StartsBeforeAnnotation)
 		s.starts.leave(s.key())
 	}
 }
@@ -125,6 +125,9 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) || s.gone {
 		// The run was read from a cache that is behind: what was found may be, too.
 		return reconcile.Result(err)
+	}
+	if perr := s.dropSecrets(ctx); perr != nil {
+		return reconcile.Result(perr)
 	}
 	s.summarize(err)
 	if perr := s.writeVerdict(ctx); perr != nil {

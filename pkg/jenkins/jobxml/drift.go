@@ -4,6 +4,7 @@
 package jobxml
 
 import (
+	"errors"
 	"reflect"
 	"regexp"
 	"strings"
@@ -29,9 +30,11 @@ func Drift(doc []byte, spec *devopsv1alpha3.PipelineSpec, opts Options) (fields 
 	}
 	have, err := Parse(doc)
 	switch {
-	case err != nil:
-		// Something that is ours was replaced by what we do not know, such as another kind of source.
+	case errors.Is(err, ErrUnsupportedSource):
 		fields = []string{"source_type"}
+	case err != nil:
+		// An element that is ours has a value that it cannot have.
+		fields = []string{"config.xml"}
 	case want.Spec.Pipeline != nil:
 		fields = flowDrift(have, want, opts.Runs)
 	default:

@@ -122,6 +122,11 @@ func (c *checker) walkPipeline(p *jenkinsfile.Pipeline, f func(jenkinsfile.Node)
 		if s.When != nil {
 			walkConditions(s.When.Conditions, f)
 		}
+		if s.Input != nil {
+			for _, field := range s.Input.Fields {
+				jenkinsfile.Walk(field.Value, f)
+			}
+		}
 	})
 }
 
@@ -204,7 +209,11 @@ func (c *checker) stage(s *jenkinsfile.Stage) {
 	c.options(s.Options)
 	c.environment(s.Environment)
 	if s.Input != nil {
-		c.unsupported(s.Input.From, "directive", "input")
+		for _, d := range s.Input.Parameters {
+			if !stepDefs[d.Name].symbol {
+				c.unsupported(d.From, "parameter", d.Name)
+			}
+		}
 	}
 	if s.Matrix != nil {
 		c.unsupported(s.Matrix.From, "directive", "matrix")

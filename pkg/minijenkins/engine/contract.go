@@ -82,6 +82,10 @@ type Step struct {
 	Duration           time.Duration `json:"duration"`
 	// Error is the message of the step's failure.
 	Error string `json:"error,omitempty"`
+	// Labelled says that DisplayName is the label that the script gave it.
+	Labelled bool `json:"labelled,omitempty"`
+	// Input is what a paused step asks.
+	Input *Input `json:"input,omitempty"`
 }
 
 // Recorder keeps what a build does. The engine calls it in order and from many goroutines; an
@@ -191,6 +195,11 @@ type RunSpec struct {
 	Artifacts Artifacts
 	// Credentials resolves credentials('id') and the credentialsId of git; nil knows none.
 	Credentials CredentialSource
+	// FirstStage is the top stage that a restarted build begins with; those before it are not built.
+	// Empty runs all.
+	FirstStage string
+	// Inputs asks people for the step input; nil makes that step fail.
+	Inputs Inputs
 	// SCM is what checkout scm clones; nil if the Jenkinsfile did not come from a repository.
 	SCM *SCM
 	// PostTimeout bounds what post sections may take after an abort or the loss of an agent; 0 is
@@ -240,7 +249,8 @@ type SCM struct {
 // Credential is what a credential ID stands for. Which fields are set depends on Kind.
 type Credential struct {
 	Kind CredentialKind
-	// Username and Password are of CredentialUsernamePassword; Username is of CredentialSSHKey too.
+	// Username and Password are of CredentialUsernamePassword; of CredentialSSHKey they are the user and
+	// the passphrase.
 	Username, Password string
 	// Secret is the text of CredentialSecretText or the private key of CredentialSSHKey.
 	Secret string
@@ -252,7 +262,7 @@ type Credential struct {
 // CredentialKind is the kind of a credential.
 type CredentialKind string
 
-// The kinds that credentials() knows.
+// The kinds of credentials.
 const (
 	CredentialUsernamePassword CredentialKind = "usernamePassword"
 	CredentialSecretText       CredentialKind = "secretText"

@@ -30,6 +30,10 @@ type graphNode struct {
 	// fans is set if it holds parallel branches, whose results Blue Ocean does not pass up.
 	fans bool
 	done bool
+	// asking counts the inputs that wait in it.
+	asking int
+	// fanned is how long it took until its branches began.
+	fanned time.Duration
 }
 
 // cursor is where a sequence of stages has come to: the nodes that lead to the next one.
@@ -80,6 +84,9 @@ func (b *build) endNode(n *graphNode, state State, result Result) {
 	}
 	n.State, n.Result, n.CauseOfBlockage = state, result, ""
 	n.Duration = time.Since(n.StartTime)
+	if n.fanned > 0 && result == ResultSuccess {
+		n.Duration = n.fanned
+	}
 	b.put(n)
 }
 
@@ -135,12 +142,17 @@ func worse(a, b Result) Result {
 
 // openStep adds a running step.
 func (b *build) openStep(ctx context.Context, id, name, description string) Step {
+	s := b.newStep(ctx, id, name, description)
+	b.rec.PutStep(s)
+	return s
+}
+
+func (b *build) newStep(ctx context.Context, id, name, description string) Step {
 	s := Step{ID: id, DisplayName: name, DisplayDescription: clip(b.masks.apply(description)), State: StateRunning,
 		Result: ResultUnknown, StartTime: time.Now()}
 	if n := flowOf(ctx).stepNode(); n != nil {
 		s.NodeID = n.ID
 	}
-	b.rec.PutStep(s)
 	return s
 }
 

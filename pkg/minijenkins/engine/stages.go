@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -16,14 +19,21 @@ const (
 	skipFailure  = "earlier failure(s)"
 	skipUnstable = "earlier stage(s) marking the build as unstable"
 	skipWhen     = "when conditional"
+	// skipRestart begins the reason of stages before the one that a build is restarted at.
+	skipRestart = "this build restarting at stage "
 )
 
 // runStages runs stages one after the other. After a failure, and with a reason to skip, the stages
 // are gone through without being run. It returns the first error.
 func (b *build) runStages(ctx context.Context, stages []*jenkinsfile.Stage, skip string) error {
 	var first error
+	// before says that a restarted build has not come to its first stage.
+	before := b.spec.FirstStage != "" && flowOf(ctx).node == nil && containsStage(stages, b.spec.FirstStage)
 	for _, st := range stages {
 		reason := skip
+		if before = before && st.Name != b.spec.FirstStage; before {
+			reason = skipRestart + "\"" + b.spec.FirstStage + "\""
+		}
 		switch {
 		case reason != "":
 		case first != nil:
@@ -36,6 +46,10 @@ func (b *build) runStages(ctx context.Context, stages []*jenkinsfile.Stage, skip
 		}
 	}
 	return first
+}
+
+func containsStage(stages []*jenkinsfile.Stage, name string) bool {
+	return slices.ContainsFunc(stages, func(st *jenkinsfile.Stage) bool { return st.Name == name })
 }
 
 // runStage runs one stage with its node.
@@ -91,39 +105,63 @@ func ownFailure(err error) bool {
 func (b *build) skipStage(ctx context.Context, st *jenkinsfile.Stage, reason string) error {
 	b.line("Stage \"" + st.Name + "\" skipped due to " + reason)
 	b.getContext()
-	b.endNode(flowOf(ctx).node, StateSkipped, ResultNotBuilt)
+	state := StateSkipped
+	if strings.HasPrefix(reason, skipRestart) {
+		state = StateNotStarted
+	}
+	b.endNode(flowOf(ctx).node, state, ResultNotBuilt)
 	if st.Parallel != nil {
 		return b.runParallel(ctx, b.stageBranches(st.Parallel, reason), false)
 	}
 	return b.runStages(ctx, st.Stages, reason)
 }
 
-// stageBody runs what is in a stage: agent, environment, when, options, steps and post.
-func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped bool, err error) {
-	if st.When != nil && st.When.BeforeAgent {
-		run, err := b.when(ctx, st.When)
-		if err != nil {
-			return false, err
-		}
-		if !run {
-			return true, b.skipStage(ctx, st, skipWhen)
-		}
+// whenPlace is where the when directive of a stage is evaluated.
+type whenPlace int
+
+const (
+	beforeInput whenPlace = iota
+	beforeAgent
+	inside
+)
+
+func placeOf(w *jenkinsfile.When) whenPlace {
+	switch {
+	case w != nil && w.BeforeInput:
+		return beforeInput
+	case w != nil && w.BeforeAgent:
+		return beforeAgent
 	}
-	err = b.inAgent(ctx, st.Agent, st.Name, func(ctx context.Context) error {
-		return b.inEnvironment(ctx, st.Environment, func(ctx context.Context) error {
-			if st.When != nil && !st.When.BeforeAgent {
-				run, err := b.when(ctx, st.When)
-				if err != nil {
-					return err
-				}
-				if !run {
-					skipped = true
-					return b.skipStage(ctx, st, skipWhen)
-				}
+	return inside
+}
+
+// stageBody runs what is in a stage: input, agent, environment, when, options, steps and post.
+func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped bool, err error) {
+	// at goes on with body if the when directive does not belong here, or holds.
+	at := func(ctx context.Context, here whenPlace, body func(context.Context) error) error {
+		if st.When != nil && placeOf(st.When) == here {
+			run, err := b.when(ctx, st.When)
+			if err != nil {
+				return err
 			}
-			b.noteRan(ctx)
-			return b.inOptions(ctx, st.Options, func(ctx context.Context) error { return b.stageContent(ctx, st) })
+			if !run {
+				skipped = true
+				return b.skipStage(ctx, st, skipWhen)
+			}
+		}
+		return body(ctx)
+	}
+	content := func(ctx context.Context) error {
+		b.noteRan(ctx)
+		return b.inOptions(ctx, st.Options, func(ctx context.Context) error { return b.stageContent(ctx, st) })
+	}
+	onAgent := func(ctx context.Context) error {
+		return b.inAgent(ctx, st.Agent, st.Name, func(ctx context.Context) error {
+			return b.inEnvironment(ctx, st.Environment, func(ctx context.Context) error { return at(ctx, inside, content) })
 		})
+	}
+	err = at(ctx, beforeInput, func(ctx context.Context) error {
+		return b.inInput(ctx, st.Input, st.Name, func(ctx context.Context) error { return at(ctx, beforeAgent, onAgent) })
 	})
 	return skipped, err
 }
@@ -185,6 +223,7 @@ func (b *build) runParallel(ctx context.Context, branches []branch, failFast boo
 		b.newID()
 	}
 	parent := flowOf(ctx)
+	defer b.fanOut(parent.node)()
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	type end struct {
@@ -244,6 +283,29 @@ func (b *build) runParallel(ctx context.Context, branches []branch, failFast boo
 	b.newID()
 	b.pipelineLine("// parallel")
 	return first
+}
+
+// fanOut shows the stage around branches as over, as Blue Ocean does once they begin. The function
+// that it returns takes that back for what comes after them.
+func (b *build) fanOut(n *graphNode) func() {
+	if n == nil || !n.fans {
+		return func() {}
+	}
+	b.graphMu.Lock()
+	defer b.graphMu.Unlock()
+	if n.done {
+		return func() {}
+	}
+	n.State, n.Result, n.Duration = StateFinished, ResultSuccess, max(time.Millisecond, time.Since(n.StartTime))
+	b.put(n)
+	return func() {
+		b.graphMu.Lock()
+		defer b.graphMu.Unlock()
+		if !n.done {
+			n.State, n.Result, n.fanned = StateRunning, ResultUnknown, n.Duration
+			n.Duration = 0
+		}
+	}
 }
 
 // guarded turns a panic, which is a defect of the engine, into an error of the stage or branch: it

@@ -25,7 +25,9 @@ type stepDef struct {
 	agent bool
 	// block is set if it has a block and writes its own log lines.
 	block bool
-	run   func(ctx context.Context, c *stepCall) (any, error)
+	// symbol is set if it is no step but a value for the arguments of one.
+	symbol bool
+	run    func(ctx context.Context, c *stepCall) (any, error)
 }
 
 // stepCall is one call of a step.
@@ -37,13 +39,17 @@ type stepCall struct {
 	closure *groovy.Closure
 	body    func(context.Context) error
 	pos     jenkinsfile.Pos
-	// id is the flow node and w the log of a step without a block.
-	id string
-	w  *lineWriter
+	// id is the flow node and w the log of a step without a block; step is its record.
+	id   string
+	w    *lineWriter
+	step Step
 	// result is the step's result if it did not fail; empty is success.
 	result Result
 	value  any
 }
+
+// symbolParams are the parameters of symbols.
+var symbolParams = []string{"name", "defaultValue", "description", "trim", "choices"}
 
 // stepDefs are all steps by name. It is filled in init, as the steps refer to it.
 var stepDefs map[string]stepDef
@@ -67,6 +73,20 @@ func init() {
 		"git":              {display: "Git", only: "url", describe: "url", params: []string{"branch", "credentialsId", "changelog", "poll"}, agent: true, run: stepGit},
 		"checkout":         {display: "Check out from version control", only: "scm", params: []string{"changelog", "poll"}, agent: true, run: stepCheckout},
 		"archiveArtifacts": {display: "Archive the artifacts", only: "artifacts", params: []string{"excludes", "allowEmptyArchive", "fingerprint", "onlyIfSuccessful", "caseSensitive", "defaultExcludes", "followSymlinks"}, agent: true, run: stepArchive},
+
+		"input": {display: "Wait for interactive input", only: "message", describe: "message", params: []string{"id", "ok", "parameters", "submitter", "submitterParameter"}, run: stepInput},
+
+		"string":       {symbol: true, params: append(bindingParams, symbolParams...)},
+		"text":         {symbol: true, params: symbolParams},
+		"booleanParam": {symbol: true, params: symbolParams},
+		"choice":       {symbol: true, params: symbolParams},
+		"password":     {symbol: true, params: symbolParams},
+
+		"usernamePassword":      {symbol: true, params: bindingParams},
+		"usernameColonPassword": {symbol: true, params: bindingParams},
+		"file":                  {symbol: true, params: bindingParams},
+		"sshUserPrivateKey":     {symbol: true, params: bindingParams},
+		"withCredentials":       {block: true, only: "bindings", run: stepWithCredentials},
 
 		"script":     {block: true, run: stepPlainBlock},
 		"timestamps": {block: true, run: stepTimestamps},
@@ -92,6 +112,9 @@ func (h *host) Step(ctx context.Context, inv groovy.Invocation) (any, error) {
 	c := &stepCall{b: b, name: inv.Name, args: map[string]any{}, closure: inv.Body, pos: inv.Pos}
 	if err := c.bind(def, inv); err != nil {
 		return nil, err
+	}
+	if def.symbol {
+		return symbol(c), nil
 	}
 	c.body = func(ctx context.Context) error {
 		v, err := b.m.Call(ctx, inv.Body)
@@ -171,13 +194,21 @@ func (b *build) atomic(ctx context.Context, def stepDef, c *stepCall) (any, erro
 	}
 	b.pipelineLine(logName)
 	display := def.display
-	if label := c.text("label"); c.name == "sh" && label != "" {
+	label := c.text("label")
+	if labelled := c.name == "sh" && label != ""; labelled {
 		display = label
 	}
 	if c.name == "git" {
 		b.maskURL(c.text("url"))
 	}
-	step := b.openStep(ctx, c.id, display, c.text(def.describe))
+	describe := c.text(def.describe)
+	if c.name == "input" && len(c.args) > 1 {
+		describe = ""
+	}
+	step := b.newStep(ctx, c.id, display, describe)
+	step.Labelled = label != "" && display == label
+	b.rec.PutStep(step)
+	c.step = step
 	c.w = b.writer(ctx, c.id)
 	v, err := def.run(ctx, c)
 	c.w.Close()

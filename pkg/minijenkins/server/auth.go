@@ -24,6 +24,8 @@ type Account struct {
 	// Password, if not empty, works as well; requests with it that change something need a crumb and
 	// the session cookie that came with it.
 	Password string
+	// Limited users may read, start and stop builds and answer inputs; others may do anything.
+	Limited bool
 }
 
 const (
@@ -35,8 +37,8 @@ const (
 // login is who sends a request.
 type login struct {
 	user string
-	// byToken says that the API token was used.
-	byToken bool
+	// byToken says that the API token was used, limited is the account's.
+	byToken, limited bool
 }
 
 func (l login) anonymous() bool { return l.user == "" }
@@ -67,10 +69,10 @@ func (s *Server) authenticate(r *http.Request) (l login, ok bool) {
 			continue
 		}
 		if a.Token != "" && same(a.Token, pass) {
-			return login{user: a.Name, byToken: true}, true
+			return login{user: a.Name, byToken: true, limited: a.Limited}, true
 		}
 		if a.Password != "" && same(a.Password, pass) {
-			return login{user: a.Name}, true
+			return login{user: a.Name, limited: a.Limited}, true
 		}
 	}
 	return login{}, false

@@ -214,6 +214,9 @@ func parameterBeans(defs []jenkinsfile.Parameter) []*object {
 
 func causeBean(c store.Cause) *object {
 	switch {
+	case c.Stage != "":
+		return bean("org.jenkinsci.plugins.pipeline.modeldefinition.causes.RestartDeclarativePipelineCause").
+			vis(3, "shortDescription", causeText(c)).vis(3, "originRunNumber", c.Replay).vis(3, "originStage", c.Stage)
 	case c.Replay > 0:
 		return bean("org.jenkinsci.plugins.workflow.cps.replay.ReplayCause").vis(3, "shortDescription", causeText(c))
 	case c.Remote:
@@ -274,6 +277,9 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 				vis(2, "buildingDurationMillis", b.Duration.Milliseconds()).vis(2, "executingTimeMillis", b.Duration.Milliseconds()).
 				vis(2, "executorUtilization", 1.0).vis(2, "subTaskCount", 1).
 				vis(2, "waitingDurationMillis", wait).vis(2, "waitingTimeMillis", wait))
+			if b.Asked {
+				out = append(out, bean(classInputAction))
+			}
 			if by := s.abortedBy(b); len(by) > 0 {
 				out = append(out, interruption(by))
 			}
@@ -315,7 +321,11 @@ func interruption(by []string) *object {
 		if !strings.Contains(who, " ") {
 			text = "Aborted by " + who
 		}
-		causes = append(causes, bean("jenkins.model.CauseOfInterruption$UserInterruption").vis(3, "shortDescription", text))
+		class := "jenkins.model.CauseOfInterruption$UserInterruption"
+		if strings.HasPrefix(who, rejectedBy) {
+			class = "org.jenkinsci.plugins.workflow.support.steps.input.Rejection"
+		}
+		causes = append(causes, bean(class).vis(3, "shortDescription", text))
 	}
 	return bean("jenkins.model.InterruptedBuildAction").vis(2, "causes", causes)
 }

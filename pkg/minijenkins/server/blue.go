@@ -146,6 +146,9 @@ func (s *Server) blueJob(c *call, it *item) {
 	case first == "latestRun" && len(c.segs) == 0:
 		s.locked(c, func(string) any { return s.latestRunBean(it) })
 	case (first == "disable" || first == "enable") && len(c.segs) == 0 && c.r.Method == http.MethodPut:
+		if !c.permitted(mayConfigure) {
+			return
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err := s.setElement(it, "disabled", fmt.Sprint(first == "disable")); err != nil {
@@ -179,11 +182,16 @@ func blueParams(body []byte) (given []givenParam, err error) {
 			return nil, fmt.Errorf("body: %w", err)
 		}
 	}
-	if len(f.Parameters) == 0 || string(f.Parameters) == "null" {
+	return parameterList(f.Parameters)
+}
+
+// parameterList reads a list of parameters; nil if there is none at all.
+func parameterList(data json.RawMessage) ([]givenParam, error) {
+	if len(data) == 0 || string(data) == "null" {
 		return nil, nil
 	}
-	given = []givenParam{}
-	if json.Unmarshal(f.Parameters, &given) != nil {
+	given := []givenParam{}
+	if json.Unmarshal(data, &given) != nil {
 		return nil, errNotElement
 	}
 	for _, g := range given {
@@ -310,9 +318,9 @@ func (s *Server) blueRun(c *call, it *item) {
 	case action == "":
 		s.locked(c, func(string) any { return s.runBean(it, b, classBlueRun) })
 	case action == "nodes":
-		s.blueNodes(c, b)
+		s.blueNodes(c, it, b)
 	case action == "steps":
-		s.blueSteps(c, b, nil)
+		s.blueSteps(c, it, b, nil)
 	case len(c.segs) > 0:
 		fail404(c.w)
 	case action == "log":
@@ -379,10 +387,13 @@ func (s *Server) blueStop(c *call, it *item, b *store.Build) {
 }
 
 func (s *Server) blueReplay(c *call, it *item, b *store.Build) {
+	if !c.permitted(mayReplay) {
+		return
+	}
 	if !needJSON(c) {
 		return
 	}
-	q, err := s.replay(it, b, loginOf(c.r).user, "")
+	q, err := s.runAgain(it, b, again{user: loginOf(c.r).user})
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
@@ -390,20 +401,51 @@ func (s *Server) blueReplay(c *call, it *item, b *store.Build) {
 	s.locked(c, func(string) any { return s.queuedRunBean(it, q, max(1, it.NextBuild)) })
 }
 
-// blueNodes serves nodes/ and what is below it.
-func (s *Server) blueNodes(c *call, b *store.Build) {
-	nodes, steps, err := s.graphOf(b.Key())
+// blueRestart runs a build again from a stage on. Jenkins answers with the new build.
+func (s *Server) blueRestart(c *call, it *item, b *store.Build, g *blueGraph, n engine.Node) {
+	if !c.permitted(mayReplay) || !needJSON(c) {
+		return
+	}
+	if !g.restartable(n) {
+		failBlue(c.w, http.StatusBadRequest, "Stage "+n.DisplayName+" cannot be restarted")
+		return
+	}
+	q, err := s.runAgain(it, b, again{user: loginOf(c.r).user, stage: n.DisplayName})
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
+	s.scheduleOnce(c.r.Context())
+	body, err := s.underLock(c, func() any {
+		if nb := it.builds[q.Number]; nb != nil {
+			return s.runBean(it, nb, classBlueRun)
+		}
+		return s.queuedRunBean(it, q, max(1, it.NextBuild))
+	}, render)
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	c.w.Header()["Content-Type"] = nil // Jenkins sends none
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body)
+}
+
+// blueNodes serves nodes/ and what is below it.
+func (s *Server) blueNodes(c *call, it *item, b *store.Build) {
+	g, err := s.blueGraphOf(it, b)
+	if err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	nodes := g.nodes
 	self := c.at.blue + "runs/" + strconv.Itoa(b.Number) + "/nodes/"
 	id := c.next()
 	if id == "" {
 		s.page(c, func() []*object {
 			out := []*object{}
 			for _, n := range nodes {
-				out = append(out, nodeBean(self, n, nodes, s.now()))
+				out = append(out, nodeBean(self, n, g, s.now()))
 			}
 			return out
 		})
@@ -416,31 +458,39 @@ func (s *Server) blueNodes(c *call, b *store.Build) {
 	}
 	switch action := c.next(); {
 	case action == "":
-		show(c.w, c.r, nodeBean(self, nodes[i], nodes, s.now()))
+		show(c.w, c.r, nodeBean(self, nodes[i], g, s.now()))
 	case action == "steps":
-		s.blueSteps(c, b, &id)
+		s.blueSteps(c, it, b, &id)
+	case action == "restart" && len(c.segs) == 0 && c.r.Method == http.MethodPost:
+		s.blueRestart(c, it, b, g, nodes[i])
 	case action == "log" && len(c.segs) == 0:
 		of := map[string]bool{}
-		for _, st := range steps {
-			of[st.ID] = of[st.ID] || st.NodeID == id
+		for _, st := range g.stepsOf(id) {
+			of[st.ID] = true
 		}
-		s.blueLog(c, b.Key(), func(step string) bool { return of[step] }, nodes[i].State == engine.StateRunning)
+		s.blueLog(c, b.Key(), func(step string) bool { return of[step] }, going(nodes[i].State))
 	default:
 		fail404(c.w)
 	}
 }
 
+// going tells if more may come of a node or step.
+func going(s engine.State) bool {
+	return s == engine.StateRunning || s == engine.StatePaused || s == engine.StateQueued
+}
+
 // blueSteps serves the steps of a node, or of the whole run if node is nil.
-func (s *Server) blueSteps(c *call, b *store.Build, node *string) {
-	_, steps, err := s.graphOf(b.Key())
+func (s *Server) blueSteps(c *call, it *item, b *store.Build, node *string) {
+	g, err := s.blueGraphOf(it, b)
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
+	steps := g.steps
 	self := c.at.blue + "runs/" + strconv.Itoa(b.Number) + "/"
 	if node != nil {
 		self += "nodes/" + *node + "/"
-		steps = slices.DeleteFunc(steps, func(st engine.Step) bool { return st.NodeID != *node })
+		steps = g.stepsOf(*node)
 	}
 	self += "steps/"
 	id := c.next()
@@ -458,12 +508,14 @@ func (s *Server) blueSteps(c *call, b *store.Build, node *string) {
 	switch action := c.next(); {
 	case i < 0 || len(c.segs) > 0:
 		fail404(c.w)
+	case action == "" && c.r.Method == http.MethodPost:
+		s.blueAnswer(c, b)
 	case action == "":
 		show(c.w, c.r, stepBean(self, steps[i], s.now()))
 	case action == "log" && !c.slash:
 		redirect(c.w, c.r.URL.EscapedPath()+"/")
 	case action == "log":
-		s.blueLog(c, b.Key(), func(step string) bool { return step == id }, steps[i].State == engine.StateRunning)
+		s.blueLog(c, b.Key(), func(step string) bool { return step == id }, going(steps[i].State))
 	default:
 		fail404(c.w)
 	}

@@ -190,13 +190,19 @@ func (s *Server) runBean(it *item, b *store.Build, class string) *object {
 		l = append(l, "nextRun", runPath(it, next))
 	}
 	blocked := s.blockage(b.Key())
-	state, result, took := engine.StateRunning, engine.ResultUnknown, s.now().Sub(b.Started)
+	// Jenkins knows no duration before the end.
+	state, result, took := engine.StateRunning, engine.ResultUnknown, time.Duration(0)
 	var end time.Time
 	if !b.Building {
 		state, result, took, end = engine.StateFinished, b.Result, b.Duration, b.Started.Add(b.Duration)
 	}
-	if r := s.runs[b.Key()]; r != nil && blocked != nil && !r.begun() {
-		state = engine.StateQueued
+	if r := s.runs[b.Key()]; r != nil {
+		switch {
+		case blocked != nil && !r.begun():
+			state = engine.StateQueued
+		case len(r.pending()) > 0:
+			state = engine.StatePaused
+		}
 	}
 	o := bean(class).in("_links", links(l...)).in("actions", []*object{}).
 		inLazy(always, "artifactsZipFile", func() any {
@@ -292,12 +298,12 @@ func (s *Server) blueQueueBean(it *item, q *store.QueueItem, n int) *object {
 }
 
 // nodeBean is a stage or branch.
-func nodeBean(base string, n engine.Node, all []engine.Node, now time.Time) *object {
+func nodeBean(base string, n engine.Node, g *blueGraph, now time.Time) *object {
 	self := base + n.ID + "/"
 	edges := []*object{}
 	for _, id := range n.Edges {
 		typ := "STAGE"
-		for _, o := range all {
+		for _, o := range g.nodes {
 			if o.ID == id {
 				typ = o.Type
 			}
@@ -311,19 +317,24 @@ func nodeBean(base string, n engine.Node, all []engine.Node, now time.Time) *obj
 		in("result", nullIfEmpty(string(n.Result))).in("startTime", timeOrNull(n.StartTime)).
 		in("state", nullIfEmpty(string(n.State))).in("type", n.Type).
 		in("causeOfBlockage", nullIfEmpty(n.CauseOfBlockage)).in("edges", edges).
-		in("firstParent", nullIfEmpty(n.FirstParent)).in("restartable", false)
+		in("firstParent", nullIfEmpty(n.FirstParent)).in("restartable", g.restartable(n))
 }
 
 func stepBean(base string, st engine.Step, now time.Time) *object {
 	self := base + st.ID + "/"
+	// A label makes a step look like a stage.
+	kind := "STEP"
+	if st.Labelled {
+		kind = "STAGE"
+	}
 	logAction := bean("org.jenkinsci.plugins.workflow.support.actions.LogStorageAction").
 		in("_links", links("self", self+"log/")).in("urlName", "log")
 	return bean("io.jenkins.blueocean.rest.impl.pipeline.PipelineStepImpl").
 		in("_links", links("self", self, "actions", self+"actions/")).
 		in("actions", []*object{logAction}).in("displayDescription", nullIfEmpty(st.DisplayDescription)).
 		in("displayName", st.DisplayName).in("durationInMillis", elapsed(now, st.StartTime, st.Duration, st.State)).
-		in("id", st.ID).in("input", nil).in("result", nullIfEmpty(string(st.Result))).
-		in("startTime", timeOrNull(st.StartTime)).in("state", nullIfEmpty(string(st.State))).in("type", "STEP")
+		in("id", st.ID).in("input", inputBean(self, st.Input)).in("result", nullIfEmpty(string(st.Result))).
+		in("startTime", timeOrNull(st.StartTime)).in("state", nullIfEmpty(string(st.State))).in("type", kind)
 }
 
 // blueArtifacts lists artifacts. Their IDs hold the class and the encoded path, and the links hold

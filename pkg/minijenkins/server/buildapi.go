@@ -30,6 +30,9 @@ func (s *Server) buildRoutes(c *call, it *item) {
 		s.locked(c, func(base string) any { return s.buildBean(base, it, b) })
 		return
 	}
+	if len(c.segs) > 0 && !c.permitted(runPermissions[c.segs[0]]) {
+		return
+	}
 	switch action := c.rest(); {
 	case action == "":
 		mark(c.w)
@@ -41,6 +44,8 @@ func (s *Server) buildRoutes(c *call, it *item) {
 	case c.segs[0] == "artifact":
 		c.next()
 		s.artifact(c, b)
+	case c.segs[0] == "input":
+		s.inputRoutes(c, b)
 	case c.segs[0] == "wfapi" || c.segs[0] == "execution":
 		s.buildWfapi(c, b)
 	default:
@@ -76,7 +81,7 @@ func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
 		if action == "replay/run" {
 			script = mainScript(c.r.Form.Get("json"), c.r.Form.Get("mainScript"))
 		}
-		if _, err := s.replay(it, b, loginOf(c.r).user, script); err != nil {
+		if _, err := s.runAgain(it, b, again{user: loginOf(c.r).user, script: script}); err != nil {
 			fail500(c.w, c.r, err.Error())
 			return
 		}
@@ -199,13 +204,16 @@ func (s *Server) buildWfapi(c *call, b *store.Build) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	w := wfView{self: c.at.path + strconv.Itoa(b.Number) + "/", nodes: nodes, steps: steps, now: s.now()}
+	w := wfView{self: c.at.path + strconv.Itoa(b.Number) + "/", nodes: nodes, steps: steps, now: s.now(), paused: len(s.pending(b.Key())) > 0}
+	if s.wfInputs(c, b, w.self) {
+		return
+	}
 	switch p := c.rest(); {
 	case p == "wfapi/describe" || p == "wfapi":
 		s.plain(c, func() any { return w.describe(b, s.hasArtifacts(b.Key()), s.now()) })
 	case p == "wfapi/artifacts":
 		s.plain(c, func() any { return s.wfArtifacts(w.self, b.Key()) })
-	case p == "wfapi/changesets" || p == "wfapi/pendingInputActions":
+	case p == "wfapi/changesets":
 		s.plain(c, func() any { return []*object{} })
 	case len(c.segs) == 5 && c.segs[1] == "node" && c.segs[3] == "wfapi":
 		o := w.node(c.segs[2])
@@ -268,7 +276,8 @@ func (s *Server) jobWfapi(c *call, it *item) {
 				if err != nil {
 					continue
 				}
-				w := wfView{self: it.path() + strconv.Itoa(b.Number) + "/", nodes: n, steps: st, now: s.now(), full: full}
+				w := wfView{self: it.path() + strconv.Itoa(b.Number) + "/", nodes: n, steps: st, now: s.now(), full: full,
+					paused: len(s.runs[b.Key()].pending()) > 0}
 				out = append(out, w.describe(b, s.hasArtifacts(b.Key()), s.now()))
 			}
 			return out

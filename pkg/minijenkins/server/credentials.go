@@ -5,7 +5,9 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/md5" //nolint:gosec // Jenkins names fingerprints so; nothing depends on its strength
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
@@ -311,6 +314,38 @@ func (s *Server) useCredential(key store.BuildKey, id string) (*credentialEntry,
 	}
 	s.credentials.put(&next)
 	return &credentialEntry{Credential: next, secrets: secrets}, nil
+}
+
+// credentialSource gives a build the credentials that its job sees.
+type credentialSource struct {
+	s   *Server
+	key store.BuildKey
+}
+
+// Credential implements engine.CredentialSource.
+func (c credentialSource) Credential(_ context.Context, id string) (engine.Credential, bool, error) {
+	entry, err := c.s.useCredential(c.key, id)
+	if errors.Is(err, errNoCredential) {
+		return engine.Credential{}, false, nil
+	}
+	if err != nil {
+		return engine.Credential{}, false, err
+	}
+	out := engine.Credential{Kind: credentialKinds[entry.Class].kind}
+	switch out.Kind {
+	case engine.CredentialUsernamePassword:
+		out.Username, out.Password = entry.Name, entry.secrets["password"]
+	case engine.CredentialSSHKey:
+		out.Username, out.Secret, out.Password = entry.Name, entry.secrets["privateKey"], entry.secrets["passphrase"]
+	case engine.CredentialSecretText:
+		out.Secret = entry.secrets["secret"]
+	case engine.CredentialFile:
+		out.FileName = entry.Name
+		if out.File, err = base64.StdEncoding.DecodeString(strings.TrimSpace(entry.secrets["secretBytes"])); err != nil {
+			return engine.Credential{}, false, errors.New("its content is not base64")
+		}
+	}
+	return out, true, nil
 }
 
 // used adds a build to a copy of the list.

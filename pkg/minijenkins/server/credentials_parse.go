@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
@@ -18,6 +19,7 @@ var errCredential = errors.New("bad credential")
 // credentialKind says how the entries of a class are written.
 type credentialKind struct {
 	typeName string
+	kind     engine.CredentialKind
 	// name is the field of the user name or file name, which is no secret; empty if the class has none.
 	name string
 	// afterName stands behind the name in the name that Jenkins shows.
@@ -29,13 +31,13 @@ type credentialKind struct {
 // credentialKinds are the classes of a Jenkins without further plugins.
 var credentialKinds = map[string]credentialKind{
 	"com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl": {
-		typeName: "Username with password", name: "username", afterName: "/******", secrets: [][]string{{"password"}}},
+		typeName: "Username with password", kind: engine.CredentialUsernamePassword, name: "username", afterName: "/******", secrets: [][]string{{"password"}}},
 	"com.cloudbees.jenkins.plugins.sshcredentials.impl.BasicSSHUserPrivateKey": {
-		typeName: "SSH Username with private key", name: "username", secrets: [][]string{{"passphrase"}, {"privateKeySource", "privateKey"}}},
+		typeName: "SSH Username with private key", kind: engine.CredentialSSHKey, name: "username", secrets: [][]string{{"passphrase"}, {"privateKeySource", "privateKey"}}},
 	"org.jenkinsci.plugins.plaincredentials.impl.StringCredentialsImpl": {
-		typeName: "Secret text", secrets: [][]string{{"secret"}}},
+		typeName: "Secret text", kind: engine.CredentialSecretText, secrets: [][]string{{"secret"}}},
 	"org.jenkinsci.plugins.plaincredentials.impl.FileCredentialsImpl": {
-		typeName: "Secret file", name: "fileName", secrets: [][]string{{"secretBytes"}}},
+		typeName: "Secret file", kind: engine.CredentialFile, name: "fileName", secrets: [][]string{{"secretBytes"}}},
 }
 
 // credentialEntry is an entry as it was sent.

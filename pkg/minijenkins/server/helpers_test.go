@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,7 +30,6 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/ktesting"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
@@ -46,6 +47,10 @@ type localAgents struct {
 	deps AgentDeps
 	mu   sync.Mutex
 	live map[string]bool
+	// shell, if not nil, runs the scripts.
+	shell func(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error)
+	// anyLabel has every label known.
+	anyLabel bool
 	// block, if not nil, makes Acquire wait for it with a reason.
 	block  chan struct{}
 	reaped atomic.Int32
@@ -72,7 +77,7 @@ type localProvider struct {
 	b kube.Build
 }
 
-func (p *localProvider) HasLabel(label string) bool { return label != "no-such-label" }
+func (p *localProvider) HasLabel(label string) bool { return p.l.anyLabel || label != "no-such-label" }
 
 func (p *localProvider) Acquire(ctx context.Context, req engine.AgentRequest, waiting func(string)) (engine.Agent, error) {
 	if req.Label == "no-such-label" {
@@ -110,6 +115,9 @@ func (a *localAgent) Workspace() string { return a.ws }
 func (a *localAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
 	if err := os.MkdirAll(req.Dir, 0o700); err != nil {
 		return 0, err
+	}
+	if a.l != nil && a.l.shell != nil {
+		return a.l.shell(ctx, req, out, stdout)
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-xe", "-c", req.Script)
 	cmd.Dir, cmd.Env = req.Dir, os.Environ()
@@ -182,6 +190,14 @@ type harness struct {
 // options change the configuration of a harness.
 type option func(*Config, *Server)
 
+// offline is among the options of a harness without a network: requests go to the handler. Its test
+// may run in a bubble of synctest, where waiting takes no time.
+func offline(*Config, *Server) {}
+
+func isOffline(o option) bool {
+	return reflect.ValueOf(o).Pointer() == reflect.ValueOf(offline).Pointer()
+}
+
 // newHarness starts a server in a folder. Its engine is the stub below unless real is among the options.
 func newHarness(t *testing.T, dir string, opts ...option) *harness {
 	t.Helper()
@@ -209,13 +225,16 @@ func newHarness(t *testing.T, dir string, opts ...option) *harness {
 	for _, o := range opts {
 		o(nil, s)
 	}
-	_, base := ktesting.NewTestContext(t)
-	ctx, cancel := context.WithCancel(klog.NewContext(base, klog.Background()))
+	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), klog.Background()))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	h.http = httptest.NewServer(s.Handler())
+	if !slices.ContainsFunc(opts, isOffline) {
+		h.http = httptest.NewServer(s.Handler())
+	}
 	h.stop = sync.OnceValue(func() error {
-		h.http.Close()
+		if h.http != nil {
+			h.http.Close()
+		}
 		cancel()
 		select {
 		case err := <-done:
@@ -345,6 +364,14 @@ type response struct {
 // do sends a request by token. body is "" for none.
 func (h *harness) do(method, path, contentType, body string) *response {
 	h.t.Helper()
+	if h.http == nil {
+		req := h.request(method, path, body)
+		if contentType != "" {
+			req.Header.Set("Content-Type", contentType)
+		}
+		req.SetBasicAuth(testUser, testToken)
+		return h.handle(req)
+	}
 	req, err := http.NewRequest(method, h.http.URL+path, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
@@ -354,6 +381,25 @@ func (h *harness) do(method, path, contentType, body string) *response {
 	}
 	req.SetBasicAuth(testUser, testToken)
 	return h.send(req)
+}
+
+// request makes a request as the server reads it from a connection.
+func (h *harness) request(method, path, body string) *http.Request {
+	h.t.Helper()
+	req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " " + path + " HTTP/1.1\r\nHost: jenkins.example\r\n\r\n")))
+	if err != nil {
+		h.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	req.RemoteAddr = "127.0.0.1:1"
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	return req.WithContext(h.t.Context())
+}
+
+// handle gives a request to the handler.
+func (h *harness) handle(req *http.Request) *response {
+	w := httptest.NewRecorder()
+	h.s.Handler().ServeHTTP(w, req)
+	return &response{w.Result(), w.Body.String()}
 }
 
 func (h *harness) send(req *http.Request) *response {

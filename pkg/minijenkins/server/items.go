@@ -42,7 +42,11 @@ func (s *Server) itemAction(c *call, it *item) {
 		s.itemPage(c, it)
 		return
 	}
-	switch action := c.segs[0]; action {
+	action := c.segs[0]
+	if !c.permitted(itemPermissions[action]) {
+		return
+	}
+	switch action {
 	case "config.xml":
 		if it.isRoot() {
 			fail404(c.w)
@@ -71,6 +75,9 @@ func (s *Server) itemAction(c *call, it *item) {
 
 func (s *Server) itemPage(c *call, it *item) {
 	if c.r.Method == http.MethodDelete && !it.isRoot() {
+		if !c.permitted(mayDelete) {
+			return
+		}
 		if err := s.deleteItem(c.r.Context(), it); err != nil {
 			fail500(c.w, c.r, err.Error())
 			return

@@ -38,8 +38,8 @@ type start struct {
 	params []store.Param
 	cause  store.Cause
 	quiet  time.Duration
-	// script replaces the job's Jenkinsfile, for a replay.
-	script string
+	// script replaces the job's Jenkinsfile, for a replay; stage is the first one that is run.
+	script, stage string
 }
 
 // enqueue puts a start into the queue. An equal item that has not left yet takes it in: its quiet
@@ -48,7 +48,7 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 	now := s.now()
 	due := now.Add(st.quiet)
 	for _, o := range st.job.line {
-		if o.Script != st.script || !slices.Equal(o.Params, st.params) {
+		if o.Script != st.script || o.Stage != st.stage || !slices.Equal(o.Params, st.params) {
 			continue
 		}
 		changed := *o
@@ -63,7 +63,7 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 		s.poke()
 		return o, true, nil
 	}
-	q = &store.QueueItem{Job: st.job.ID, Entered: now, Due: due, Params: st.params, Causes: []store.Cause{st.cause}, Script: st.script}
+	q = &store.QueueItem{Job: st.job.ID, Entered: now, Due: due, Params: st.params, Causes: []store.Cause{st.cause}, Script: st.script, Stage: st.stage}
 	if err := s.store.AddQueueItem(q); err != nil {
 		return nil, false, fmt.Errorf("queue: %w", err)
 	}
@@ -159,7 +159,11 @@ func (s *Server) scheduleOnce(ctx context.Context) time.Duration {
 	next := time.Minute
 	now := s.now()
 	for _, q := range s.waiting() {
-		if wait := q.Due.Sub(now); wait > 0 {
+		due := q.Due
+		if due.After(q.Entered) {
+			due = due.Add(s.lag)
+		}
+		if wait := due.Sub(now); wait > 0 {
 			next = min(next, wait)
 			continue
 		}
@@ -232,7 +236,7 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 	s.leaveLine(q)
 	job.NextBuild = next.NextBuild
 	job.addBuild(b)
-	s.launch(job, b, q.Script)
+	s.launch(job, b, q)
 	return nil
 }
 

@@ -23,11 +23,20 @@ func mainScript(jsonField, field string) string {
 	return field
 }
 
-// replay queues a build again with its parameters; script replaces its Jenkinsfile if it is not empty.
-func (s *Server) replay(it *item, b *store.Build, user, script string) (*store.QueueItem, error) {
-	if script == "" {
+// again says how a build is run again.
+type again struct {
+	user string
+	// script replaces its Jenkinsfile if it is not empty.
+	script string
+	// stage is the first one that is run, empty for all.
+	stage string
+}
+
+// runAgain queues a build again with its parameters.
+func (s *Server) runAgain(it *item, b *store.Build, a again) (*store.QueueItem, error) {
+	if a.script == "" {
 		var err error
-		if script, err = s.store.Script(b.Key()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if a.script, err = s.store.Script(b.Key()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("replay: %w", err)
 		}
 	}
@@ -36,12 +45,12 @@ func (s *Server) replay(it *item, b *store.Build, user, script string) (*store.Q
 	if s.items[it.ID] != it || it.cfg.disabled {
 		return nil, errors.New("replay: the job cannot be built")
 	}
-	q, _, err := s.enqueue(start{job: it, params: b.Params, cause: store.Cause{User: user}, script: script})
+	q, _, err := s.enqueue(start{job: it, params: b.Params, cause: store.Cause{User: a.user}, script: a.script, stage: a.stage})
 	if err != nil {
 		return nil, err
 	}
 	changed := *q
-	changed.Causes = append(changed.Causes, store.Cause{Replay: b.Number})
+	changed.Causes = append(changed.Causes, store.Cause{Replay: b.Number, Stage: a.stage})
 	if err := s.store.PutQueueItem(&changed); err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}

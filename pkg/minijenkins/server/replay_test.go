@@ -5,18 +5,22 @@ package server
 
 import (
 	"bufio"
+	"compress/gzip"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -28,13 +32,14 @@ var update = flag.Bool("update", false, "rewrite testdata/replay.txt with the ex
 // exchange is a recorded request and its answer.
 type exchange struct {
 	Name    string `json:"name"`
+	AtMS    int64  `json:"at_ms"`
 	Request struct {
 		Method, Path, Body, Credentials string
 		Headers                         map[string]string
 	} `json:"request"`
 	Response struct {
 		Status  int
-		Headers map[string]string
+		Headers map[string]any
 		Body    struct {
 			JSON any     `json:"json"`
 			Text *string `json:"text"`
@@ -42,58 +47,125 @@ type exchange struct {
 	} `json:"response"`
 }
 
+// header is the first value of a recorded header.
+func (ex *exchange) header(name string) string {
+	switch v := ex.Response.Headers[name].(type) {
+	case string:
+		return v
+	case []any:
+		return fmt.Sprint(v[0])
+	}
+	return ""
+}
+
 // replay is the replay of one file.
 type replay struct {
 	*harness
+	sc scenario
+	// start is when the recording would have begun.
+	start time.Time
 	// queue maps recorded queue items to ours.
 	queue map[string]string
 	// ids maps the recorded IDs of nodes, with their job and run, to their names.
-	ids   map[string]string
-	crumb string
+	ids    map[string]string
+	crumbs map[string]string
 }
 
-// TestReplay sends the recorded requests and compares the answers: status, headers, shape of the
-// JSON and the values that do not depend on time. testdata/replay.txt lists what must be the same.
+const recordings = "../../jenkins/testdata/recordings/"
+
+// TestReplay sends the recorded requests at the recorded times and compares the answers: status,
+// headers, shape of the JSON and the values that do not depend on time. testdata/replay.txt lists
+// what must be the same; of everything else there is a reason. The clock is one of synctest, so the
+// ten minutes of the recordings pass in a moment.
 func TestReplay(t *testing.T) {
 	must := readExpected(t)
-	got := map[string]bool{}
-	var table []string
-	files, err := filepath.Glob("testdata/recordings/*.json")
+	var report replayReport
+	files, err := filepath.Glob(recordings + "*.json.gz")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no recordings", err)
 	}
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		name := strings.TrimSuffix(filepath.Base(file), ".json.gz")
+		list := readRecording(t, file)
 		sc, ok := scenarios[name]
 		if !ok {
+			t.Errorf("%s: neither replayed nor explained", name)
+			continue
+		}
+		part := report.add(name, len(list))
+		if sc.none != "" {
+			part.rest[sc.none] = append(part.rest[sc.none], "all")
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			key := func(ex string) string { return name + ": " + ex }
-			// What is known to differ is not waited for.
-			wait := func(ex string) bool { return *update || must[key(ex)] }
-			passed, total, outside := replayFile(t, file, sc, wait, func(ex, problem string) {
-				key := key(ex)
-				if problem == "" {
-					got[key] = true
-				} else if must[key] {
-					t.Errorf("%s\n%s", ex, problem)
-				} else {
-					t.Logf("differs: %s: %s", ex, problem)
-				}
+			synctest.Test(t, func(t *testing.T) {
+				t.Helper()
+				replayFile(t, list, sc, func(ex string) bool { return must[name+": "+ex] }, part)
 			})
-			table = append(table, fmt.Sprintf("%-24s %4d answered as recorded, %4d in scope, %4d recorded", name, passed, total, total+outside))
 		})
-	}
-	sort.Strings(table)
-	t.Log("\n" + strings.Join(table, "\n"))
-	if *update {
-		keys := make([]string, 0, len(got))
-		for k := range got {
-			keys = append(keys, k)
+		for _, ex := range slices.Sorted(maps.Keys(must)) {
+			if ex, ok := strings.CutPrefix(ex, name+": "); ok && !*update && !slices.Contains(part.equal, ex) && !part.failed[ex] {
+				t.Errorf("%s: %q is not in the recording", name, ex)
+			}
 		}
-		sort.Strings(keys)
-		if err := os.WriteFile("testdata/replay.txt", []byte(strings.Join(keys, "\n")+"\n"), 0o644); err != nil {
+	}
+	t.Log("\n" + report.table())
+	if *update {
+		report.write(t)
+	}
+}
+
+// replayPart is what came out of one file.
+type replayPart struct {
+	name  string
+	total int
+	equal []string
+	// failed are those that must be equal and are not, rest the others that are not, by reason.
+	failed map[string]bool
+	rest   map[string][]string
+}
+
+type replayReport struct{ parts []*replayPart }
+
+func (r *replayReport) add(name string, total int) *replayPart {
+	p := &replayPart{name: name, total: total, failed: map[string]bool{}, rest: map[string][]string{}}
+	r.parts = append(r.parts, p)
+	return p
+}
+
+func (r *replayReport) table() string {
+	var b strings.Builder
+	b.WriteString("| Recording | Answered as recorded | All |\n|---|---|---|\n")
+	equal, total := 0, 0
+	for _, p := range r.parts {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", p.name, len(p.equal), p.total)
+		equal, total = equal+len(p.equal), total+p.total
+	}
+	fmt.Fprintf(&b, "| all | %d | %d |\n", equal, total)
+	return b.String()
+}
+
+func (r *replayReport) write(t *testing.T) {
+	t.Helper()
+	var keys []string
+	var page strings.Builder
+	page.WriteString("# What minijenkins answers as Jenkins does\n\nWritten by `go test ./pkg/minijenkins/server -run TestReplay -update`; replay.txt lists the exchanges.\n\n" +
+		r.table() + "\n## The rest\n")
+	for _, p := range r.parts {
+		for _, ex := range p.equal {
+			keys = append(keys, p.name+": "+ex)
+		}
+		if len(p.rest) == 0 {
+			continue
+		}
+		page.WriteString("\n" + p.name + "\n\n")
+		for _, reason := range slices.Sorted(maps.Keys(p.rest)) {
+			fmt.Fprintf(&page, "- %s: %s\n", reason, strings.Join(p.rest[reason], "; "))
+		}
+	}
+	slices.Sort(keys)
+	for name, text := range map[string]string{"replay.txt": strings.Join(keys, "\n") + "\n", "replay.md": page.String()} {
+		if err := os.WriteFile(filepath.Join("testdata", name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,59 +183,112 @@ func readExpected(t *testing.T) map[string]bool {
 	}
 	defer f.Close()
 	for sc := bufio.NewScanner(f); sc.Scan(); {
-		out[sc.Text()] = !*update
+		out[sc.Text()] = true
 	}
 	return out
 }
 
-func replayFile(t *testing.T, file string, sc scenario, wait func(name string) bool, report func(name, problem string)) (passed, total, outside int) {
+func readRecording(t *testing.T, file string) []exchange {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var rec struct{ Exchanges []exchange }
-	if err := json.Unmarshal(data, &rec); err != nil {
+	if err := json.NewDecoder(z).Decode(&rec); err != nil {
 		t.Fatal(err)
 	}
-	opts := []option{withRealQuiet, withTTL}
-	if sc.real {
-		opts = append(opts, withEngine)
+	return rec.Exchanges
+}
+
+func replayFile(t *testing.T, list []exchange, sc scenario, must func(name string) bool, part *replayPart) {
+	t.Helper()
+	opts := []option{offline, withJenkinsTimes, withDev}
+	if !sc.stub {
+		opts = append(opts, withSlowEngine)
 	}
-	r := &replay{harness: newHarness(t, t.TempDir(), opts...), queue: map[string]string{}, ids: nodeNames(rec.Exchanges)}
+	opts = append(opts, sc.options...)
+	r := &replay{sc: sc, harness: newHarness(t, t.TempDir(), opts...), queue: map[string]string{}, ids: nodeNames(list), crumbs: map[string]string{}}
+	r.agents.shell, r.agents.anyLabel = fakeShell, true
+	r.s.lag = sc.lag
 	if sc.setup != nil {
 		sc.setup(r)
 	}
+	r.start = time.Now()
 	count := map[string]int{}
-	for _, ex := range rec.Exchanges {
-		if sc.before[ex.Name] != nil {
-			sc.before[ex.Name](r)
-		}
+	for _, ex := range list {
 		count[ex.Name]++
 		name := ex.Name
 		if n := count[ex.Name]; n > 1 {
 			name = fmt.Sprintf("%s (%d)", name, n)
 		}
-		if isOut(sc, name) {
-			outside++
-			if ex.Request.Method == "GET" {
-				continue
-			}
-			r.exchange(ex)
-			continue
+		if f := sc.before[name]; f != nil {
+			// What was not recorded takes no time.
+			from := time.Now()
+			f(r)
+			r.start = r.start.Add(time.Since(from))
 		}
-		total++
+		time.Sleep(time.Until(r.start.Add(time.Duration(ex.AtMS) * time.Millisecond)))
+		reason := sc.reason(name)
 		problem := r.exchange(ex)
-		for end := time.Now().Add(patience(ex, name)); problem != "" && wait(name) && time.Now().Before(end); {
+		// What is known to differ is not waited for.
+		from := time.Now()
+		for end := time.Now().Add(patience(ex, name)); problem != "" && (must(name) || reason == "") && time.Now().Before(end); {
 			time.Sleep(20 * time.Millisecond)
 			problem = r.exchange(ex)
 		}
-		if problem == "" {
-			passed++
+		switch {
+		case problem == "":
+			// What took longer here than there moves all that follows.
+			r.start = r.start.Add(time.Since(from))
+			part.equal = append(part.equal, name)
+		case must(name) && !*update:
+			part.failed[name] = true
+			t.Errorf("%s\n%s", name, problem)
+		case reason == "":
+			part.failed[name] = true
+			t.Errorf("differs and has no reason: %s\n%s", name, problem)
+		default:
+			part.rest[reason] = append(part.rest[reason], name)
+			t.Logf("differs: %s: %s", name, problem)
 		}
-		report(name, problem)
 	}
-	return passed, total, outside
+}
+
+// withSlowEngine runs builds with the real engine, as slow as Jenkins.
+func withSlowEngine(_ *Config, s *Server) {
+	if s == nil {
+		return
+	}
+	withEngine(nil, s)
+	s.run = func(ctx context.Context, spec engine.RunSpec) (engine.Result, error) {
+		time.Sleep(250 * time.Millisecond)
+		spec.Recorder = &slowRecorder{Recorder: spec.Recorder, seen: map[string]bool{}}
+		return engine.Run(ctx, spec)
+	}
+}
+
+// slowRecorder takes its time for each step.
+type slowRecorder struct {
+	engine.Recorder
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (r *slowRecorder) PutStep(st engine.Step) {
+	r.Recorder.PutStep(st)
+	r.mu.Lock()
+	known := r.seen[st.ID]
+	r.seen[st.ID] = true
+	r.mu.Unlock()
+	if !known {
+		time.Sleep(40 * time.Millisecond)
+	}
 }
 
 // withEngine runs builds with the real engine.
@@ -231,15 +356,17 @@ func (r *replay) ours(path string) string {
 	return out + rest
 }
 
-func withRealQuiet(c *Config, _ *Server) {
+// withJenkinsTimes has the times of the Jenkins that was recorded.
+func withJenkinsTimes(c *Config, _ *Server) {
 	if c != nil {
-		c.QuietPeriod = 2 * time.Second
+		c.QuietPeriod, c.LeftItemTTL = 5*time.Second, 5*time.Minute
 	}
 }
 
-func withTTL(c *Config, _ *Server) {
+// withDev adds the user of recording 07.
+func withDev(c *Config, _ *Server) {
 	if c != nil {
-		c.LeftItemTTL = time.Minute
+		c.Accounts = append(c.Accounts, Account{Name: "dev", Password: testPassword, Limited: true})
 	}
 }
 
@@ -260,15 +387,6 @@ func patience(ex exchange, name string) time.Duration {
 	return 2 * time.Second
 }
 
-func isOut(sc scenario, name string) bool {
-	for re, reason := range sc.out {
-		if reason != "" && regexp.MustCompile(re).MatchString(name) {
-			return true
-		}
-	}
-	return false
-}
-
 var queueRef = regexp.MustCompile(`(queue/item/|cancelItem\?id=|/queue/)(\d+)`)
 
 // exchange sends a request and returns what is not as recorded.
@@ -280,23 +398,14 @@ func (r *replay) exchange(ex exchange) string {
 		}
 		return m
 	})
-	req, err := http.NewRequest(ex.Request.Method, r.http.URL+"/", strings.NewReader(r.fill(ex.Request.Body)))
-	if err != nil {
-		return err.Error()
-	}
-	path = r.ours(path)
-	p, q, _ := strings.Cut(path, "?")
-	req.URL.Opaque, req.URL.RawQuery = p, q
-	req.Host = "jenkins.example"
+	req := r.request(ex.Request.Method, r.ours(path), r.fill(ex, ex.Request.Body))
 	for k, v := range ex.Request.Headers {
 		switch k {
 		case "auth":
 		case "Cookie":
-			for _, c := range r.cookie {
-				req.AddCookie(c)
-			}
+			req.AddCookie(&http.Cookie{Name: sessionCookie, Value: "session"})
 		default:
-			req.Header.Set(k, r.fill(v))
+			req.Header.Set(k, r.fill(ex, v))
 		}
 	}
 	if ex.Request.Headers["auth"] == "basic" {
@@ -306,28 +415,28 @@ func (r *replay) exchange(ex exchange) string {
 		}
 		req.SetBasicAuth(user, pass)
 	}
-	resp := r.send(req)
-	if c := resp.Cookies(); len(c) > 0 && strings.HasPrefix(ex.Name, "crumb with password") {
-		r.cookie = c
-		var crumb struct{ Crumb string }
-		if json.Unmarshal([]byte(resp.body), &crumb) == nil {
-			r.crumb = crumb.Crumb
-		}
-	}
+	resp := r.handle(req)
 	return r.compare(ex, resp)
 }
 
-func (r *replay) fill(s string) string { return strings.ReplaceAll(s, "CRUMB", r.crumb) }
+// fill puts the crumb of the user of the request into its place.
+func (r *replay) fill(ex exchange, s string) string {
+	user, _, _ := strings.Cut(ex.Request.Credentials, ":")
+	if user == "" {
+		user = testUser
+	}
+	return strings.ReplaceAll(s, "CRUMB", r.s.crumb(user, "session"))
+}
 
 var headersToCompare = []string{"Content-Type", "Location", "X-Error", "Allow", "WWW-Authenticate", "Accept-Ranges", "Content-Range",
 	"Content-Disposition", "Link", "X-Jenkins", "X-More-Data"}
 
 func (r *replay) compare(ex exchange, resp *response) string {
 	if resp.StatusCode != ex.Response.Status {
-		return fmt.Sprintf("status %d, recorded %d", resp.StatusCode, ex.Response.Status)
+		return fmt.Sprintf("status %d, recorded %d: %s", resp.StatusCode, ex.Response.Status, clipText(resp.body))
 	}
 	for _, h := range headersToCompare {
-		want, got := ex.Response.Headers[h], resp.Header.Get(h)
+		want, got := ex.header(h), resp.Header.Get(h)
 		if h == "Location" {
 			w, g := queueRef.FindStringSubmatch(want), queueRef.FindStringSubmatch(got)
 			if w != nil && g != nil {
@@ -349,7 +458,7 @@ func (r *replay) compare(ex exchange, resp *response) string {
 			return fmt.Sprintf("%s: %q, recorded %q", h, got, want)
 		}
 	}
-	if (resp.Header.Get("X-Text-Size") == "") != (ex.Response.Headers["X-Text-Size"] == "") {
+	if (resp.Header.Get("X-Text-Size") == "") != (ex.header("X-Text-Size") == "") {
 		return "X-Text-Size"
 	}
 	if ex.Request.Method == "HEAD" {
@@ -367,14 +476,14 @@ func (r *replay) compare(ex exchange, resp *response) string {
 		}
 		return diffJSON("", ex.Response.Body.JSON, got)
 	}
-	if t := ex.Response.Body.Text; t != nil && !strings.Contains(ex.Response.Headers["Content-Type"], "html") {
+	if t := ex.Response.Body.Text; t != nil && !strings.Contains(ex.header("Content-Type"), "html") {
 		return diffText(ex, *t, resp.body)
 	}
 	return ""
 }
 
 func diffText(ex exchange, want, got string) string {
-	if strings.HasPrefix(ex.Response.Headers["Content-Type"], "application/xml") {
+	if strings.HasPrefix(ex.header("Content-Type"), "application/xml") {
 		a, errA := parseXML([]byte(want))
 		b, errB := parseXML([]byte(got))
 		if errA != nil || errB != nil {

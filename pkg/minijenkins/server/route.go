@@ -153,7 +153,11 @@ func (c *call) form() bool {
 }
 
 func (s *Server) top(c *call) {
-	switch first := c.next(); first {
+	first := c.next()
+	if !c.topAllowed(first) {
+		return
+	}
+	switch first {
 	case "":
 		mark(c.w)
 		writePage(c.w, http.StatusOK, typeHTML, page("Dashboard [Jenkins]", "<h1>minijenkins</h1>"))

@@ -34,9 +34,10 @@ type buildRun struct {
 	causes []store.Cause
 	given  []store.Param
 	log    *store.Log
-	script string
-	ctx    context.Context //nolint:containedctx // it is the build's life, not a request's
-	stop   context.CancelCauseFunc
+	// script and stage are of a build that is run again.
+	script, stage string
+	ctx           context.Context //nolint:containedctx // it is the build's life, not a request's
+	stop          context.CancelCauseFunc
 	// waits are the agents that the build waits for, by ID. Server.mu guards it.
 	waits []*placeholder
 	// done is closed when the build is over and recorded.
@@ -47,6 +48,8 @@ type buildRun struct {
 	ended bool
 	nodes []engine.Node
 	steps []engine.Step
+	// questions are the inputs that wait for an answer, the oldest first.
+	questions []*question
 	// abortedBy are the users or reasons that interrupted the build.
 	abortedBy []string
 	// nodeSeq and stepSeq are the places of nodes and steps by ID.
@@ -54,9 +57,9 @@ type buildRun struct {
 }
 
 // launch begins a build. s.mu is held.
-func (s *Server) launch(job *item, b *store.Build, script string) {
+func (s *Server) launch(job *item, b *store.Build, q *store.QueueItem) {
 	ctx, cancel := context.WithCancelCause(s.base)
-	r := &buildRun{s: s, job: job, jobName: job.fullName(), build: b, key: b.Key(), causes: b.Causes, given: b.Params, script: script, ctx: ctx, stop: cancel,
+	r := &buildRun{s: s, job: job, jobName: job.fullName(), build: b, key: b.Key(), causes: b.Causes, given: b.Params, script: q.Script, stage: q.Stage, ctx: ctx, stop: cancel,
 		done: make(chan struct{}), nodeSeq: map[string]int{}, stepSeq: map[string]int{}}
 	var err error
 	if r.log, err = s.store.CreateLog(b.Key(), func(err error) { r.cancel(&engine.AbortError{Reason: err.Error()}) }); err != nil {
@@ -116,6 +119,8 @@ func (r *buildRun) writeCauses() {
 
 func causeText(c store.Cause) string {
 	switch {
+	case c.Stage != "":
+		return "Restarted from build #" + strconv.Itoa(c.Replay) + ", stage " + c.Stage
 	case c.Replay > 0:
 		return "Replayed #" + strconv.Itoa(c.Replay)
 	case c.Remote && c.Note != "":
@@ -165,7 +170,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 	prev := r.takeOver(p)
 	return r.s.run(r.ctx, engine.RunSpec{
 		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm,
-		Artifacts: artifacts{r},
+		Artifacts: artifacts{r}, Inputs: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
 		Build: engine.BuildInfo{
 			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
 			JobName: r.jobName, Number: r.key.Number, PreviousResult: prev, StartTime: r.build.Started,
@@ -217,14 +222,9 @@ func (r *buildRun) source() (string, *engine.SCM, error) {
 // their defaults.
 func (r *buildRun) params(p *jenkinsfile.Pipeline) ([]engine.ParamValue, error) {
 	given := map[string]string{}
-	var out []engine.ParamValue
+	out := paramValues(r.given)
 	for _, v := range r.given {
 		given[v.Name] = v.Value
-		pv := engine.ParamValue{Name: v.Name, Value: v.Value, Sensitive: v.Type == jenkinsfile.ParameterPassword}
-		if v.Type == jenkinsfile.ParameterBoolean {
-			pv.Value = v.Value == "true"
-		}
-		out = append(out, pv)
 	}
 	rest := slices.DeleteFunc(slices.Clone(p.Parameters()), func(d jenkinsfile.Parameter) bool {
 		_, ok := given[d.Name]
@@ -393,7 +393,7 @@ func endNode(n *engine.Node, now time.Time) bool {
 func endStep(st *engine.Step, now time.Time) bool {
 	switch st.State {
 	case engine.StateRunning, engine.StatePaused, engine.StateQueued:
-		st.State, st.Result = engine.StateFinished, engine.ResultAborted
+		st.State, st.Result, st.Input = engine.StateFinished, engine.ResultAborted, nil
 		if !st.StartTime.IsZero() {
 			st.Duration = max(0, now.Sub(st.StartTime))
 		}

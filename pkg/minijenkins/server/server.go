@@ -36,7 +36,7 @@ type Config struct {
 	// BaseURL is the URL under which clients and pods reach the server, without a path; empty means
 	// the host of each request, and "http://LISTEN" in the environment of builds.
 	BaseURL string
-	// Accounts are the users. All of them may do anything.
+	// Accounts are the users.
 	Accounts []Account
 	// NewAgents makes the source of agents, see KubeAgents.
 	NewAgents func(AgentDeps) (AgentSource, error)
@@ -108,7 +108,9 @@ type Server struct {
 	check func(*jenkinsfile.Pipeline, engine.AgentProvider) error
 	run   func(context.Context, engine.RunSpec) (engine.Result, error)
 	now   func() time.Time
-	wake  chan struct{}
+	// lag is how long after its quiet period an item begins. It is 0 but in tests, which are as slow as Jenkins.
+	lag  time.Duration
+	wake chan struct{}
 
 	// mu guards all below. A change is queued in the store while it is held, so that the disk has the
 	// changes in the order of the memory; see answer for how nobody learns of one too early.

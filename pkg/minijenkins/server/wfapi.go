@@ -40,6 +40,8 @@ type wfView struct {
 	nodes []engine.Node
 	steps []engine.Step
 	now   time.Time
+	// paused says that the build waits for an answer.
+	paused bool
 	// full shows the steps of each stage as well.
 	full bool
 }
@@ -50,6 +52,12 @@ func (w wfView) describe(b *store.Build, hasArtifacts bool, now time.Time) *obje
 		links.in("artifacts", bean("").in("href", w.self+"wfapi/artifacts"))
 	}
 	status, d := "IN_PROGRESS", now.Sub(b.Started)
+	if w.paused {
+		status = "PAUSED_PENDING_INPUT"
+		for _, name := range []string{"pendingInputActions", "nextPendingInputAction"} {
+			links.in(name, bean("").in("href", w.self+"wfapi/"+name))
+		}
+	}
 	if !b.Building {
 		status, d = wfStatus(engine.StateFinished, b.Result), b.Duration
 	}

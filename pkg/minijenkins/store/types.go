@@ -67,6 +67,8 @@ type Cause struct {
 	Remote bool `json:"remote,omitempty"`
 	// Replay is the number of the build that is run again, 0 if none.
 	Replay int `json:"replay,omitempty"`
+	// Stage is the stage from which that build is run again, empty for all of it.
+	Stage string `json:"stage,omitempty"`
 }
 
 // Build is one build of a job.
@@ -87,6 +89,8 @@ type Build struct {
 	KeepLog     bool    `json:"keepLog,omitempty"`
 	Params      []Param `json:"params,omitempty"`
 	Causes      []Cause `json:"causes,omitempty"`
+	// Asked says that it has waited for the answer to an input.
+	Asked bool `json:"asked,omitempty"`
 	// AbortedBy are the users or reasons that interrupted it.
 	AbortedBy []string `json:"abortedBy,omitempty"`
 	// Script is the Jenkinsfile of a replay; empty for the job's own.
@@ -122,6 +126,8 @@ type QueueItem struct {
 	Number int `json:"number,omitempty"`
 	// Script is the Jenkinsfile of a replay; empty for the job's own.
 	Script string `json:"script,omitempty"`
+	// Stage is the first stage that is run, empty for all.
+	Stage string `json:"stage,omitempty"`
 }
 
 // Cloud is a Kubernetes cloud. minijenkins runs all pods in its own cluster and namespace; a cloud

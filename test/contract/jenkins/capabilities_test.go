@@ -115,7 +115,7 @@ func probeInput(t *testing.T, e *env, dir string) string {
 	t.Helper()
 	in := *e
 	in.dir = dir
-	j := in.job(t, "asks", "pipeline { agent none; stages { stage('ask') { steps { input id: 'gate', message: 'Go?' } } } }")
+	j := in.job(t, "asks", steps("input id: 'gate', message: 'Go?'"))
 	n := j.start(t, "probe")
 	var reason string
 	until(t, "the probe of input steps", func() (bool, error) {

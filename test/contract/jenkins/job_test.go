@@ -37,10 +37,13 @@ func (e *env) job(t *testing.T, name, script string, change ...func(*devopsv1alp
 	return &job{e: e, name: name, params: len(p.Parameters) > 0}
 }
 
+// cause is a note that is this job's alone: the queue is one for all.
+func (j *job) cause(text string) string { return "slipway-run:" + j.e.dir + "/" + j.name + ":" + text }
+
 // queue starts a build and gives its queue item.
 func (j *job) queue(t *testing.T, cause string, params ...jenkins.Parameter) int64 {
 	t.Helper()
-	id, err := j.e.StartBuild(t.Context(), j.e.dir, j.name, jenkins.StartRequest{Token: jobToken, Cause: cause, HasParameters: j.params, Parameters: params})
+	id, err := j.e.StartBuild(t.Context(), j.e.dir, j.name, jenkins.StartRequest{Token: jobToken, Cause: j.cause(cause), HasParameters: j.params, Parameters: params})
 	must(t, err)
 	return id
 }
@@ -117,7 +120,7 @@ func (e *env) onAgent() string {
 }
 
 // stages is a pipeline without an agent.
-func stages(body string) string { return "pipeline { agent none; stages { " + body + " } }" }
+func stages(body string) string { return "pipeline {\nagent none\nstages {\n" + body + "\n}\n}" }
 
 // steps is a pipeline of one stage without an agent.
 func steps(body string) string { return stages("stage('one') { steps { " + body + " } }") }

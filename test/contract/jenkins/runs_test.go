@@ -4,10 +4,10 @@
 package jenkins
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,22 +22,22 @@ var startCases = []testCase{
 	{name: "start/cause in queue and build", run: func(t *testing.T, e *env) {
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime)
-		_, err := e.FindByCause(ctx, e.dir, j.name, "slipway-run:a")
+		_, err := e.FindByCause(ctx, e.dir, j.name, j.cause("a"))
 		is(t, "FindByCause before", err, jenkins.ErrNotFound)
-		first := j.start(t, "slipway-run:a")
-		found, err := e.FindByCause(ctx, e.dir, j.name, "slipway-run:a")
+		first := j.start(t, "a")
+		found, err := e.FindByCause(ctx, e.dir, j.name, j.cause("a"))
 		if err != nil || found.BuildNumber != first {
 			t.Errorf("the build: %+v, %v; want build %d", found, err, first)
 		}
-		item := j.queue(t, "slipway-run:b") // it waits for the first to end
-		found, err = e.FindByCause(ctx, e.dir, j.name, "slipway-run:b")
+		item := j.queue(t, "b") // it waits for the first to end
+		found, err = e.FindByCause(ctx, e.dir, j.name, j.cause("b"))
 		if err != nil || found.QueueID != item {
 			t.Errorf("in the queue: %+v, %v; want item %d", found, err, item)
 		}
-		_, err = e.FindByCause(ctx, e.dir, j.name, "slipway-run:")
+		_, err = e.FindByCause(ctx, e.dir, j.name, j.cause(""))
 		is(t, "a part of a cause", err, jenkins.ErrNotFound)
 		second := j.number(t, item)
-		if found, err = e.FindByCause(ctx, e.dir, j.name, "slipway-run:b"); err != nil || found.BuildNumber != second || found.QueueID != item {
+		if found, err = e.FindByCause(ctx, e.dir, j.name, j.cause("b")); err != nil || found.BuildNumber != second || found.QueueID != item {
 			t.Errorf("after the queue: %+v, %v; want build %d of item %d", found, err, second, item)
 		}
 		j.ends(t, second, jenkins.ResultSuccess)
@@ -45,23 +45,23 @@ var startCases = []testCase{
 	{name: "start/equal starts become one, with both causes", run: func(t *testing.T, e *env) {
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime)
-		j.start(t, "slipway-run:0")
-		a, b := j.queue(t, "slipway-run:a"), j.queue(t, "slipway-run:b")
+		j.start(t, "0")
+		a, b := j.queue(t, "a"), j.queue(t, "b")
 		if a != b {
 			t.Fatalf("two items: %d and %d", a, b)
 		}
 		number := j.number(t, a)
-		for _, cause := range []string{"slipway-run:a", "slipway-run:b"} {
-			if found, err := e.FindByCause(ctx, e.dir, j.name, cause); err != nil || found.BuildNumber != number {
+		for _, cause := range []string{"a", "b"} {
+			if found, err := e.FindByCause(ctx, e.dir, j.name, j.cause(cause)); err != nil || found.BuildNumber != number {
 				t.Errorf("%s: %+v, %v; want build %d", cause, found, err, number)
 			}
 		}
 	}},
 	{name: "start/other parameters become another", run: func(t *testing.T, e *env) {
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime, params(devopsv1alpha3.ParameterDefinition{Name: "N", Type: "string"}))
-		j.start(t, "slipway-run:0", jenkins.Parameter{Name: "N", Value: "0"})
-		a := j.queue(t, "slipway-run:a", jenkins.Parameter{Name: "N", Value: "1"})
-		b := j.queue(t, "slipway-run:b", jenkins.Parameter{Name: "N", Value: "2"})
+		j.start(t, "0", jenkins.Parameter{Name: "N", Value: "0"})
+		a := j.queue(t, "a", jenkins.Parameter{Name: "N", Value: "1"})
+		b := j.queue(t, "b", jenkins.Parameter{Name: "N", Value: "2"})
 		if a == b {
 			t.Errorf("both are item %d", a)
 		}
@@ -77,7 +77,7 @@ var startCases = []testCase{
 		numbers := map[int64]bool{}
 		for i := range many {
 			wg.Go(func() {
-				cause := fmt.Sprintf("slipway-run:%d", i)
+				cause := j.cause(strconv.Itoa(i))
 				_, err := e.StartBuild(t.Context(), e.dir, j.name, jenkins.StartRequest{Token: jobToken, Cause: cause, HasParameters: true,
 					Parameters: []jenkins.Parameter{{Name: "N", Value: cause}}})
 				if err != nil {
@@ -89,6 +89,7 @@ var startCases = []testCase{
 					if found, err = e.FindByCause(t.Context(), e.dir, j.name, cause); err != nil || found.BuildNumber > 0 {
 						break
 					}
+					time.Sleep(20 * time.Millisecond)
 				}
 				if err != nil || found.BuildNumber == 0 {
 					t.Errorf("%s: %+v, %v", cause, found, err)
@@ -114,19 +115,18 @@ var startCases = []testCase{
 		_, err := e.StartBuild(t.Context(), e.dir, "nosuch", jenkins.StartRequest{Token: jobToken, Cause: "c"})
 		is(t, "no such job", err, jenkins.ErrNotFound)
 	}},
-	{name: "start/parameters come through", needs: []capability{anAgent}, run: func(t *testing.T, e *env) {
+	{name: "start/parameters come through", run: func(t *testing.T, e *env) {
 		values := awkward()
-		script := "pipeline { " + e.onAgent() + "; stages { stage('one') { steps { sh 'printf \"[%s]\" "
 		var defs []devopsv1alpha3.ParameterDefinition
 		var given []jenkins.Parameter
-		want := ""
+		script, want := "", ""
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			defs = append(defs, devopsv1alpha3.ParameterDefinition{Name: name, Type: "text", DefaultValue: "default"})
 			given = append(given, jenkins.Parameter{Name: name, Value: values[name]})
-			script += "\"$" + name + "\" "
+			script += "[${params." + name + "}]"
 			want += "[" + values[name] + "]"
 		}
-		j := e.job(t, "params", script+"' } } } }", params(defs...))
+		j := e.job(t, "params", steps(`echo "`+script+`"`), params(defs...))
 		given = append(given, jenkins.Parameter{Name: "NOT_DEFINED", Value: "x"})
 		n := j.start(t, "c", given...)
 		j.ends(t, n, jenkins.ResultSuccess)
@@ -197,9 +197,9 @@ var runCases = []testCase{
 		}
 	}},
 	{name: "run/stages", run: func(t *testing.T, e *env) {
-		j := e.job(t, "stages", stages("stage('build ü') { steps { echo 'b' } } "+
-			"stage('both') { parallel { stage('left') { steps { echo 'l' } } stage('right') { steps { echo 'r' } } } } "+
-			"stage('never') { when { expression { false } } steps { echo 'n' } }"))
+		j := e.job(t, "stages", stages("stage('build ü') { steps { echo 'b' } }\n"+
+			"stage('both') { parallel {\nstage('left') { steps { echo 'l' } }\nstage('right') { steps { echo 'r' } }\n} }\n"+
+			"stage('never') { when { expression { false } }\nsteps { echo 'n' } }"))
 		n := j.start(t, "c")
 		j.ends(t, n, jenkins.ResultSuccess)
 		list, err := e.Stages(t.Context(), e.dir, j.name, n)
@@ -235,16 +235,16 @@ var runCases = []testCase{
 	}},
 	{name: "run/delete", run: func(t *testing.T, e *env) {
 		j := e.job(t, "gone", steps("echo 'x'"))
-		j.ends(t, j.start(t, "slipway-run:1"), jenkins.ResultSuccess)
-		j.ends(t, j.start(t, "slipway-run:2"), jenkins.ResultSuccess)
+		j.ends(t, j.start(t, "1"), jenkins.ResultSuccess)
+		j.ends(t, j.start(t, "2"), jenkins.ResultSuccess)
 		for range 2 {
 			must(t, e.DeleteBuild(t.Context(), e.dir, j.name, 1))
 		}
 		_, err := e.GetRun(t.Context(), e.dir, j.name, 1)
 		is(t, "the run", err, jenkins.ErrNotFound)
-		_, err = e.FindByCause(t.Context(), e.dir, j.name, "slipway-run:1")
+		_, err = e.FindByCause(t.Context(), e.dir, j.name, j.cause("1"))
 		is(t, "its cause", err, jenkins.ErrNotFound)
-		if n := j.start(t, "slipway-run:3"); n != 3 {
+		if n := j.start(t, "3"); n != 3 {
 			t.Errorf("the next build is %d, want 3", n)
 		}
 	}},
@@ -366,9 +366,9 @@ var logCases = []testCase{
 	}},
 	{name: "artifacts", needs: []capability{anAgent}, run: func(t *testing.T, e *env) {
 		ctx := t.Context()
-		files := map[string]string{"plain.txt": "plain\n", "a b/größe %2F+#.txt": "ü\n", "deep/er/x.bin": "x\n"}
-		script := "sh 'mkdir -p \"a b\" deep/er; echo plain > plain.txt; echo ü > \"a b/größe %2F+#.txt\"; echo x > deep/er/x.bin'; archiveArtifacts artifacts: '**/*.txt, deep/**'"
-		j := e.job(t, "keeps", "pipeline { "+e.onAgent()+"; stages { stage('one') { steps { "+script+" } } } }")
+		files := map[string]string{"plain.txt": "plain\n", "a b/x %2F+#.txt": "ü\n", "deep/er/x.bin": "x\n"}
+		script := "sh 'mkdir -p \"a b\" deep/er; echo plain > plain.txt; echo ü > \"a b/x %2F+#.txt\"; echo x > deep/er/x.bin'; archiveArtifacts artifacts: '**/*.txt, deep/**'"
+		j := e.job(t, "keeps", "pipeline {\n"+e.onAgent()+"\nstages { stage('one') { steps { "+script+" } } } }")
 		n := j.start(t, "c")
 		j.ends(t, n, jenkins.ResultSuccess)
 		list, err := e.ListArtifacts(ctx, e.dir, j.name, n)

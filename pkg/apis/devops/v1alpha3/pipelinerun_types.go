@@ -50,9 +50,9 @@ const (
 	StartIntentAnnotation = slipwayPrefix + "start-intent"
 	// ReplayedBuildAnnotation is the number of the build that the run replays.
 	ReplayedBuildAnnotation = slipwayPrefix + "replayed-build"
-	// ReplaysBeforeAnnotation are the queue items, with commas between, of the replays of that build
-	// that there were before the run was started: none of them is the run's own.
-	ReplaysBeforeAnnotation = slipwayPrefix + "replays-before"
+	// StartsBeforeAnnotation is on a run whose start carries no note in Jenkins: the queue items, with
+	// commas between, of the starts that there were before. None of them is the run's own.
+	StartsBeforeAnnotation = slipwayPrefix + "starts-before"
 	// ResumeAnnotation is the JSON list of the inputs that are to be answered with their defaults.
 	ResumeAnnotation = slipwayPrefix + "resume"
 	// GivenUpAnnotation is on a run whose build is being stopped because it could not begin in time:

@@ -10,6 +10,7 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/devopsproject"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/gitrepository"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
@@ -24,6 +25,8 @@ type Deps struct {
 	Sources pipelinerun.Sources
 	// ValidateJenkinsfile says what is wrong with a Jenkinsfile.
 	ValidateJenkinsfile pipeline.Validator
+	// Credentials tells of the use of credentials. It may be nil.
+	Credentials credential.Jenkins
 	// Webhook takes the events of Jenkins.
 	Webhook webhook.Deps
 }
@@ -38,6 +41,7 @@ func WebService(deps Deps) *restful.WebService {
 		pipeline.AddRoutes(ws, deps.Deps, deps.ValidateJenkinsfile, family)
 		pipelinerun.AddRoutes(ws, deps.Deps, deps.Sources, family)
 		gitrepository.AddRoutes(ws, deps.Deps, family)
+		credential.AddRoutes(ws, deps.Deps, deps.Credentials, family)
 	}
 	return ws
 }

@@ -13,7 +13,7 @@ import (
 
 // AddRoutes adds the routes of one family of paths.
 func AddRoutes(ws *restful.WebService, deps crud.Deps, validate Validator, family crud.Family) {
-	crud.AddRoutes(ws, New(deps, validate), family.Docs(ws, crud.Docs{
+	docs := family.Docs(ws, crud.Docs{
 		Path: "/" + devopsv1alpha3.PipelineResource, Tag: "Pipelines",
 		Singular: "pipeline", Plural: "pipelines",
 		Object: devopsv1alpha3.Pipeline{}, Page: response.List[devopsv1alpha3.Pipeline]{},
@@ -22,5 +22,7 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, validate Validator, famil
 				string(devopsv1alpha3.NoScmPipelineType), string(devopsv1alpha3.MultiBranchPipelineType),
 			}),
 		},
-	}))
+	})
+	crud.AddRoutes(ws, New(deps, validate), docs)
+	addJenkinsfileRoute(ws, deps, docs)
 }

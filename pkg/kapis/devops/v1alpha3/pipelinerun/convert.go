@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // StartRequest is the body that starts a run. It may be left out.
@@ -41,6 +42,8 @@ func newRun(pipeline *devopsv1alpha3.Pipeline, body StartRequest, branch, user s
 		return nil, err
 	}
 	controller := true
+	spec := pipeline.Spec.DeepCopy()
+	withoutPasswords(spec)
 	return &devopsv1alpha3.PipelineRun{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:    pipeline.Namespace,
@@ -58,7 +61,7 @@ func newRun(pipeline *devopsv1alpha3.Pipeline, body StartRequest, branch, user s
 				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind,
 				Namespace: pipeline.Namespace, Name: pipeline.Name, UID: pipeline.UID,
 			},
-			PipelineSpec: pipeline.Spec.DeepCopy(),
+			PipelineSpec: spec,
 			Parameters:   body.Parameters,
 			SCM:          scm,
 		},
@@ -158,6 +161,10 @@ func checkParameters(pipeline *devopsv1alpha3.Pipeline, values []devopsv1alpha3.
 // few: it may be a secret.
 func (d definition) check(value devopsv1alpha3.Parameter) string {
 	switch d.kind {
+	case string(jenkinsfile.ParameterPassword):
+		if value.Value == sealing.Mask || sealing.Sealed(value.Value) {
+			return fmt.Sprintf("parameter %s is a password, which cannot be read back: what a run shows is not the value; give it", quote(value.Name))
+		}
 	case string(jenkinsfile.ParameterBoolean):
 		if value.Value != "true" && value.Value != "false" {
 			return fmt.Sprintf("parameter %s must be true or false", quote(value.Name))
@@ -171,9 +178,43 @@ func (d definition) check(value devopsv1alpha3.Parameter) string {
 			return fmt.Sprintf("parameter %s must be one of %s", quote(value.Name), some(quoted))
 		}
 	case string(jenkinsfile.ParameterFile):
-		return fmt.Sprintf("parameter %s is a file, which cannot be sent with a run", quote(value.Name))
+		return fmt.Sprintf("parameter %s is a file, which Jenkins does not hand to a Pipeline: store the file in the repository or an object store, or leave the parameter out", quote(value.Name))
 	}
 	return ""
+}
+
+// withoutPasswords drops the defaults of passwords: they are read from the pipeline by who may write it, not
+// from each of its runs.
+func withoutPasswords(spec *devopsv1alpha3.PipelineSpec) {
+	if spec.Pipeline == nil {
+		return
+	}
+	for i := range spec.Pipeline.Parameters {
+		if p := &spec.Pipeline.Parameters[i]; p.Type == string(jenkinsfile.ParameterPassword) {
+			p.DefaultValue = ""
+		}
+	}
+}
+
+// sealPasswords hides the values of passwords before the run is stored.
+func (h *Handler) sealPasswords(pipeline *devopsv1alpha3.Pipeline, run *devopsv1alpha3.PipelineRun) error {
+	if h.sources.Sealer == nil || len(run.Spec.Parameters) == 0 {
+		return nil
+	}
+	defined, _ := definitionsOf(pipeline, h.sources.Parse)
+	run.Spec.Parameters = slices.Clone(run.Spec.Parameters)
+	for i := range run.Spec.Parameters {
+		p := &run.Spec.Parameters[i]
+		if defined[p.Name].kind != string(jenkinsfile.ParameterPassword) {
+			continue
+		}
+		sealed, err := h.sources.Sealer.Seal(sealing.Place{Namespace: pipeline.Namespace, Pipeline: pipeline.Name, Parameter: p.Name}, p.Value)
+		if err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("parameter %s: %v", quote(p.Name), err))
+		}
+		p.Value = sealed
+	}
+	return nil
 }
 
 func named(defined map[string]definition) string {

@@ -123,6 +123,9 @@ func (h *Handler) Start(req *restful.Request, resp *restful.Response) error {
 	if err := checkParameters(pipeline, body.Parameters, h.sources.Parse); err != nil {
 		return err
 	}
+	if err := h.sealPasswords(pipeline, run); err != nil {
+		return err
+	}
 	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {
 		return err
 	}

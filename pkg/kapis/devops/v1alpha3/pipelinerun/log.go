@@ -37,6 +37,8 @@ const (
 	// for a while. Jenkins has no other way to learn of new text.
 	fastPoll = 200 * time.Millisecond
 	slowPoll = 2 * time.Second
+	// awayPatience is how long a followed log waits for a Jenkins that does not answer.
+	awayPatience = 15 * time.Minute
 	// copyBuffer is the size of the parts in which a stream is sent.
 	copyBuffer = 32 << 10
 )
@@ -122,12 +124,25 @@ func (h *Handler) follow(ctx context.Context, run *devopsv1alpha3.PipelineRun, p
 		if err := wait(ctx, delay); err != nil {
 			return err
 		}
-		// The run may have got its build, ended, or been deleted in between.
-		if err := h.deps.Store.Get(ctx, run.Namespace, run.Name, run); err != nil {
+		if part, err = h.nextLog(ctx, run, part.Next); err != nil {
 			return err
 		}
-		if part, err = h.readLog(ctx, run, part.Next); err != nil {
-			return err
+	}
+}
+
+// nextLog reads on in a log that is followed. Who follows it stays while Jenkins is away: nothing is lost between two parts.
+func (h *Handler) nextLog(ctx context.Context, run *devopsv1alpha3.PipelineRun, start int64) (LogPart, error) {
+	for deadline := time.Now().Add(awayPatience); ; {
+		// The run may have got its build, ended, or been deleted in between.
+		if err := h.deps.Store.Get(ctx, run.Namespace, run.Name, run); err != nil {
+			return LogPart{}, err
+		}
+		part, err := h.readLog(ctx, run, start)
+		if !errors.Is(err, jenkins.ErrUnavailable) || time.Now().After(deadline) {
+			return part, err
+		}
+		if err := wait(ctx, max(slowPoll, jenkins.RetryAfter(err))); err != nil {
+			return LogPart{}, err
 		}
 	}
 }

@@ -22,6 +22,7 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, sources Sources, family c
 	r := routes{ws: ws, h: New(deps, sources), docs: family.Docs(ws, crud.Docs{Tag: "Pipeline runs"})}
 	r.collections()
 	r.objects()
+	r.actions()
 	r.files()
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // Build names a build in Jenkins. Folder and job may have several segments, separated by slashes.
@@ -62,12 +63,22 @@ type Archive interface {
 	Open(ctx context.Context, key string, offset int64) (Content, error)
 }
 
+// Sealer hides the values of passwords; *sealing.Sealer is one.
+type Sealer interface {
+	Seal(place sealing.Place, value string) (string, error)
+}
+
 // Sources are the places that hold what belongs to runs besides the objects in Kubernetes. Each may be
 // nil: then what it has is not there.
 type Sources struct {
 	Logs      LogSource
 	Artifacts ArtifactSource
 	Archive   Archive
+	// Inputs are what builds wait for.
+	Inputs InputSource
+	// Sealer hides the passwords of a run until its build is started. Without it they stand in the run
+	// until the controller sees it.
+	Sealer Sealer
 	// Parse reads a Jenkinsfile for its parameters.
 	Parse func(source string) (*jenkinsfile.Pipeline, error)
 }

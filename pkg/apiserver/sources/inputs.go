@@ -1,0 +1,23 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"context"
+
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+)
+
+var _ pipelinerun.InputSource = Jenkins{}
+
+// InputStages implements pipelinerun.InputSource.
+func (j Jenkins) InputStages(ctx context.Context, build pipelinerun.Build) ([]jenkins.Stage, error) {
+	return j.Client.Stages(ctx, build.Folder, build.Job, build.Number)
+}
+
+// SubmitInput implements pipelinerun.InputSource.
+func (j Jenkins) SubmitInput(ctx context.Context, build pipelinerun.Build, answer jenkins.Answer) error {
+	return j.Client.SubmitInput(ctx, build.Folder, build.Job, build.Number, answer)
+}

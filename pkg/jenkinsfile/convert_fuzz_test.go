@@ -1,0 +1,109 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package jenkinsfile
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+)
+
+// checkConvertError fails unless the error is one that a caller can show.
+func checkConvertError(t *testing.T, err error) {
+	t.Helper()
+	var failure *ConvertError
+	if !errors.As(err, &failure) || len(failure.Problems) == 0 {
+		t.Fatalf("%T: %v", err, err)
+	}
+	if text, err := json.Marshal(failure); err != nil || !json.Valid(text) {
+		t.Fatalf("%v: %s", err, text)
+	}
+}
+
+// FuzzToJSON: what is converted merges into itself, and what Jenkins' form loses comes back.
+func FuzzToJSON(f *testing.F) {
+	for _, e := range exchanges(f) {
+		if e.Call == "toJson" {
+			f.Add(e.Input)
+		}
+	}
+	f.Add(commented)
+	f.Fuzz(func(t *testing.T, src string) {
+		doc, err := ToJSON(src)
+		if err != nil {
+			checkConvertError(t, err)
+			return
+		}
+		if !json.Valid(doc) {
+			t.Fatalf("not JSON: %s", doc)
+		}
+		if len(doc) > MaxJSONSize {
+			return
+		}
+		got, err := MergeJSON(src, doc)
+		if err != nil {
+			checkConvertError(t, err)
+			if deeperThan(doc, maxJSONDepth) {
+				return
+			}
+			t.Fatalf("%v\n%s\n%s", err, src, doc)
+		}
+		if got != src {
+			t.Fatalf("changed:\n%q\n%q", src, got)
+		}
+	})
+}
+
+// FuzzFromJSON: what is written is a pipeline.
+func FuzzFromJSON(f *testing.F) {
+	for _, e := range exchanges(f) {
+		if e.Call == "toJenkinsfile" {
+			f.Add([]byte(e.Input))
+		}
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		src, err := FromJSON(doc)
+		if err != nil {
+			checkConvertError(t, err)
+			return
+		}
+		if _, err := Parse(src); err != nil {
+			t.Fatalf("%v\n%s", err, src)
+		}
+	})
+}
+
+// FuzzMergeJSON: what is merged means the document, and merging it again changes nothing.
+func FuzzMergeJSON(f *testing.F) {
+	var docs []string
+	for _, e := range exchanges(f) {
+		if e.Call == "toJenkinsfile" {
+			docs = append(docs, e.Input)
+		}
+	}
+	for i, doc := range docs {
+		f.Add(commented, []byte(doc))
+		f.Add("", []byte(doc))
+		if src, err := FromJSON([]byte(docs[(i+1)%len(docs)])); err == nil {
+			f.Add(src, []byte(doc))
+		}
+	}
+	f.Fuzz(func(t *testing.T, stored string, doc []byte) {
+		got, err := MergeJSON(stored, doc)
+		if err != nil {
+			checkConvertError(t, err)
+			return
+		}
+		d, err := parseDoc(doc, storedSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := means(got, (elementBuilder{}).pipeline(d.Pipeline)); err != nil && got != stored {
+			t.Fatalf("%v\n%s\n%s", err, doc, got)
+		}
+		if again, err := MergeJSON(got, doc); err != nil || again != got {
+			t.Fatalf("again: %v\n%q\n%q", err, got, again)
+		}
+	})
+}

@@ -1,0 +1,425 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/emicklei/go-restful/v3"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/apiserver/request"
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+)
+
+// Path parameters of an input.
+const (
+	ParamNode = "node"
+	ParamStep = "step"
+)
+
+// InputSource reads and answers the inputs that builds wait at. Errors are those of pkg/jenkins.
+type InputSource interface {
+	// InputStages gives the stages of a build with their steps.
+	InputStages(ctx context.Context, build Build) ([]jenkins.Stage, error)
+	SubmitInput(ctx context.Context, build Build, answer jenkins.Answer) error
+}
+
+// PendingInput is an input that a run waits at.
+type PendingInput struct {
+	// Node and Step are the ids under which it is answered.
+	Node string `json:"node"`
+	// Step is the id of the step.
+	Step string `json:"step"`
+	// Stage is the name of the stage.
+	Stage string `json:"stage,omitempty"`
+	// ID is Jenkins' id of the input; an answer repeats it.
+	ID string `json:"id"`
+	// Message is the question.
+	Message string `json:"message,omitempty"`
+	// OK is the text of the button.
+	OK string `json:"ok,omitempty"`
+	// Parameters are the values that it asks for.
+	Parameters []jenkins.InputParameter `json:"parameters"`
+	// Submitter lists the users and groups who may answer; empty: everybody who may update the run.
+	Submitter string `json:"submitter,omitempty"`
+	// Approvable tells if the user who asks may answer.
+	Approvable bool `json:"approvable"`
+}
+
+// InputAnswer is the answer to an input.
+type InputAnswer struct {
+	// ID is the id of the input.
+	ID string `json:"id"`
+	// Abort refuses; the build is then aborted.
+	Abort bool `json:"abort,omitempty"`
+	// Parameters are the values; those that are left out take their defaults.
+	Parameters []InputValue `json:"parameters,omitempty"`
+}
+
+// InputValue is a value of an input.
+type InputValue struct {
+	// Name is the name of the parameter.
+	Name string `json:"name"`
+	// Value is a text, a number or a boolean.
+	Value any `json:"value"`
+}
+
+// maxInputValues bounds how many values an answer has.
+const maxInputValues = 256
+
+// actions adds the routes by which users act on live runs.
+func (r routes) actions() {
+	ws := r.ws
+	name := ws.PathParameter(crud.ParamName, "name of the run")
+	node, step := ws.PathParameter(ParamNode, "id of the stage"), ws.PathParameter(ParamStep, "id of the step that waits")
+	ws.Route(r.finish(ws.POST(r.object()+"/pause"), "pausePipelineRun", access("update", "")).To(kapis.Handle(r.h.Pause)).
+		Doc("Hold a run that has not been started").
+		Notes("Jenkins cannot hold a build that runs: it waits only at an input step.").
+		Consumes(restful.MIME_JSON, "*/*").
+		Param(name).
+		Returns(http.StatusOK, "OK", devopsv1alpha3.PipelineRun{}).
+		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}).
+		Returns(http.StatusConflict, "The build runs and cannot be held", metav1.Status{}))
+	ws.Route(r.finish(ws.POST(r.object()+"/resume"), "resumePipelineRun", access("update", "")).To(kapis.Handle(r.h.Resume)).
+		Doc("Let a held run start, or answer the inputs that its build waits at with their defaults").
+		Consumes(restful.MIME_JSON, "*/*").
+		Param(name).
+		Returns(http.StatusOK, "OK", devopsv1alpha3.PipelineRun{}).
+		Returns(http.StatusForbidden, "An input names others who may answer", metav1.Status{}).
+		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}).
+		Returns(http.StatusConflict, "The run does not wait", metav1.Status{}))
+	ws.Route(r.finish(ws.POST(r.object()+"/replay"), "replayPipelineRun", access("create", "replay")).To(kapis.Handle(r.h.Replay)).
+		Doc("Start a run that runs the build of this one once more, with its Jenkinsfile and its parameters").
+		Consumes(restful.MIME_JSON, "*/*").
+		Param(name).
+		Returns(http.StatusOK, "OK", devopsv1alpha3.PipelineRun{}).
+		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}).
+		Returns(http.StatusConflict, "It has no build that could be replayed", metav1.Status{}))
+	ws.Route(r.finish(ws.GET(r.object()+"/inputs"), "listPipelineRunInput", access("get", "")).To(kapis.Handle(r.h.Inputs)).
+		Doc("List the inputs that a run waits at").
+		Param(name).
+		Returns(http.StatusOK, "OK", response.List[PendingInput]{}).
+		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}))
+	ws.Route(r.finish(ws.POST(r.object()+"/nodes/{"+ParamNode+"}/steps/{"+ParamStep+"}"), "submitPipelineRunInput", access("update", "")).To(kapis.Handle(r.h.Answer)).
+		Doc("Answer an input").
+		Notes("Where the input names who may answer, only these users and groups may, and who may update the project.").
+		Consumes(restful.MIME_JSON, "*/*").
+		Param(name).Param(node).Param(step).
+		Reads(InputAnswer{}).
+		Returns(http.StatusOK, "OK", response.Message{}).
+		Returns(http.StatusForbidden, "The input names others who may answer", metav1.Status{}).
+		Returns(http.StatusNotFound, "There is no such input", metav1.Status{}))
+}
+
+// begun tells if the start of a run is under way or done.
+func begun(run *devopsv1alpha3.PipelineRun) bool {
+	for _, annotation := range []string{devopsv1alpha3.StartIntentAnnotation, devopsv1alpha3.QueueItemAnnotation, devopsv1alpha3.JenkinsPipelineRunIDAnnotation} {
+		if run.Annotations[annotation] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func conflict(format string, args ...any) error {
+	return response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(format, args...))
+}
+
+// Pause holds a run that has not been started.
+func (h *Handler) Pause(req *restful.Request, resp *restful.Response) error {
+	return h.act(req, resp, func(run *devopsv1alpha3.PipelineRun) error {
+		if begun(run) {
+			return conflict("pipelinerun %q has been started, and Jenkins cannot hold a build: it waits only at an input step; stop the run, or add an input to the Jenkinsfile", run.Name)
+		}
+		pause := devopsv1alpha3.Pause
+		run.Spec.Action = &pause
+		return nil
+	})
+}
+
+// Resume lets a held run start, or answers the inputs that its build waits at.
+func (h *Handler) Resume(req *restful.Request, resp *restful.Response) error {
+	run := &devopsv1alpha3.PipelineRun{}
+	if err := h.deps.Store.GetLive(req.Request.Context(), req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), run); err != nil {
+		return err
+	}
+	if ended(run) || !begun(run) {
+		return h.act(req, resp, func(run *devopsv1alpha3.PipelineRun) error {
+			resume := devopsv1alpha3.Resume
+			run.Spec.Action = &resume
+			return nil
+		})
+	}
+	who, err := h.submitter(req)
+	if err != nil {
+		return err
+	}
+	inputs, err := h.pending(req.Request.Context(), run, who)
+	if err != nil {
+		return err
+	}
+	if len(inputs) == 0 {
+		return conflict("pipelinerun %q does not wait for an input", run.Name)
+	}
+	for _, input := range inputs {
+		if !input.Approvable {
+			return forbidden(input)
+		}
+	}
+	build, _ := buildOf(run)
+	for _, input := range inputs {
+		if err := h.sources.Inputs.SubmitInput(req.Request.Context(), build, jenkins.Answer{Node: input.Node, Step: input.Step, InputID: input.ID}); err != nil {
+			return err
+		}
+	}
+	return h.answer(req, resp, run)
+}
+
+func forbidden(input PendingInput) error {
+	return response.NewStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
+		fmt.Sprintf("the input %s can only be answered by %s", quote(input.ID), quote(input.Submitter)))
+}
+
+// Replay makes a run that replays the build of this one. The answer is 200, as that of a start.
+func (h *Handler) Replay(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	c, who, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return err
+	}
+	original := &devopsv1alpha3.PipelineRun{}
+	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), original); err != nil {
+		return err
+	}
+	if _, known := buildOf(original); !known {
+		return conflict("pipelinerun %q has no build that could be replayed", original.Name)
+	}
+	pipeline := &devopsv1alpha3.Pipeline{}
+	if err := h.deps.Store.GetLive(ctx, original.Namespace, original.Spec.PipelineRef.Name, pipeline); err != nil {
+		return err
+	}
+	branch := ""
+	if original.Spec.SCM != nil {
+		branch = original.Spec.SCM.RefName
+	}
+	run, err := newRun(pipeline, StartRequest{Parameters: original.Spec.Parameters}, branch, who)
+	if err != nil {
+		return err
+	}
+	run.Spec.ReplayOf = original.Name
+	if original.Spec.PipelineSpec != nil {
+		// What is run is what was run then.
+		run.Spec.PipelineSpec = original.Spec.PipelineSpec.DeepCopy()
+	}
+	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {
+		return err
+	}
+	return h.answer(req, resp, run)
+}
+
+// Inputs lists what a run waits for.
+func (h *Handler) Inputs(req *restful.Request, resp *restful.Response) error {
+	run, err := h.run(req)
+	if err != nil {
+		return err
+	}
+	who, err := h.submitter(req)
+	if err != nil {
+		return err
+	}
+	inputs := []PendingInput{}
+	if !ended(run) {
+		if inputs, err = h.pending(req.Request.Context(), run, who); err != nil {
+			return err
+		}
+	}
+	response.WriteList(resp.ResponseWriter, req.Request, inputs, len(inputs))
+	return nil
+}
+
+// pending asks Jenkins what a build waits for.
+func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, who *submitter) ([]PendingInput, error) {
+	inputs := []PendingInput{}
+	build, known := buildOf(run)
+	if !known || h.sources.Inputs == nil {
+		return inputs, nil
+	}
+	stages, err := h.sources.Inputs.InputStages(ctx, build)
+	if err != nil {
+		return nil, err
+	}
+	for _, stage := range stages {
+		for _, step := range stage.Steps {
+			if step.Input == nil || step.State != jenkins.StatePaused {
+				continue
+			}
+			may, err := who.may(ctx, step.Input.Submitter)
+			if err != nil {
+				return nil, err
+			}
+			parameters := step.Input.Parameters
+			if parameters == nil {
+				parameters = []jenkins.InputParameter{}
+			}
+			inputs = append(inputs, PendingInput{
+				Node: stage.ID, Step: step.ID, Stage: stage.DisplayName, ID: step.Input.ID, Message: step.Input.Message, OK: step.Input.OK,
+				Parameters: parameters, Submitter: step.Input.Submitter, Approvable: may,
+			})
+		}
+	}
+	return inputs, nil
+}
+
+// Answer answers an input. Jenkins sees Slipway's own account, which may answer every input, so it is
+// here that the input's submitter counts. To refuse is to stop the run, which everybody may who may update it.
+func (h *Handler) Answer(req *restful.Request, resp *restful.Response) error {
+	ctx := req.Request.Context()
+	var body InputAnswer
+	if err := request.DecodeJSON(req.Request, &body); err != nil {
+		return err
+	}
+	run, err := h.run(req)
+	if err != nil {
+		return err
+	}
+	who, err := h.submitter(req)
+	if err != nil {
+		return err
+	}
+	inputs, err := h.pending(ctx, run, who)
+	if err != nil {
+		return err
+	}
+	node, step := req.PathParameter(ParamNode), req.PathParameter(ParamStep)
+	at := slices.IndexFunc(inputs, func(in PendingInput) bool {
+		return in.Node == node && in.Step == step && (body.ID == "" || strings.EqualFold(in.ID, body.ID))
+	})
+	if ended(run) || at < 0 {
+		return response.NewStatus(http.StatusNotFound, metav1.StatusReasonNotFound,
+			fmt.Sprintf("pipelinerun %q does not wait for the input %s in step %s of node %s: it may have been answered already", run.Name, quote(body.ID), quote(step), quote(node)))
+	}
+	input := inputs[at]
+	if !input.Approvable && !body.Abort {
+		return forbidden(input)
+	}
+	answer := jenkins.Answer{Node: input.Node, Step: input.Step, InputID: input.ID, Abort: body.Abort}
+	if !body.Abort {
+		if answer.Parameters, err = inputValues(body.Parameters, input.Parameters); err != nil {
+			return err
+		}
+	}
+	build, _ := buildOf(run)
+	if err := h.sources.Inputs.SubmitInput(ctx, build, answer); err != nil {
+		return err
+	}
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, response.Success())
+	return nil
+}
+
+// inputValues checks the values of an answer. No message repeats a value: it may be a secret.
+func inputValues(values []InputValue, defined []jenkins.InputParameter) ([]jenkins.Parameter, error) {
+	if len(values) > maxInputValues {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("an answer has at most %d parameters", maxInputValues))
+	}
+	byName := map[string]jenkins.InputParameter{}
+	for _, p := range defined {
+		byName[p.Name] = p
+	}
+	out := make([]jenkins.Parameter, 0, len(values))
+	for _, v := range values {
+		p, ok := byName[v.Name]
+		if !ok {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("the input does not ask for %s, or it is given twice", quote(v.Name)))
+		}
+		delete(byName, v.Name)
+		text, err := textOf(v)
+		if err != nil {
+			return nil, err
+		}
+		if len(p.Choices) > 0 && !slices.Contains(p.Choices, text) {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("parameter %s must be one of its choices", quote(v.Name)))
+		}
+		out = append(out, jenkins.Parameter{Name: v.Name, Value: text})
+	}
+	return out, nil
+}
+
+func textOf(v InputValue) (string, error) {
+	switch value := v.Value.(type) {
+	case string:
+		return value, nil
+	case bool:
+		return strconv.FormatBool(value), nil
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64), nil
+	}
+	return "", apierrors.NewBadRequest(fmt.Sprintf("parameter %s must be a text, a number or a boolean", quote(v.Name)))
+}
+
+// submitter is a user who may or may not answer inputs.
+type submitter struct {
+	user      user.Info
+	client    client.Client
+	namespace string
+	// admin is nil until it was asked for.
+	admin *bool
+}
+
+func (h *Handler) submitter(req *restful.Request) (*submitter, error) {
+	ctx := req.Request.Context()
+	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return nil, err
+	}
+	u, _ := request.UserFrom(ctx)
+	return &submitter{user: u, client: c, namespace: req.PathParameter(crud.ParamNamespace)}, nil
+}
+
+// may tells if the user may answer an input with this list of submitters: one that the list names or that
+// is in a group which it names, and administrators of the project, as in Jenkins.
+func (s *submitter) may(ctx context.Context, list string) (bool, error) {
+	if strings.TrimSpace(list) == "" {
+		return true, nil
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" && (name == s.user.GetName() || slices.Contains(s.user.GetGroups(), name)) {
+			return true, nil
+		}
+	}
+	if s.admin == nil {
+		admin, err := s.administers(ctx)
+		if err != nil {
+			return false, err
+		}
+		s.admin = &admin
+	}
+	return *s.admin, nil
+}
+
+// administers asks Kubernetes, as the user, if the user may change the project itself.
+func (s *submitter) administers(ctx context.Context) (bool, error) {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: "update", Group: devopsv1alpha3.GroupName, Resource: "devopsprojects", Name: s.namespace,
+		},
+	}}
+	if err := s.client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("ask if the user administers the project: %w", err)
+	}
+	return review.Status.Allowed, nil
+}
