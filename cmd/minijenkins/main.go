@@ -41,7 +41,7 @@ type options struct {
 	kubeconfig, namespace, templateFile string
 	jenkinsURL                          string
 	agentStartTimeout, quietPeriod      time.Duration
-	stopTimeout                         time.Duration
+	stopTimeout, startDelay             time.Duration
 	eventsURL, eventsTokenFile          string
 }
 
@@ -75,6 +75,7 @@ func newCommand() *cobra.Command {
 	f.DurationVar(&o.stopTimeout, "stop-timeout", 30*time.Second, "how long running builds may go on when the server stops")
 	f.StringVar(&o.eventsURL, "events-url", "", "URL that is told when a build is made, begins, ends or is deleted, as Jenkins' generic-event plugin does")
 	f.StringVar(&o.eventsTokenFile, "events-token-file", "", "file with the bearer token for the events URL")
+	f.DurationVar(&o.startDelay, "start-delay", 0, "how long to answer as a Jenkins that starts (503, then 401, then 503), to test clients")
 	cmd.AddCommand(&cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
@@ -128,7 +129,7 @@ func run(ctx context.Context, o options) error {
 	}
 	s, err := server.New(server.Config{
 		StateDir: o.stateDir, Listen: o.listen, BaseURL: o.baseURL, QuietPeriod: o.quietPeriod, StopTimeout: o.stopTimeout,
-		EventsURL: o.eventsURL, EventsToken: eventsToken,
+		StartDelay: o.startDelay, EventsURL: o.eventsURL, EventsToken: eventsToken,
 		Accounts: []server.Account{{Name: o.user, Token: token, Password: password}},
 		NewAgents: server.KubeAgents(kube.Config{REST: restConfig, Namespace: o.namespace, StartTimeout: o.agentStartTimeout,
 			DefaultTemplate: template, JenkinsURL: strings.TrimSuffix(o.jenkinsURL, "/")}),

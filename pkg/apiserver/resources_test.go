@@ -433,7 +433,7 @@ func TestFollowedLogIsCutWhenJenkinsFails(t *testing.T) {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	source.mu.Lock()
-	source.err = jenkins.ErrUnavailable
+	source.err = jenkins.ErrInternal
 	source.mu.Unlock()
 	if rest, err := io.ReadAll(answer.Body); err == nil {
 		t.Errorf("%q and a clean end: the client takes a part for the whole", rest)

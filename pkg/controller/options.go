@@ -8,6 +8,7 @@ import (
 	"context"
 
 	"github.com/slipway-dev/slipway/pkg/controller/agentpod"
+	"github.com/slipway-dev/slipway/pkg/controller/credential"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
@@ -18,10 +19,14 @@ import (
 // Jenkins is what the controllers need of Jenkins; *jenkins.Client has it all.
 type Jenkins interface {
 	devopsproject.Jenkins
+	devopsproject.Roles
 	pipeline.Jenkins
 	pipelinerun.Jenkins
 	pipelinerun.BulkStatus
+	pipelinerun.Bulk
 	pipelinerun.ArchiveSource
+	pipelinerun.BuildLister
+	credential.Jenkins
 	agentpod.Jenkins
 	TemplateJenkins
 }
@@ -55,6 +60,10 @@ type Options struct {
 	Pipelines pipeline.Options
 	// Runs are the settings for PipelineRuns.
 	Runs pipelinerun.Options
+	// Adopter are the settings for builds that were started in Jenkins.
+	Adopter pipelinerun.AdopterOptions
+	// Credentials are the settings for Secrets that are credentials; its Key is set from StartKey.
+	Credentials credential.Options
 	// Watcher are the settings for the bulk queries of live builds.
 	Watcher pipelinerun.WatcherOptions
 	// Archive are the settings for the copies of logs and artifacts.

@@ -11,11 +11,14 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
+	"github.com/slipway-dev/slipway/pkg/controller/credential"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/index"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // Setup registers all controllers and the fields they search by. The context is used for that only;
@@ -36,12 +39,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up controllers: %w", err)
 	}
 	o.DevContainers.Agent = o.Agents.Templates(o.DevContainers.Templates())
-	projects := &devopsproject.Reconciler{Jenkins: o.Jenkins, Options: o.Projects}
+	projects := &devopsproject.Reconciler{Jenkins: o.Jenkins, Roles: o.Jenkins, Options: o.Projects}
 	pipelines := &pipeline.Reconciler{Jenkins: o.Jenkins, Analyze: Analyze, Options: o.Pipelines}
 	steps := []func() error{
 		func() error { return projects.SetupWithManager(mgr) },
 		func() error { return pipelines.SetupWithManager(mgr) },
 		func() error { return setupRuns(mgr, o) },
+		func() error { return setupCredentials(mgr, o) },
 	}
 	if o.DevContainers.AgentImage != "" {
 		steps = append(steps, func() error {
@@ -56,6 +60,20 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	return nil
 }
 
+// setupCredentials registers the controller of credentials. A Jenkins that was restarted may have lost
+// them: its configuration as code wipes what it does not name.
+func setupCredentials(mgr ctrl.Manager, o Options) error {
+	o.Credentials.Key = o.StartKey
+	credentials := &credential.Reconciler{Jenkins: o.Jenkins, Options: o.Credentials}
+	if err := credentials.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if notices, ok := o.Jenkins.(agenttemplate.Restarts); ok {
+		notices.OnRestart(credentials.Recheck)
+	}
+	return nil
+}
+
 func setupRuns(mgr ctrl.Manager, o Options) error {
 	watcher, err := pipelinerun.NewWatcher(o.Jenkins, o.Watcher)
 	if err != nil {
@@ -65,8 +83,12 @@ func setupRuns(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	sealer, err := sealing.New(o.StartKey)
+	if err != nil {
+		return err
+	}
 	runs := &pipelinerun.Reconciler{
-		Jenkins: o.Jenkins, Watcher: watcher, Agents: agents, Analyze: Analyze, Options: o.Runs,
+		Jenkins: o.Jenkins, Watcher: watcher, Agents: agents, Analyze: Analyze, Sealer: sealer, Options: o.Runs,
 		Token: func(p *devopsv1alpha3.Pipeline) string { return pipeline.StartToken(o.StartKey, p) },
 	}
 	if o.Objects != nil {
@@ -76,6 +98,9 @@ func setupRuns(mgr ctrl.Manager, o Options) error {
 		}
 	}
 	if err := runs.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := (&pipelinerun.Adopter{Jenkins: o.Jenkins, Options: o.Adopter}).SetupWithManager(mgr); err != nil {
 		return err
 	}
 	return (&pipelinerun.Discarder{}).SetupWithManager(mgr)

@@ -396,7 +396,7 @@ func (b *builder) directives(s section, kind string, valid []string) []*Directiv
 		b.errs.add(st.Start(), "Expected a %s definition", kind)
 	})
 	for _, e := range entries {
-		if valid != nil && !contains(valid, e.name) && !(kind == "option" && contains(pluginOptions, e.name)) {
+		if valid != nil && !contains(valid, e.name) && (kind != "option" || !contains(pluginOptions, e.name)) {
 			b.errs.addLate(e.span.From, "Invalid %s type \"%s\". Valid %s types: [%s]", kind, e.name, kind, strings.Join(valid, ", "))
 			continue
 		}

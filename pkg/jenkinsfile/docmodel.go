@@ -246,7 +246,7 @@ func (e *docEntry) MarshalJSON() ([]byte, error) {
 	}{e.Key, value})
 }
 
-var errNoValue = errors.New("Invalid value type") //nolint:revive,staticcheck // as Jenkins says it
+var errNoValue = errors.New("Invalid value type") //nolint:staticcheck // as Jenkins says it
 
 // UnmarshalJSON tells the kinds of values apart by what they have.
 func (e *docEntry) UnmarshalJSON(data []byte) error {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package jenkinsfile reads Jenkinsfiles: Declarative Pipelines and the subset of Groovy inside of
-// them. It gives a syntax tree with positions and errors in Jenkins' words.
+// them. It gives a syntax tree with positions and errors in Jenkins' words, and converts pipelines
+// from and to the JSON form that graphical editors use, as Jenkins' pipeline-model-converter does.
 //
 // The whole file is parsed as a Groovy script first; the pipeline block is then read from that
 // tree, as Jenkins does it. So a syntax error is reported alone, while all violations of the rules

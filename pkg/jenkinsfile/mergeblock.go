@@ -176,13 +176,10 @@ func planSections(items, fresh []*element, pairs []*element) []planned {
 		}
 		rank := ranks[f.key]
 		at := slices.IndexFunc(out, func(p planned) bool {
-			key := ""
 			if p.old != nil {
-				key = p.old.key
-			} else {
-				key = p.fresh.key
+				return ranks[p.old.key] > rank
 			}
-			return ranks[key] > rank
+			return ranks[p.fresh.key] > rank
 		})
 		if at < 0 {
 			at = len(out)

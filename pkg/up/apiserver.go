@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/sources"
 	"github.com/slipway-dev/slipway/pkg/kapis/compat/devstar"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // drainTimeout is how long requests in work may take when the process is stopped.
@@ -30,6 +31,10 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 	if err != nil {
 		return "", fmt.Errorf("listen for the API server: %w (another address: --listen)", err)
 	}
+	sealer, err := sealing.New(u.keys.jobToken)
+	if err != nil {
+		return "", err
+	}
 	config, err := apiserver.Config{
 		RestConfig:      u.rest,
 		Reader:          u.manager.GetCache(),
@@ -40,12 +45,15 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 			Logs:      sources.Jenkins{Client: u.jenkins},
 			Artifacts: sources.Jenkins{Client: u.jenkins},
 			Archive:   sources.Store{Store: u.objects},
+			Inputs:    sources.Jenkins{Client: u.jenkins},
+			Sealer:    sealer,
 		},
-		Jenkins:   u.jenkins,
-		Faces:     []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
-		Serving:   apiserver.Serving{Listener: listener, ShutdownTimeout: drainTimeout},
-		Gatherers: prometheus.Gatherers{metrics.Registry},
-		Log:       ctrl.LoggerFrom(ctx).WithName("apiserver"),
+		Jenkins:     u.jenkins,
+		Credentials: u.jenkins,
+		Faces:       []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
+		Serving:     apiserver.Serving{Listener: listener, ShutdownTimeout: drainTimeout},
+		Gatherers:   prometheus.Gatherers{metrics.Registry},
+		Log:         ctrl.LoggerFrom(ctx).WithName("apiserver"),
 	}.Complete()
 	if err != nil {
 		return "", err

@@ -28,6 +28,7 @@ func applyBackends(o *backends.Options, config *apiserver.Config) error {
 		config.Jenkins, config.Credentials = client, client
 		config.Sources.Logs = sources.Jenkins{Client: client}
 		config.Sources.Artifacts = sources.Jenkins{Client: client}
+		config.Sources.Inputs = sources.Jenkins{Client: client}
 	}
 	store, err := o.ObjectStore()
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/backends"
+	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
 // Options are all options of the API server.
@@ -26,6 +27,9 @@ type Options struct {
 	Authentication Authentication
 	Authorization  Authorization
 	Backends       backends.Options
+	// JobTokenKeyFile holds the key that the controllers have, too: passwords of runs are sealed with one
+	// that is derived from it. Empty: they stand in the run until a controller has seen it.
+	JobTokenKeyFile string
 }
 
 // New gives the defaults.
@@ -44,6 +48,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Authentication.AddFlags(flags)
 	o.Authorization.AddFlags(flags)
 	o.Backends.AddFlags(flags)
+	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, the same as the controllers'; it seals the passwords of runs")
 }
 
 // Validate reports everything that is wrong.
@@ -73,6 +78,7 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 	steps := []func(*apiserver.Config) error{
 		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo,
 		func(c *apiserver.Config) error { return applyBackends(&o.Backends, c) },
+		o.applySealer,
 		func(c *apiserver.Config) (err error) { objects, err = o.Kubernetes.ApplyTo(ctx, c); return err },
 	}
 	for _, step := range steps {
@@ -89,6 +95,23 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 		return nil
 	}}
 	return config, objects, nil
+}
+
+// applySealer lets the passwords of runs be sealed as they come in.
+func (o *Options) applySealer(config *apiserver.Config) error {
+	if o.JobTokenKeyFile == "" {
+		return nil
+	}
+	key, err := backends.ReadSecret("job-token-key-file", o.JobTokenKeyFile)
+	if err != nil {
+		return err
+	}
+	sealer, err := sealing.New([]byte(key))
+	if err != nil {
+		return fmt.Errorf("--job-token-key-file: %w", err)
+	}
+	config.Sources.Sealer = sealer
+	return nil
 }
 
 // problem is one thing that is wrong with a flag.

@@ -356,3 +356,30 @@ func TestProjectComesLater(t *testing.T) {
 	}
 	l.synced("early")
 }
+
+// TestFolderOfOthers: once the folder of the project's name turns out to be another's, nothing goes there, not even what went before.
+func TestFolderOfOthers(t *testing.T) {
+	l := startLive(t)
+	l.text("a", "one")
+	l.synced("a")
+	project := &devopsv1alpha3.DevOpsProject{}
+	if err := l.Get(t.Context(), client.ObjectKey{Name: l.ns}, project); err != nil {
+		t.Fatal(err)
+	}
+	project.Status.Conditions[0].Status, project.Status.Conditions[0].Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonFolderConflict
+	if err := l.Status().Update(t.Context(), project); err != nil {
+		t.Fatal(err)
+	}
+	l.Eventually(func() bool {
+		p := &devopsv1alpha3.DevOpsProject{}
+		return l.r.Client.Get(t.Context(), client.ObjectKey{Name: l.ns}, p) == nil && !projectReady(p)
+	}).Should(gomega.BeTrue())
+	l.jen.forgetCalls()
+	l.change("a", func(s *corev1.Secret) { s.Data["secret"] = []byte("two") })
+	l.Eventually(l.status("a")).Should(gomega.Equal("pending"))
+	l.delete("a")
+	l.Eventually(l.status("a")).Should(gomega.Equal("gone"))
+	if writes := l.jen.count("updateSubmit") + l.jen.count("create") + l.jen.count("doDelete"); writes > 0 {
+		t.Errorf("%d writes to the folder of somebody else: %v", writes, l.jen.calls)
+	}
+}

@@ -127,7 +127,7 @@ func TestJenkinsfileEditReachesJenkins(t *testing.T) {
 	if _, err := b.pass(); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(b.jobs.docs["p/build"]); !strings.Contains(got, "make all") || !strings.Contains(got, "// first") {
+	if got := b.jobs.docs["p/build"]; !strings.Contains(got, "make all") || !strings.Contains(got, "// first") {
 		t.Errorf("the job has %s", got)
 	}
 }

@@ -237,7 +237,7 @@ func TestDiscardedBetweenLooks(t *testing.T) {
 		want   string
 	}{
 		"Bulk": {"a bulk query saw the end", func(b *bench) {
-			_, _ = b.r.Watcher.look(b.t.Context(), ns, b.r.Watcher.folders[ns])
+			b.look()
 		}, "Succeeded/Unstable"},
 		"Event": {"Jenkins told the end", func(b *bench) {
 			b.set("r1", func(pr *devopsv1alpha3.PipelineRun) {

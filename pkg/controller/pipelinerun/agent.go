@@ -54,8 +54,8 @@ func (s *scope) findAgent(ctx context.Context) (waits string, err error) {
 		return "", nil
 	case s.hasAgent():
 		return "", nil // one that is no pod
-	case s.noAgentYet():
-		// There is nothing to see in the log before a pod runs.
+	case !s.over && s.noAgentYet():
+		// There is nothing to see in the log before a pod runs; after the build its pod may be gone.
 		return s.waitForAgent(ctx, "", false)
 	}
 	head, err := s.logHead(ctx)

@@ -44,6 +44,9 @@ type Agents interface {
 // waitForAgent gives the reason why the run has no agent: that of the pod if it is known, else Jenkins'
 // text. sure says that the run does wait, which cannot be known before Jenkins says so.
 func (s *scope) waitForAgent(ctx context.Context, text string, sure bool) (waits string, err error) {
+	if s.over {
+		return "", nil
+	}
 	problem := s.agentProblem(ctx, text, sure)
 	if problem == nil {
 		if sure {
@@ -199,28 +202,39 @@ var agentLost = regexp.MustCompile(`Agent (\S+ )?(was deleted|was removed|is gon
 // explainAgentEnd gives a build that ended with its agent the reason for that. Jenkins calls it aborted or
 // failed, and tells no more.
 func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) {
-	name := s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation]
 	aborted := seen.reason == devopsv1alpha3.ReasonAborted
-	if s.Agents == nil || name == "" || s.stopWanted() || s.lateReason() != nil || !aborted && seen.reason != devopsv1alpha3.ReasonFailure {
+	if s.Agents == nil || s.stopWanted() || s.lateReason() != nil || !aborted && seen.reason != devopsv1alpha3.ReasonFailure {
 		return
 	}
-	pod, ok := s.Agents.Find(name)
-	if !ok || pod.Project != s.run.Namespace {
-		return
-	}
-	var reason, message string
-	switch {
-	case pod.Problem != nil:
-		reason, message = pod.Problem.Reason, pod.Problem.Message
-	case aborted && agentLost.Match(s.logTail(ctx)):
-		reason = devopsv1alpha3.ReasonAgentLost
-		message = fmt.Sprintf("the agent pod %s was deleted while the build ran. What to do: start the run again; "+
-			"with agent { label { label '%s'; retries 2 } } Jenkins does so by itself", name, strings.Join(pod.Labels[:min(1, len(pod.Labels))], ""))
-	default:
+	reason, message := s.agentEnd(ctx, aborted)
+	if reason == "" {
 		return
 	}
 	seen.phase, seen.reason, seen.message = devopsv1alpha3.Failed, reason, message
 	s.setAgentReady(metav1.ConditionFalse, reason, message)
+}
+
+// agentEnd gives the reason for the end of the run's agent, or for its not having had one.
+func (s *scope) agentEnd(ctx context.Context, aborted bool) (reason, message string) {
+	name := s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation]
+	if name == "" {
+		// A build that fails while its agent cannot start fails for that, unless somebody stopped it.
+		if c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady); c != nil && c.Status == metav1.ConditionFalse && !aborted {
+			return c.Reason, c.Message
+		}
+		return "", ""
+	}
+	pod, ok := s.Agents.Find(name)
+	switch {
+	case !ok || pod.Project != s.run.Namespace:
+		return "", ""
+	case pod.Problem != nil:
+		return pod.Problem.Reason, pod.Problem.Message
+	case aborted && agentLost.Match(s.logTail(ctx)):
+		return devopsv1alpha3.ReasonAgentLost, fmt.Sprintf("the agent pod %s was deleted while the build ran. What to do: start the run again; "+
+			"with agent { label { label '%s'; retries 2 } } Jenkins does so by itself", name, strings.Join(pod.Labels[:min(1, len(pod.Labels))], ""))
+	}
+	return "", ""
 }
 
 // labelCache keeps what the Jenkinsfiles of pipelines ask for.

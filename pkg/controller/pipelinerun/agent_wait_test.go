@@ -222,6 +222,19 @@ func TestNoLookAtTheLogWithoutAPod(t *testing.T) {
 	}
 }
 
+// TestAgentOfAShortBuild: the build is over, and its pod gone, before anybody looked.
+func TestAgentOfAShortBuild(t *testing.T) {
+	const pod = "dc-p.app-x1z2y"
+	b := newAgentBench(t, agentFile)
+	b.agents.pods[pod] = agentpod.Pod{Name: pod, Project: ns, Node: "n", Image: "i", Labels: []string{"dc-p.app"}, Gone: b.clock.Now()}
+	b.jenkins.log += "Running on " + pod + " in /home/jenkins/agent\n"
+	b.jenkins.endless = false
+	got := b.until("r1", ended)
+	if got.Annotations[devopsv1alpha3.AgentPodNameAnnotation] != pod || got.Annotations[devopsv1alpha3.AgentImageAnnotation] != "i" || agentReady(got) != "True AgentFound" {
+		t.Errorf("%s, annotations %v", agentReady(got), got.Annotations)
+	}
+}
+
 func TestAgentIsTriedBeforeTheStart(t *testing.T) {
 	b := newAgentBench(t, agentFile)
 	b.agents.refusals["p/dc-p.app"] = problem("AgentPodSecurity")
@@ -257,7 +270,9 @@ func TestAgentDeadline(t *testing.T) {
 	if b.jenkins.calls["jenkins StopBuild"] == 0 {
 		t.Fatal("the build was not stopped")
 	}
-	b.r.Agents, b.blocked.why = nil, "" // and the process is another one by now
+	b.restart() // and the process is another one by now
+	b.r.Jenkins, b.r.Agents = b.blocked, b.agents
+	b.r.Options.StartTimeout = 10 * time.Minute
 	got := b.until("r1", ended)
 	if verdict(got) != "Failed/AgentUnschedulable" || !strings.Contains(message(got), "What to do: this") || !strings.Contains(message(got), "10m") {
 		t.Errorf("%s: %s", verdict(got), message(got))
@@ -314,6 +329,19 @@ func TestAgentEnd(t *testing.T) {
 				t.Errorf("%s: %s %q, want %s with %q", tt.reason, verdict(got), message(got), tt.want, tt.says)
 			}
 		})
+	}
+}
+
+// TestAgentThatNeverCame: minijenkins fails a build whose pod cannot start.
+func TestAgentThatNeverCame(t *testing.T) {
+	for result, want := range map[string]string{jenkins.ResultFailure: "Failed/AgentQuotaExceeded", jenkins.ResultAborted: "Cancelled/Aborted"} {
+		b := newAgentBench(t, agentFile)
+		b.agents.refusals["p/dc-p.app"] = problem("AgentQuotaExceeded")
+		b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool { return started(r) && agentReady(r) == "False AgentQuotaExceeded" })
+		b.jenkins.endless, b.jenkins.result = false, result
+		if got := b.until("r1", ended); verdict(got) != want {
+			t.Errorf("%s: %s %q, want %s", result, verdict(got), message(got), want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package pipelinerun
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,9 @@ type Archive struct {
 	// Options are the settings.
 	Options ArchiveOptions
 
+	// runs finds the agent that the log of a run names; nil if nobody wants to know.
+	runs *Reconciler
+
 	mu sync.Mutex
 	// busy are the runs that are being archived; a run that is deleted cancels its pass.
 	busy map[client.ObjectKey]context.CancelFunc
@@ -91,8 +95,9 @@ func (a *Archive) SetupWithManager(mgr ctrl.Manager) error {
 	a.setDefaults()
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pipelinerun-archive").
-		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicates.Changed(func(run *devopsv1alpha3.PipelineRun) bool {
-			return run.Status.CompletionTime != nil
+		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicates.Changed(func(run *devopsv1alpha3.PipelineRun) [2]bool {
+			// A run may be seen to have ended a moment before the number of its build is written.
+			return [2]bool{run.Status.CompletionTime != nil, numberIn(run, devopsv1alpha3.JenkinsPipelineRunIDAnnotation) > 0}
 		}))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: a.Options.Concurrency}).
 		Complete(a)
@@ -119,19 +124,57 @@ func (a *Archive) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	build := numberIn(run, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
-	s := &scope{run: run}
+	s := a.newScope(run)
 	switch {
 	case run.Status.CompletionTime == nil, !run.DeletionTimestamp.IsZero(), run.Annotations[devopsv1alpha3.ArchivedAnnotation] != "",
 		build == 0, !controllerutil.ContainsFinalizer(run, devopsv1alpha3.PipelineRunFinalizer), !s.locate():
 		return ctrl.Result{}, nil
 	}
+	files, known := artifactsOf(run)
+	if age := a.Now().Sub(run.Status.CompletionTime.Time); !known && age < runJSONTime {
+		// The end of the run is written before its JSON.
+		return ctrl.Result{RequeueAfter: runJSONDelay}, nil
+	}
 	ctx, done := a.begin(ctx, req.NamespacedName)
 	defer done()
-	err := a.archive(ctx, run, jenkins.BuildRef{Folder: s.folder, Job: s.job, Number: build})
+	err := a.archive(ctx, s, files)
 	if errors.Is(err, context.Canceled) {
 		return ctrl.Result{}, nil // the run is being deleted, or the process ends
 	}
-	return reconcile.Result(errors.Join(err, a.note(ctx, run, err)))
+	return reconcile.Result(errors.Join(err, a.note(ctx, s, err)))
+}
+
+// newScope makes a scope for a run, with what the controller of runs knows of agents.
+func (a *Archive) newScope(run *devopsv1alpha3.PipelineRun) *scope {
+	r := &Reconciler{Client: a.Client, Now: a.Now}
+	if a.runs != nil {
+		r.Agents, r.Pods, r.Options = a.runs.Agents, a.runs.Pods, a.runs.Options
+	}
+	return r.newScope(run)
+}
+
+const (
+	// runJSONTime is how long the JSON of an ended run may take to say so, runJSONDelay how soon it is
+	// looked at again.
+	runJSONTime  = 15 * time.Second
+	runJSONDelay = 500 * time.Millisecond
+)
+
+// artifactsOf tells by the JSON of an ended run if it has artifacts. It is not known if the JSON does not
+// say so, or is from before the end.
+func artifactsOf(run *devopsv1alpha3.PipelineRun) (some, known bool) {
+	var shown struct {
+		State     string          `json:"state"`
+		Artifacts json.RawMessage `json:"artifactsZipFile"`
+	}
+	if json.Unmarshal([]byte(run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]), &shown) != nil {
+		return true, false
+	}
+	switch shown.State {
+	case "", jenkins.StateQueued, jenkins.StateRunning, jenkins.StatePaused:
+		return true, false
+	}
+	return string(shown.Artifacts) != "null", true
 }
 
 func (a *Archive) begin(ctx context.Context, key client.ObjectKey) (context.Context, func()) {
@@ -163,10 +206,15 @@ func (a *Archive) cancel(key client.ObjectKey) bool {
 
 // archive copies what the store does not have. The build may be gone, or lose a file meanwhile: what
 // Jenkins no longer has cannot be kept.
-func (a *Archive) archive(ctx context.Context, run *devopsv1alpha3.PipelineRun, build jenkins.BuildRef) error {
-	prefix := ArchivePrefix(run)
-	if err := a.copyLog(ctx, prefix+"log.txt", build); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
+func (a *Archive) archive(ctx context.Context, s *scope, files bool) error {
+	prefix, build := ArchivePrefix(s.run), jenkins.BuildRef{Folder: s.folder, Job: s.job, Number: s.build()}
+	head := &beginning{limit: maxLogHead}
+	if err := a.copyLog(ctx, prefix+"log.txt", build, head); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
 		return fmt.Errorf("archive the log: %w", err)
+	}
+	a.noteAgent(ctx, s, head.text)
+	if !files {
+		return nil
 	}
 	artifacts, err := a.Jenkins.ListArtifacts(ctx, build.Folder, build.Job, build.Number)
 	if err != nil && !errors.Is(err, jenkins.ErrNotFound) {
@@ -182,7 +230,31 @@ func (a *Archive) archive(ctx context.Context, run *devopsv1alpha3.PipelineRun, 
 	return nil
 }
 
-func (a *Archive) copyLog(ctx context.Context, key string, build jenkins.BuildRef) error {
+// noteAgent notes the agent that the beginning of a log names, if nobody has found it while the build ran.
+func (a *Archive) noteAgent(ctx context.Context, s *scope, head []byte) {
+	if a.runs == nil || s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation] != "" {
+		return
+	}
+	if found := runningOn.FindSubmatch(head); found != nil {
+		s.readPod(ctx, string(found[1]))
+		s.agentFound(string(found[1]))
+	}
+}
+
+// beginning keeps the beginning of what is written to it.
+type beginning struct {
+	text  []byte
+	limit int
+}
+
+// Write implements io.Writer.
+func (b *beginning) Write(p []byte) (int, error) {
+	b.text = append(b.text, p[:min(len(p), b.limit-len(b.text))]...)
+	return len(p), nil
+}
+
+// copyLog stores the log, and writes it to also, too.
+func (a *Archive) copyLog(ctx context.Context, key string, build jenkins.BuildRef, also io.Writer) error {
 	if _, err := a.Store.Stat(ctx, key); err == nil {
 		return nil // an object appears as a whole or not at all, and an ended log does not grow
 	} else if !errors.Is(err, objectstore.ErrNotFound) {
@@ -191,7 +263,7 @@ func (a *Archive) copyLog(ctx context.Context, key string, build jenkins.BuildRe
 	reader, writer := io.Pipe()
 	defer func() { _ = reader.Close() }() // ends the stream if the store does not read to its end
 	go func() {
-		_, err := a.Jenkins.StreamLog(ctx, build, 0, writer)
+		_, err := a.Jenkins.StreamLog(ctx, build, 0, io.MultiWriter(also, writer))
 		_ = writer.CloseWithError(err)
 	}()
 	return a.Store.Put(ctx, key, reader, -1, "text/plain; charset=utf-8")
@@ -214,9 +286,8 @@ func (a *Archive) copyArtifact(ctx context.Context, key string, build jenkins.Bu
 
 // note writes what became of the run. The conditions are one list that is written as a whole, so the
 // write needs the run as it was read.
-func (a *Archive) note(ctx context.Context, run *devopsv1alpha3.PipelineRun, err error) error {
-	s := &scope{Reconciler: &Reconciler{Client: a.Client, Now: a.Now}, run: run}
-	s.synced()
+func (a *Archive) note(ctx context.Context, s *scope, err error) error {
+	run := s.run
 	c := devopsv1alpha3.Condition{Type: ConditionArchived, Status: metav1.ConditionTrue, Reason: ReasonArchived, Message: "log and artifacts are kept"}
 	if err != nil {
 		c.Status, c.Reason = metav1.ConditionFalse, ReasonArchiveFailed
@@ -231,8 +302,8 @@ func (a *Archive) note(ctx context.Context, run *devopsv1alpha3.PipelineRun, err
 	if c.Status != metav1.ConditionTrue {
 		return nil
 	}
-	run.ResourceVersion = copied.ResourceVersion
-	s.synced()
+	run.ResourceVersion, s.read.ResourceVersion = copied.ResourceVersion, copied.ResourceVersion
+	run.Status, s.read.Status = copied.Status, copied.Status
 	s.annotate(devopsv1alpha3.ArchivedAnnotation, a.Now().UTC().Format(time.RFC3339))
 	return client.IgnoreNotFound(a.Client.Patch(ctx, run, client.MergeFrom(s.read)))
 }

@@ -14,9 +14,11 @@
 //
 // # Following
 //
-// A run is looked at when a Watcher saw it change: one bulk query for each Jenkins folder with live
-// runs. Stage details of a running build, which that query does not show, are refreshed at a rate that
-// is bounded for all runs together.
+// A run is looked at when it changed. Jenkins' events tell that, which the API server notes on the run,
+// and a Watcher sees it: one bulk query for each Jenkins folder with live runs, seldom while events come.
+// What both say is that something began or ended; how a build ended is read from Jenkins. Stage details of
+// a running build, which neither shows, are refreshed at a rate that is bounded for all runs together. So a
+// run costs a call to start and four or five when it has ended, however long it lives.
 package pipelinerun
 
 import (
@@ -33,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -61,6 +64,8 @@ type Jenkins interface {
 	GetQueueItem(ctx context.Context, id int64) (*jenkins.QueueItem, error)
 	CancelQueueItem(ctx context.Context, id int64) error
 	GetRun(ctx context.Context, folder, job string, build int64) (*jenkins.Run, error)
+	RunLister
+	StageReader
 	Stages(ctx context.Context, folder, job string, build int64) ([]jenkins.Stage, error)
 	Log(ctx context.Context, folder, job string, build, start int64) (text io.ReadCloser, next int64, more bool, err error)
 	StopBuild(ctx context.Context, folder, job string, build int64) error
@@ -94,8 +99,7 @@ const (
 	DefaultLostAfter       = 30 * time.Second
 	DefaultStartTimeout    = 30 * time.Minute
 	DefaultStageInterval   = 3 * time.Second
-	DefaultRefreshRate     = 10.0
-	DefaultQueueInterval   = 15 * time.Second
+	DefaultRefreshRate     = 2.0
 	DefaultWorkerNamespace = "kubesphere-devops-worker"
 )
 
@@ -116,14 +120,13 @@ type Options struct {
 	// QueueTimeout is how long a run may wait in Jenkins' queue, for whatever reason, before it is taken
 	// out and ends as Failed. 0: for ever, as busy executors are no fault.
 	QueueTimeout time.Duration
-	// StageInterval is how often the stages of a running build are refreshed while there are few
-	// runs. 0: DefaultStageInterval.
+	// StageInterval is how often a running build and its stages are read while there are few runs and
+	// something changes. 0: DefaultStageInterval.
 	StageInterval time.Duration
-	// RefreshRate bounds those refreshes for all runs together, per second. 0: DefaultRefreshRate.
+	// RefreshRate bounds that for all running builds together, per second: with many the stages that the
+	// cluster holds are those of a while ago, and those that Jenkins holds are read when somebody asks.
+	// Builds that may wait for an input have as much again for themselves. 0: DefaultRefreshRate.
 	RefreshRate float64
-	// QueueInterval is how often the reason why a run waits in the queue is refreshed. 0:
-	// DefaultQueueInterval.
-	QueueInterval time.Duration
 	// WorkerNamespace is where agent pods run. Empty: DefaultWorkerNamespace.
 	WorkerNamespace string
 }
@@ -135,7 +138,6 @@ func (o *Options) setDefaults() {
 	orElse(&o.StartTimeout, DefaultStartTimeout)
 	orElse(&o.StageInterval, DefaultStageInterval)
 	orElse(&o.RefreshRate, DefaultRefreshRate)
-	orElse(&o.QueueInterval, DefaultQueueInterval)
 	orElse(&o.WorkerNamespace, DefaultWorkerNamespace)
 }
 
@@ -175,8 +177,10 @@ type Reconciler struct {
 	// Options are the settings.
 	Options Options
 
-	starts *starts
-	labels labelCache
+	starts  *starts
+	memory  *memory
+	endings *endings
+	labels  labelCache
 }
 
 // SetupWithManager registers the controller. It fails if something that it needs is missing.
@@ -204,7 +208,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	return r.watchAgents(ctrl.NewControllerManagedBy(mgr)).
 		Named("pipelinerun").
-		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicates.SpecChanged())).
+		For(&devopsv1alpha3.PipelineRun{}, builder.WithPredicates(predicate.Or(predicates.SpecChanged(), r.heard()))).
 		Watches(&devopsv1alpha3.Pipeline{}, handler.EnqueueRequestsFromMapFunc(r.waitingFor),
 			builder.WithPredicates(predicates.Changed(func(p *devopsv1alpha3.Pipeline) bool {
 				ok, _ := pipeline.InJenkins(p)
@@ -222,6 +226,14 @@ func (r *Reconciler) setDefaults() {
 	}
 	if r.starts == nil {
 		r.starts = newStarts(r.Watcher.Wake)
+	}
+	if r.memory == nil {
+		r.memory = newMemory()
+	}
+	r.endings = newEndings(r.Now)
+	r.Watcher.OnEnd(r.endings.note)
+	if r.Archive != nil {
+		r.Archive.runs = r
 	}
 }
 
@@ -264,11 +276,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		s.gone = true
 		return ctrl.Result{}, nil
 	}
+	if r.memory.justEnded(run.UID, r.Now()) {
+		// The copy in the cache does not know it yet.
+		s.gone = true
+		return ctrl.Result{RequeueAfter: endedTime}, nil
+	}
+	s.recall()
 	return ctrl.Result{}, reconcile.Phases(ctx, s, claim, resolve, start, followQueue, followBuild)
 }
 
 // forget drops what is kept in memory about a run that needs it no more.
 func (r *Reconciler) forget(key client.ObjectKey) {
+	r.memory.forget(key)
+	r.release(key)
+}
+
+// release ends what others do for a run whose end is about to be written.
+func (r *Reconciler) release(key client.ObjectKey) {
 	r.Watcher.Forget(key)
 	r.starts.forget(key)
 }

@@ -320,29 +320,97 @@ func (f *fakeJenkins) GetRun(_ context.Context, folder, job string, number int64
 		if b.asked++; b.asked == 1 {
 			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "not yet")
 		}
-		out := &jenkins.Run{ID: fmt.Sprint(number), State: b.state, Result: b.result, DurationMillis: f.now().Sub(b.start).Milliseconds()}
-		out.StartTime.Time, out.EndTime.Time = b.start, b.end
-		if b.result == "" {
-			out.Result = jenkins.ResultUnknown
-		}
-		out.RawJSON = fmt.Appendf(nil, `{"id":"%d","state":"%s","result":"%s","durationInMillis":%d}`, number, out.State, out.Result, out.DurationMillis)
-		return out, nil
+		return f.runOf(b), nil
 	})
 }
 
-func (f *fakeJenkins) Stages(_ context.Context, folder, job string, number int64) ([]jenkins.Stage, error) {
-	return run(f, "Stages", func() ([]jenkins.Stage, error) {
-		b, err := f.build(folder, job, number)
+func (f *fakeJenkins) ListRuns(_ context.Context, folder, job string, page jenkins.Page) ([]*jenkins.Run, error) {
+	return run(f, "ListRuns", func() (list []*jenkins.Run, err error) {
+		j, err := f.job(folder, job)
 		if err != nil {
 			return nil, err
 		}
-		if len(b.inputs) > 0 {
-			return inputStages(b), nil
+		for i, b := range slices.Backward(j.builds) {
+			if at := len(j.builds) - 1 - i; at >= page.Start && at < page.Start+page.Limit {
+				list = append(list, f.runOf(b))
+			}
 		}
-		if f.stages != nil {
-			return f.stages, nil
+		return list, nil
+	})
+}
+
+// runOf gives a build as Blue Ocean does. f.mu is held.
+func (f *fakeJenkins) runOf(b *fakeBuild) *jenkins.Run {
+	out := &jenkins.Run{ID: fmt.Sprint(b.number), State: b.state, Result: b.result, DurationMillis: f.now().Sub(b.start).Milliseconds()}
+	out.StartTime.Time, out.EndTime.Time = b.start, b.end
+	if b.result == "" {
+		out.Result = jenkins.ResultUnknown
+	}
+	out.RawJSON = fmt.Appendf(nil, `{"id":"%d","state":"%s","result":"%s","durationInMillis":%d,"artifactsZipFile":"/x.zip"}`,
+		b.number, out.State, out.Result, out.DurationMillis)
+	return out
+}
+
+func (f *fakeJenkins) Stages(_ context.Context, folder, job string, number int64) ([]jenkins.Stage, error) {
+	return run(f, "Stages", func() ([]jenkins.Stage, error) { return f.stagesOf(folder, job, number) })
+}
+
+// stagesOf gives the stages of a build with their steps. f.mu is held.
+func (f *fakeJenkins) stagesOf(folder, job string, number int64) ([]jenkins.Stage, error) {
+	b, err := f.build(folder, job, number)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b.inputs) > 0:
+		return inputStages(b), nil
+	case f.stages != nil:
+		return f.stages, nil
+	}
+	return []jenkins.Stage{{ID: "1", DisplayName: "build", State: b.state, DurationMillis: f.now().Sub(b.start).Milliseconds(), Steps: []jenkins.Step{}}}, nil
+}
+
+func (f *fakeJenkins) Nodes(_ context.Context, folder, job string, number int64) ([]jenkins.Stage, error) {
+	return run(f, "Nodes", func() ([]jenkins.Stage, error) {
+		stages, err := f.stagesOf(folder, job, number)
+		stages = slices.Clone(stages)
+		for i := range stages {
+			stages[i].Steps = nil
 		}
-		return []jenkins.Stage{{ID: "1", DisplayName: "build", State: b.state, DurationMillis: f.now().Sub(b.start).Milliseconds(), Steps: []jenkins.Step{}}}, nil
+		return stages, err
+	})
+}
+
+func (f *fakeJenkins) Steps(_ context.Context, folder, job string, number int64, node string) ([]jenkins.Step, error) {
+	return run(f, "Steps", func() ([]jenkins.Step, error) {
+		stages, err := f.stagesOf(folder, job, number)
+		for _, stage := range stages {
+			if stage.ID == node {
+				return stage.Steps, err
+			}
+		}
+		return nil, errors.Join(err, answer(http.StatusNotFound, jenkins.ErrNotFound, "no such stage"))
+	})
+}
+
+func (f *fakeJenkins) RunSteps(_ context.Context, folder, job string, number int64) ([]jenkins.Step, error) {
+	return run(f, "RunSteps", func() (steps []jenkins.Step, err error) {
+		stages, err := f.stagesOf(folder, job, number)
+		for _, stage := range stages {
+			steps = append(steps, stage.Steps...)
+		}
+		return steps, err
+	})
+}
+
+func (f *fakeJenkins) Queue(context.Context) ([]jenkins.Waiting, error) {
+	return run(f, "Queue", func() ([]jenkins.Waiting, error) {
+		var list []jenkins.Waiting
+		for id, item := range f.items {
+			if item.build == 0 && !item.cancelled {
+				list = append(list, jenkins.Waiting{ID: id, Job: item.job, Why: "Waiting for next available executor"})
+			}
+		}
+		return list, nil
 	})
 }
 
@@ -378,15 +446,19 @@ func (f *fakeJenkins) DeleteBuild(_ context.Context, folder, job string, number 
 	return err
 }
 
-func (f *fakeJenkins) BuildStatuses(_ context.Context, folder string) (map[string][]jenkins.BuildStatus, error) {
-	return run(f, "BuildStatuses", func() (map[string][]jenkins.BuildStatus, error) {
+func (f *fakeJenkins) BuildStatuses(ctx context.Context, folder string) (map[string][]jenkins.BuildStatus, error) {
+	return f.FolderBuilds(ctx, folder, 30)
+}
+
+func (f *fakeJenkins) FolderBuilds(_ context.Context, folder string, depth int) (map[string][]jenkins.BuildStatus, error) {
+	return run(f, "FolderBuilds", func() (map[string][]jenkins.BuildStatus, error) {
 		out := map[string][]jenkins.BuildStatus{}
 		for name, job := range f.jobs {
 			short, ok := strings.CutPrefix(name, folder+"/")
 			if !ok {
 				continue
 			}
-			for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-30; i-- {
+			for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-depth; i-- {
 				b := job.builds[i]
 				out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result, Start: b.start})
 			}

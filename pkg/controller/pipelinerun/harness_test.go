@@ -6,6 +6,7 @@ package pipelinerun
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -185,10 +186,25 @@ func (b *bench) get(name string) *devopsv1alpha3.PipelineRun {
 	return out
 }
 
-// step lets Jenkins work and the time go on.
+// step lets Jenkins work, the time go on and the watcher look. Whom it would wake is passed over anyway.
 func (b *bench) step() {
 	b.clock.advance(time.Second)
 	b.jenkins.tick()
+	b.look()
+}
+
+// look has the watcher look once at everything.
+func (b *bench) look() {
+	w := b.r.Watcher
+	w.mu.Lock()
+	folders := maps.Clone(w.folders)
+	w.mu.Unlock()
+	for name, folder := range folders {
+		_, _ = w.poll(b.t.Context(), name, folder)
+	}
+	if w.queueSettled() == 0 {
+		_, _ = w.pollQueue(b.t.Context())
+	}
 }
 
 // until passes over the run until it satisfies the condition.

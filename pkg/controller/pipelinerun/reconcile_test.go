@@ -182,9 +182,11 @@ func TestOutcomes(t *testing.T) {
 func TestStopInQueue(t *testing.T) {
 	b := newBench(t, syncedPipeline("build"), newRun("r1"))
 	b.jenkins.held = true
-	got := b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool { return verdict(r) == "Pending/Queued" })
-	if message(got) != "Waiting for next available executor" {
-		t.Errorf("the message is %q, want Jenkins' reason", message(got))
+	got := b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool {
+		return verdict(r) == "Pending/Queued" && message(r) == "Waiting for next available executor"
+	})
+	if n := b.jenkins.calls["jenkins GetQueueItem"]; n > 0 {
+		t.Errorf("the queue item was asked for %d times: one look at the queue tells for all runs", n)
 	}
 	stop := devopsv1alpha3.Stop
 	got.Spec.Action = &stop
@@ -278,6 +280,7 @@ func TestJenkinsAway(t *testing.T) {
 	b.jenkins.endless = true
 	b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool { return r.Status.Phase == devopsv1alpha3.Running })
 	b.jenkins.err = errDown
+	b.look()
 	since := b.clock.Now().UTC().Format(time.RFC3339)
 	var first *devopsv1alpha3.PipelineRun
 	for i := range 30 {

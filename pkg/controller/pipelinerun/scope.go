@@ -32,14 +32,18 @@ type scope struct {
 	folder, job string
 	// seen is what the pass found out about the run; nil if it found nothing new.
 	seen *observation
+	// past is what is remembered of the run's earlier passes.
+	past *progress
 	// gone: there is nothing left to write to.
 	gone bool
 	// blocked is why the build waits for an agent, in Jenkins' words; empty if it does not.
 	blocked string
+	// over: the build has ended.
+	over bool
 }
 
 func (r *Reconciler) newScope(run *devopsv1alpha3.PipelineRun) *scope {
-	s := &scope{Reconciler: r, run: run}
+	s := &scope{Reconciler: r, run: run, past: &progress{}}
 	s.synced()
 	return s
 }
@@ -133,8 +137,12 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	if perr := s.writeVerdict(ctx); perr != nil {
 		return reconcile.Result(perr)
 	}
+	s.remember()
 	if perr := s.patcher.Patch(ctx, s.run); perr != nil {
 		return reconcile.Result(errors.Join(perr, err))
+	}
+	if s.seen != nil && s.seen.final {
+		s.memory.end(s.key(), s.run.UID, s.Now())
 	}
 	s.announce()
 	return reconcile.Result(err)

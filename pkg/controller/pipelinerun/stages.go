@@ -31,7 +31,10 @@ const stagesHashAnnotation = "slipway.dev/stages-hash"
 
 // keepStages writes the stages into the run's ConfigMap if they changed.
 func (s *scope) keepStages(ctx context.Context, final bool) error {
-	stages, err := s.Jenkins.Stages(ctx, s.folder, s.job, s.build())
+	if s.past.finalStages {
+		return nil
+	}
+	stages, err := s.readStages(ctx, final)
 	switch {
 	case err != nil && away(err):
 		return s.failed(err)
@@ -47,6 +50,7 @@ func (s *scope) keepStages(ctx context.Context, final bool) error {
 	sum := sha256.Sum256(text)
 	hash := hex.EncodeToString(sum[:8])
 	if s.run.Annotations[stagesHashAnnotation] == hash {
+		s.past.finalStages = final
 		return nil
 	}
 	if err := s.writeStages(ctx, string(text)); err != nil {
@@ -58,6 +62,7 @@ func (s *scope) keepStages(ctx context.Context, final bool) error {
 		return fmt.Errorf("write stages: %w", err)
 	}
 	s.annotate(stagesHashAnnotation, hash)
+	s.past.finalStages = final
 	return nil
 }
 
@@ -120,8 +125,13 @@ func withoutRunningDurations(stages []jenkins.Stage) []jenkins.Stage {
 	return out
 }
 
-// writeStages patches the ConfigMap, or creates it.
+// writeStages creates the ConfigMap, or patches it.
 func (s *scope) writeStages(ctx context.Context, text string) error {
+	if s.run.Annotations[stagesHashAnnotation] == "" {
+		if err := s.createStages(ctx, text); !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
 	patch, err := json.Marshal(map[string]any{"data": map[string]string{devopsv1alpha3.StageConfigMapKey: text}})
 	if err != nil {
 		return err
@@ -131,7 +141,11 @@ func (s *scope) writeStages(ctx context.Context, text string) error {
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	cm = &corev1.ConfigMap{
+	return s.createStages(ctx, text)
+}
+
+func (s *scope) createStages(ctx context.Context, text string) error {
+	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.run.Namespace, Name: s.run.Name,
 			Labels: map[string]string{devopsv1alpha3.PipelineNameLabel: s.run.Labels[devopsv1alpha3.PipelineNameLabel], devopsv1alpha3.ManagedLabel: "true"},

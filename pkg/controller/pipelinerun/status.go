@@ -6,6 +6,7 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,7 +119,7 @@ func (s *scope) summarize(err error) {
 	}
 	status := &s.run.Status
 	status.Phase = seen.phase
-	if !seen.start.IsZero() && status.StartTime == nil {
+	if !seen.start.IsZero() && (status.StartTime == nil || seen.final) {
 		status.StartTime = &metav1.Time{Time: seen.start.UTC().Truncate(time.Second)}
 	}
 	if seen.final && status.CompletionTime == nil {
@@ -239,6 +240,22 @@ func (s *scope) keepRunJSON(build *jenkins.Run, final bool) error {
 	}
 	s.annotate(devopsv1alpha3.JenkinsPipelineRunStatusAnnotation, string(text))
 	return nil
+}
+
+// keepKnownJSON writes what is known of a build that has not been read: consoles show nothing of a run
+// without a JSON.
+func (s *scope) keepKnownJSON(known news) error {
+	number := strconv.FormatInt(s.build(), 10)
+	var shown struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal([]byte(s.run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]), &shown) == nil && shown.ID == number {
+		return nil
+	}
+	names := strings.Split(s.job, "/")
+	build := &jenkins.Run{ID: number, Organization: "jenkins", Pipeline: names[len(names)-1], State: jenkins.StateRunning, Result: jenkins.ResultUnknown, Type: "WorkflowRun"}
+	build.StartTime.Time, build.EnQueueTime.Time = known.start, known.start
+	return s.keepRunJSON(build, false)
 }
 
 func shortenedTo(text string, limit int) string {

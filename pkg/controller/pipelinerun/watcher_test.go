@@ -19,10 +19,25 @@ import (
 type bulk struct {
 	answer atomic.Pointer[map[string][]jenkins.BuildStatus]
 	err    atomic.Pointer[error]
+	queue  atomic.Pointer[[]jenkins.Waiting]
 	calls  atomic.Int64
+	looks  atomic.Int64
+	depth  atomic.Int64
 }
 
-func (b *bulk) BuildStatuses(context.Context, string) (map[string][]jenkins.BuildStatus, error) {
+func (b *bulk) Queue(context.Context) ([]jenkins.Waiting, error) {
+	b.looks.Add(1)
+	if err := b.err.Load(); err != nil {
+		return nil, *err
+	}
+	if items := b.queue.Load(); items != nil {
+		return *items, nil
+	}
+	return nil, nil
+}
+
+func (b *bulk) FolderBuilds(_ context.Context, _ string, depth int) (map[string][]jenkins.BuildStatus, error) {
+	b.depth.Store(int64(depth))
 	b.calls.Add(1)
 	if err := b.err.Load(); err != nil {
 		return nil, *err

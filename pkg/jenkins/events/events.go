@@ -237,9 +237,17 @@ func isName(segment string) bool {
 	return segment != "" && segment != "." && segment != ".." && !strings.ContainsFunc(segment, unicode.IsControl)
 }
 
+// results are those that a build can have.
+var results = map[string]bool{
+	jenkins.ResultSuccess: true, jenkins.ResultUnstable: true, jenkins.ResultFailure: true, jenkins.ResultNotBuilt: true, jenkins.ResultAborted: true,
+}
+
 // read takes what the event says of the build.
 func (e *Event) read(r *run) error {
-	e.Build, e.QueueItem, e.Result = r.Number, max(0, r.QueueID), r.Result
+	e.Build, e.QueueItem = r.Number, max(0, r.QueueID)
+	if results[r.Result] {
+		e.Result = r.Result
+	}
 	if e.Build == 0 {
 		if n, err := strconv.ParseInt(r.ID, 10, 64); err == nil {
 			e.Build = n

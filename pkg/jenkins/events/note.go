@@ -19,11 +19,13 @@ type Note struct {
 	Time time.Time `json:"time"`
 	// Start is when the build was made.
 	Start time.Time `json:"start,omitzero"`
+	// Result is the build's result, empty while it is open.
+	Result string `json:"result,omitempty"`
 }
 
 // NoteOf gives the note of an event.
 func NoteOf(e *Event) Note {
-	return Note{Type: e.Type, Build: e.Build, QueueItem: e.QueueItem, Time: e.Time.UTC(), Start: e.Start.UTC()}
+	return Note{Type: e.Type, Build: e.Build, QueueItem: e.QueueItem, Time: e.Time.UTC(), Start: e.Start.UTC(), Result: e.Result}
 }
 
 // maxNoteText bounds the text of a note, in bytes.

@@ -84,6 +84,9 @@ func (b *build) endNode(n *graphNode, state State, result Result) {
 	}
 	n.State, n.Result, n.CauseOfBlockage = state, result, ""
 	n.Duration = time.Since(n.StartTime)
+	if state == StateNotStarted {
+		n.StartTime, n.Duration = time.Time{}, 0
+	}
 	if n.fanned > 0 && result == ResultSuccess {
 		n.Duration = n.fanned
 	}

@@ -106,10 +106,13 @@ func (b *build) skipStage(ctx context.Context, st *jenkinsfile.Stage, reason str
 	b.line("Stage \"" + st.Name + "\" skipped due to " + reason)
 	b.getContext()
 	state := StateSkipped
+	result := ResultNotBuilt
 	if strings.HasPrefix(reason, skipRestart) {
-		state = StateNotStarted
+		if state = StateNotStarted; st.Steps == nil {
+			state, result = StateFinished, ResultSuccess // so Blue Ocean has it
+		}
 	}
-	b.endNode(flowOf(ctx).node, state, ResultNotBuilt)
+	b.endNode(flowOf(ctx).node, state, result)
 	if st.Parallel != nil {
 		return b.runParallel(ctx, b.stageBranches(st.Parallel, reason), false)
 	}

@@ -5,8 +5,10 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
@@ -238,10 +240,16 @@ func actionBeans(params []store.Param, causes []store.Cause) []*object {
 		out = append(out, bean("hudson.model.ParametersAction").vis(2, "parameters", vals))
 	}
 	list := []*object{}
+	again := false
 	for _, c := range causes {
 		list = append(list, causeBean(c))
+		again = again || c.Replay > 0
 	}
-	return append(out, bean("hudson.model.CauseAction").vis(2, "causes", list))
+	out = append(out, bean("hudson.model.CauseAction").vis(2, "causes", list))
+	if again {
+		slices.Reverse(out) // a build that is run again has its parameters last
+	}
+	return out
 }
 
 func buildName(b *store.Build) string {
@@ -280,8 +288,11 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 			if b.Asked {
 				out = append(out, bean(classInputAction))
 			}
+			if b.Approved {
+				out = append(out, bean(classApproverAction))
+			}
 			if by := s.abortedBy(b); len(by) > 0 {
-				out = append(out, interruption(by))
+				out = append(out, interruption(by, b.Started.Add(b.Duration)))
 			}
 			return append(out, bean(""))
 		}).
@@ -314,18 +325,19 @@ func (s *Server) abortedBy(b *store.Build) []string {
 	return b.AbortedBy
 }
 
-func interruption(by []string) *object {
+func interruption(by []string, at time.Time) *object {
 	var causes []*object
 	for _, who := range by {
 		text := who
 		if !strings.Contains(who, " ") {
 			text = "Aborted by " + who
 		}
-		class := "jenkins.model.CauseOfInterruption$UserInterruption"
 		if strings.HasPrefix(who, rejectedBy) {
-			class = "org.jenkinsci.plugins.workflow.support.steps.input.Rejection"
+			causes = append(causes, bean("org.jenkinsci.plugins.workflow.support.steps.input.Rejection").vis(3, "shortDescription", text).
+				vis(3, "timestamp", at.UnixMilli()).vis(3, "user", bean("")))
+			continue
 		}
-		causes = append(causes, bean(class).vis(3, "shortDescription", text))
+		causes = append(causes, bean("jenkins.model.CauseOfInterruption$UserInterruption").vis(3, "shortDescription", text))
 	}
 	return bean("jenkins.model.InterruptedBuildAction").vis(2, "causes", causes)
 }

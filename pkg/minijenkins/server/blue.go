@@ -122,7 +122,8 @@ func nextLink(u *url.URL, start, limit int) string {
 	var keep []string
 	for _, p := range strings.Split(u.RawQuery, "&") {
 		name, _, _ := strings.Cut(p, "=")
-		if p != "" && name != "start" && name != "limit" {
+		// What holds a plain semicolon Jenkins leaves out.
+		if p != "" && name != "start" && name != "limit" && !strings.Contains(p, ";") {
 			keep = append(keep, p)
 		}
 	}

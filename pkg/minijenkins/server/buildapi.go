@@ -19,8 +19,9 @@ import (
 
 // buildRoutes serves what is below a build.
 func (s *Server) buildRoutes(c *call, it *item) {
+	c.ref = c.next()
 	s.mu.RLock()
-	b := it.build(c.next())
+	b := it.build(c.ref)
 	s.mu.RUnlock()
 	if b == nil {
 		fail404(c.w)
@@ -64,7 +65,7 @@ func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
 	if !c.post() || !c.form() {
 		return
 	}
-	self := c.view + c.at.path + strconv.Itoa(b.Number) + "/"
+	self := c.view + c.at.path + c.ref + "/"
 	switch action {
 	case "stop", "term", "kill":
 		s.interrupt(b.Key(), loginOf(c.r).user, action == "kill")
@@ -81,7 +82,7 @@ func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
 		if action == "replay/run" {
 			script = mainScript(c.r.Form.Get("json"), c.r.Form.Get("mainScript"))
 		}
-		if _, err := s.runAgain(it, b, again{user: loginOf(c.r).user, script: script}); err != nil {
+		if _, err := s.runAgain(it, b, again{user: loginOf(c.r).user, script: script, rebuild: action == "replay/rebuild"}); err != nil {
 			fail500(c.w, c.r, err.Error())
 			return
 		}
@@ -110,10 +111,13 @@ func (s *Server) interrupt(k store.BuildKey, user string, hard bool) {
 	if r == nil {
 		return
 	}
-	r.cancel(abortBy(user))
 	if hard {
+		// Jenkins does not note by whom.
 		r.finish(engine.ResultAborted, "Hard kill!")
+		r.stop(abortBy(user))
+		return
 	}
+	r.cancel(abortBy(user))
 }
 
 func (s *Server) deleteBuild(c *call, it *item, b *store.Build) {

@@ -56,6 +56,7 @@ type eventReceiver struct {
 }
 
 func newEventReceiver(t *testing.T) *eventReceiver {
+	t.Helper()
 	r := &eventReceiver{}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, err := io.ReadAll(req.Body)

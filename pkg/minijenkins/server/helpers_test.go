@@ -184,7 +184,6 @@ type harness struct {
 	http   *httptest.Server
 	agents *localAgents
 	stop   func() error
-	cookie []*http.Cookie
 }
 
 // options change the configuration of a harness.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -18,7 +17,10 @@ import (
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
-const classInputAction = "org.jenkinsci.plugins.workflow.support.steps.input.InputAction"
+const (
+	classInputAction    = "org.jenkinsci.plugins.workflow.support.steps.input.InputAction"
+	classApproverAction = "org.jenkinsci.plugins.workflow.support.steps.input.ApproverAction"
+)
 
 // question is an input of a running build that nobody has answered yet.
 type question struct {
@@ -111,6 +113,8 @@ func (s *Server) answerInput(k store.BuildKey, id string, l login, abort bool, v
 		r.mu.Lock()
 		r.abortedBy = append(r.abortedBy, rejectedBy+l.user)
 		r.mu.Unlock()
+	} else {
+		r.change(func(b *store.Build) { b.Approved = true })
 	}
 	q.answer <- a
 	return nil
@@ -221,7 +225,7 @@ func (s *Server) inputRoutes(c *call, b *store.Build) {
 		return
 	}
 	if action == "submit" {
-		redirect(c.w, c.view+c.at.path+strconv.Itoa(b.Number)+"/console")
+		redirect(c.w, c.view+c.at.path+c.ref+"/console")
 		return
 	}
 	empty(c.w, http.StatusOK)

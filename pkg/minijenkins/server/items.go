@@ -53,6 +53,9 @@ func (s *Server) itemAction(c *call, it *item) {
 			return
 		}
 		s.configXML(c, it)
+	case "descriptorByName":
+		c.next()
+		s.descriptor(c, c.at.full)
 	case "createItem", "checkJobName", "view":
 		s.folderAction(c, it, action)
 	case "credentials":

@@ -28,6 +28,8 @@ type again struct {
 	user string
 	// script replaces its Jenkinsfile if it is not empty.
 	script string
+	// rebuild says that it is to be called a rebuild.
+	rebuild bool
 	// stage is the first one that is run, empty for all.
 	stage string
 }
@@ -50,7 +52,7 @@ func (s *Server) runAgain(it *item, b *store.Build, a again) (*store.QueueItem, 
 		return nil, err
 	}
 	changed := *q
-	changed.Causes = append(changed.Causes, store.Cause{Replay: b.Number, Stage: a.stage})
+	changed.Causes = append(changed.Causes, store.Cause{Replay: b.Number, Stage: a.stage, Rebuild: a.rebuild})
 	if err := s.store.PutQueueItem(&changed); err != nil {
 		return nil, fmt.Errorf("replay: %w", err)
 	}

@@ -53,6 +53,8 @@ type call struct {
 	slash bool
 	// view is the part of the path before the item, as in "/view/all".
 	view string
+	// ref is the build as the path names it, a number or a permalink.
+	ref string
 	// at names the item of the path as it was when the request came; a rename may change it.
 	at itemNames
 }
@@ -116,6 +118,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer a.finish()
 	w = a
 	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	if s.starting(w, r) {
+		return
+	}
 	if r = s.guard(w, r, segs); r == nil {
 		return
 	}
@@ -192,6 +197,12 @@ func (s *Server) top(c *call) {
 		s.computers(c)
 	case "manage", "cloud":
 		s.cloudRoutes(c)
+	case "quietDown", "cancelQuietDown":
+		s.quietDown(c, first == "quietDown")
+	case "descriptorByName":
+		s.descriptor(c, "")
+	case "pipeline-model-converter":
+		s.converter(c)
 	case "overallLoad":
 		s.overallLoad(c)
 	case "blue":
@@ -254,14 +265,13 @@ func (s *Server) rootAPI(c *call) {
 	}
 	s.locked(c, func(base string) any {
 		view := bean("hudson.model.AllView").vis(3, "name", "all").vis(3, "url", base+"/")
-		var quiet any
 		return bean("hudson.model.Hudson").
 			set("assignedLabels", []*object{bean("").vis(2, "name", "built-in")}).
 			set("mode", "NORMAL").set("nodeDescription", "the Jenkins controller's built-in node").set("nodeName", "").
 			set("numExecutors", 0).set("description", nil).
 			lazy(1, "jobs", func() any { return s.childBeans(base, s.root) }).
 			set("overallLoad", bean("")).set("primaryView", view).
-			set("quietDownReason", quiet).set("quietingDown", s.quieting).set("slaveAgentPort", -1).
+			set("quietDownReason", nullIfEmpty(s.quietReason)).set("quietingDown", s.quieting).set("slaveAgentPort", -1).
 			set("unlabeledLoad", bean("jenkins.model.UnlabeledLoadStatistics")).
 			set("url", base+"/").set("useCrumbs", true).set("useSecurity", true).
 			set("views", []*object{view})

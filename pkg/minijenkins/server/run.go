@@ -121,6 +121,8 @@ func causeText(c store.Cause) string {
 	switch {
 	case c.Stage != "":
 		return "Restarted from build #" + strconv.Itoa(c.Replay) + ", stage " + c.Stage
+	case c.Rebuild:
+		return "Rebuilt #" + strconv.Itoa(c.Replay)
 	case c.Replay > 0:
 		return "Replayed #" + strconv.Itoa(c.Replay)
 	case c.Remote && c.Note != "":

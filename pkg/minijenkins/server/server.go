@@ -59,6 +59,9 @@ type Config struct {
 	// EventsQueue bounds how many events wait for the receiver; beyond it the oldest are dropped.
 	// 0 means 8192.
 	EventsQueue int
+	// StartDelay is for tests of clients: for so long the server answers as a Jenkins that starts,
+	// with 503 and, in the middle third, with 401 to everybody. 0 means not at all.
+	StartDelay time.Duration
 	// LoadSCM reads the Jenkinsfile of a job whose definition is a repository; nil refuses such jobs.
 	LoadSCM func(ctx context.Context, scm engine.SCM, path string) (string, error)
 }
@@ -111,6 +114,8 @@ type Server struct {
 	// lag is how long after its quiet period an item begins. It is 0 but in tests, which are as slow as Jenkins.
 	lag  time.Duration
 	wake chan struct{}
+	// born is when the server was made.
+	born time.Time
 
 	// mu guards all below. A change is queued in the store while it is held, so that the disk has the
 	// changes in the order of the memory; see answer for how nobody learns of one too early.
@@ -126,6 +131,7 @@ type Server struct {
 	clouds       map[string]*store.Cloud
 	credentials  credentials
 	quieting     bool
+	quietReason  string
 	base         context.Context //nolint:containedctx // it is the life of all builds
 	wg           sync.WaitGroup
 }
@@ -163,6 +169,7 @@ func New(cfg Config) (*Server, error) {
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
 	}
+	s.born = s.now()
 	s.events = newEventSender(&s.cfg, s.now, st.Flush)
 	if err := s.restoreState(); err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())

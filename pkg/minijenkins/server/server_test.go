@@ -400,7 +400,7 @@ func TestPathTricks(t *testing.T) {
 		blueOrg + "pipelines/f/pipelines/%2e%2e/":        400,
 		blueOrg + "pipelines/f/pipelines/j/runs/..%2f1/": 404,
 		"/" + strings.Repeat("a/", 5000):                 404,
-		"/pipeline-model-converter/toJson":               404,
+		"/pipeline-model-converter/nosuch":               404,
 	}
 	for path, want := range cases {
 		req, err := http.NewRequest("GET", h.http.URL+"/", nil)

@@ -145,7 +145,7 @@ func (s *Store) cipher() (cipher.AEAD, error) {
 }
 
 func readOrMakeKey(file string) ([]byte, error) {
-	key, err := os.ReadFile(file) //nolint:gosec // it is in the state folder
+	key, err := os.ReadFile(file)
 	switch {
 	case err == nil && len(key) == credentialKeySize:
 		return key, nil

@@ -273,3 +273,74 @@ func TestArtifactPaths(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the agent is gone") }
+
+// TestFlush: changes are kept in order and in one transaction with what waits beside them, a disk that
+// fails is told of at each Flush, and a closed store takes nothing.
+func TestFlush(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			it := &Item{Name: "x", Kind: KindPipeline}
+			if err := s.AddItem(it); err != nil {
+				t.Error(err)
+				return
+			}
+			for n := 2; n <= 20; n++ {
+				it.NextBuild = n
+				if err := s.PutItem(it); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := s.Flush(); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutItem(&Item{ID: 1}); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	s = open(t, dir)
+	st, err := s.Load()
+	if err != nil || len(st.Items) != 50 {
+		t.Fatal(len(st.Items), err)
+	}
+	ids := map[uint64]bool{}
+	for _, it := range st.Items {
+		ids[it.ID] = true
+		if it.NextBuild != 20 {
+			t.Errorf("item %d has build %d", it.ID, it.NextBuild)
+		}
+	}
+	if len(ids) != 50 {
+		t.Error("an ID was given out twice")
+	}
+	next := &Item{Name: "y"}
+	if err := s.AddItem(next); err != nil || ids[next.ID] {
+		t.Errorf("ID %d again, %v", next.ID, err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Close(); err != nil { // as a disk that fails
+		t.Fatal(err)
+	}
+	if err := s.PutItem(next); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Flush(); err == nil {
+			t.Error("what is not on disk is called written")
+		}
+	}
+	if err := s.Close(); err == nil {
+		t.Error("what was lost is not told")
+	}
+}

@@ -67,6 +67,8 @@ type Cause struct {
 	Remote bool `json:"remote,omitempty"`
 	// Replay is the number of the build that is run again, 0 if none.
 	Replay int `json:"replay,omitempty"`
+	// Rebuild says that Replay was called a rebuild.
+	Rebuild bool `json:"rebuild,omitempty"`
 	// Stage is the stage from which that build is run again, empty for all of it.
 	Stage string `json:"stage,omitempty"`
 }
@@ -91,6 +93,8 @@ type Build struct {
 	Causes      []Cause `json:"causes,omitempty"`
 	// Asked says that it has waited for the answer to an input.
 	Asked bool `json:"asked,omitempty"`
+	// Approved says that an answer let it go on.
+	Approved bool `json:"approved,omitempty"`
 	// AbortedBy are the users or reasons that interrupted it.
 	AbortedBy []string `json:"abortedBy,omitempty"`
 	// Script is the Jenkinsfile of a replay; empty for the job's own.

@@ -21,7 +21,7 @@ func cases() []testCase {
 	return slices.Concat(serverCases, itemCases, startCases, runCases, logCases, otherCases)
 }
 
-var serverCases = []testCase{
+var serverCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "server/who am I", run: func(t *testing.T, e *env) {
 		who, err := e.WhoAmI(t.Context())
 		must(t, err)
@@ -89,7 +89,7 @@ const config = `<?xml version='1.1' encoding='UTF-8'?>
   <disabled>false</disabled>
 </flow-definition>`
 
-var itemCases = []testCase{
+var itemCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "folder/life", run: func(t *testing.T, e *env) {
 		ctx, name := t.Context(), e.dir+"/a b"
 		_, err := e.GetFolder(ctx, name)
@@ -200,7 +200,7 @@ var itemCases = []testCase{
 	}},
 }
 
-var otherCases = []testCase{
+var otherCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "credentials", needs: []capability{credentials}, run: func(t *testing.T, e *env) {
 		credentialLife(t, e, map[string]jenkins.Credential{
 			"basic": jenkins.UsernamePassword{Username: "u ü", Password: "hunter2-ü&="},

@@ -18,7 +18,7 @@ import (
 )
 
 // startCases are the facts that a run is started exactly once by.
-var startCases = []testCase{
+var startCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "start/cause in queue and build", run: func(t *testing.T, e *env) {
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime)
@@ -156,7 +156,7 @@ var startCases = []testCase{
 	}},
 }
 
-var runCases = []testCase{
+var runCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "run/results", run: func(t *testing.T, e *env) {
 		for result, body := range map[string]string{
 			jenkins.ResultSuccess: "echo 'x'", jenkins.ResultFailure: "error 'no'", jenkins.ResultUnstable: "unstable 'hm'",
@@ -307,7 +307,7 @@ func (j *job) waiting(t *testing.T, number int64) (answer jenkins.Answer, in *je
 	return answer, in
 }
 
-var logCases = []testCase{
+var logCases = []testCase{ //nolint:thelper // the functions are the tests themselves
 	{name: "log/parts make the whole", run: func(t *testing.T, e *env) {
 		j := e.job(t, "talks", steps("echo 'begin ü'; sleep 1; echo 'middle 日本語'; sleep 1; echo 'end'"))
 		n := j.start(t, "c")
