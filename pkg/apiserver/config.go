@@ -47,6 +47,9 @@ import (
 // DefaultSystemNamespace is where the users' Secrets are.
 const DefaultSystemNamespace = "kubesphere-devops-system"
 
+// minWebhookSecret is the shortest webhook secret in bytes: it must not be guessed.
+const minWebhookSecret = 16
+
 // Config says how a server is to be. Required are RestConfig, Reader and JWTSecret.
 type Config struct {
 	// RestConfig is how the server itself talks to Kubernetes. Its user needs the rights to read what
@@ -185,6 +188,9 @@ func CachedKinds() []client.Object {
 // Complete checks the config and fills in what is not set.
 func (c Config) Complete() (CompletedConfig, error) {
 	c.setDefaults()
+	if n := len(c.WebhookSecret); n > 0 && n < minWebhookSecret {
+		return CompletedConfig{}, fmt.Errorf("apiserver: Config.WebhookSecret has %d bytes, want at least %d", n, minWebhookSecret)
+	}
 	if err := c.completeKubernetes(); err != nil {
 		return CompletedConfig{}, err
 	}

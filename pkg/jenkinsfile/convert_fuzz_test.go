@@ -6,6 +6,7 @@ package jenkinsfile
 import (
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -104,6 +105,39 @@ func FuzzMergeJSON(f *testing.F) {
 		}
 		if again, err := MergeJSON(got, doc); err != nil || again != got {
 			t.Fatalf("again: %v\n%q\n%q", err, got, again)
+		}
+	})
+}
+
+// FuzzMergeEdits: random edits of any pipeline are merged without the help of the printer.
+func FuzzMergeEdits(f *testing.F) {
+	i := uint64(0)
+	for _, src := range mergeCorpus(f) {
+		i++
+		f.Add(src, i)
+	}
+	f.Fuzz(func(t *testing.T, src string, seed uint64) {
+		old, err := readDoc(src)
+		if err != nil {
+			return
+		}
+		random := rand.New(rand.NewPCG(seed, 0))
+		doc := editDoc(t, src, func(p *docPipeline) {
+			for range 1 + random.IntN(4) {
+				editRandomly(random, p)
+			}
+		})
+		d, err := parseDoc(doc, storedSchema)
+		if err != nil {
+			return
+		}
+		b := elementBuilder{}
+		root, fresh := b.pipeline(old.Pipeline), b.pipeline(d.Pipeline)
+		text := newMerger(src, root, fresh).pipeline(root, fresh)
+		if err := means(text, fresh); err != nil {
+			if _, printed := replace("", fresh, Span{}); printed == nil {
+				t.Fatalf("%v\n%s\n%s\n%s", err, src, doc, text)
+			}
 		}
 	})
 }

@@ -336,17 +336,32 @@ func (m *merger) element(old, fresh *element) string {
 // code replaces the code of a block. Its lines come from the source with their indentation, and what
 // stands before the first and behind the last statement stays.
 func (m *merger) code(old, fresh *element) string {
-	if fresh.signature() == old.signature() {
-		return m.text(old.at.block)
-	}
 	before := m.src[old.at.block.From.Offset:old.codeAt.From.Offset]
 	behind := m.src[old.codeAt.To.Offset:old.at.block.To.Offset]
-	code := m.newlines(fresh.code)
-	if !strings.HasSuffix(code, withoutComments(code)) && !startsLine(behind) && !strings.HasPrefix(strings.TrimLeft(behind, " \t"), "//") {
+	core := withoutComments(fresh.code)
+	lead, trail, _ := strings.Cut(fresh.code, core)
+	if core == "" {
+		lead, trail = fresh.code, ""
+	}
+	// Comments around the code come from who wrote them into the document; a second time they are
+	// there already.
+	if has(before, lead) {
+		lead = ""
+	}
+	if has(behind, trail) {
+		trail = ""
+	}
+	code := m.newlines(lead + core + trail)
+	if trail != "" && !startsLine(behind) && !strings.HasPrefix(strings.TrimLeft(behind, " \t"), "//") {
 		// A comment at the end must not swallow the brace.
 		behind = m.newline + m.lineIndent(old.at.stmt.From.Offset) + behind
 	}
 	return before + code + behind
+}
+
+// has tells if a comment stands in a text.
+func has(text, comment string) bool {
+	return strings.Contains(strings.ReplaceAll(text, "\r\n", "\n"), strings.TrimSpace(comment))
 }
 
 // startsLine tells if nothing but blanks stands before the first line end.

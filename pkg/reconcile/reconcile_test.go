@@ -118,7 +118,7 @@ func TestPatcher(t *testing.T) {
 		"Rest":            {reason: "only the metadata is sent, whatever others did", change: label, stale: true, want: patches{rest: 1}, label: true},
 		"Both":            {reason: "both are sent, neither undoes the other", change: both, want: patches{status: 1, rest: 1}, label: true, status: true},
 		"Stale status":    {reason: "the status of a stale copy is not written", change: status, stale: true, want: patches{status: 1}, conflict: true},
-		"Both of a stale": {reason: "annotations and labels are written all the same", change: both, stale: true, want: patches{status: 1, rest: 1}, conflict: true, label: true},
+		"Both of a stale": {reason: "annotations and labels are written all the same, the status is not tried", change: both, stale: true, want: patches{rest: 2}, conflict: true, label: true},
 		"Stale finalizers": {reason: "a list of a stale copy is not written", stale: true, want: patches{rest: 1}, conflict: true,
 			change: func(p *corev1.Pod) { label(p); p.Finalizers = []string{"a/b"} }},
 	}
@@ -161,6 +161,43 @@ func TestPatcher(t *testing.T) {
 			}
 			if tc.stale && got.Annotations["other"] != "writer" || got.Annotations["keep"] != "me" {
 				t.Errorf("%s: another writer's annotations were lost: %v", tc.reason, got.Annotations)
+			}
+		})
+	}
+}
+
+func TestPatcherOrder(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason     string
+		finalizers []string
+		want       []string
+	}{
+		"Usual":             {reason: "a status that says all is done comes after all", finalizers: []string{"a/b"}, want: []string{"rest", "status"}},
+		"Finalizer removed": {reason: "the object may vanish with its last finalizer", want: []string{"status", "rest"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "n", Finalizers: []string{"a/b"}}}
+			c := fake.NewClientBuilder().WithObjects(pod).WithStatusSubresource(&corev1.Pod{}).WithInterceptorFuncs(interceptor.Funcs{
+				Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, p client.Patch, opts ...client.PatchOption) error {
+					got = append(got, "rest")
+					return c.Patch(ctx, obj, p, opts...)
+				},
+				SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+					got = append(got, "status")
+					return c.SubResource(sub).Patch(ctx, obj, p, opts...)
+				},
+			}).Build()
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(pod), pod); err != nil {
+				t.Fatal(err)
+			}
+			patcher := NewPatcher(c, pod)
+			pod.Finalizers, pod.Annotations, pod.Status.Message = tc.finalizers, map[string]string{"a": "b"}, "hi"
+			if err := patcher.Patch(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
 		})
 	}

@@ -79,7 +79,12 @@ func TestAgentsThatCannotStart(t *testing.T) {
 	if err := w.kube.Status().Update(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.kube.Delete(t.Context(), quota) })
+	defer func() {
+		// Other tests share the namespace.
+		if err := w.kube.Delete(t.Context(), quota); err != nil {
+			t.Error(err)
+		}
+	}()
 	const timeout = 20 * time.Second
 	p := w.startControllers(nil, controller.Options{Runs: pipelinerun.Options{StartTimeout: timeout}, DevContainers: devcontainer.Options{AgentImage: "agent:1"}})
 	defer p.stop()

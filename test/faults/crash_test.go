@@ -4,6 +4,7 @@
 package faults
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -97,9 +98,13 @@ func (w *world) keepAlive(k *killer, options controller.Options, stop <-chan str
 			case <-stop:
 				p.kill()
 				return
+			case <-w.Context().Done():
+				p.kill()
+				return
 			}
 		}
 	})
+	w.Cleanup(wg.Wait)
 	return func() int { wg.Wait(); return n }
 }
 
@@ -131,12 +136,14 @@ func TestCrashMatrix(t *testing.T) {
 	}
 	w.wait("all runs have ended and are archived", func() (bool, string) {
 		open := map[string]int{}
+		var example []byte
 		for _, r := range w.runs() {
 			if r.Status.CompletionTime == nil || r.Annotations[devopsv1alpha3.ArchivedAnnotation] == "" {
 				open[state(&r)]++
+				example, _ = json.Marshal(&r)
 			}
 		}
-		return len(open) == 0, fmt.Sprint(open)
+		return len(open) == 0, fmt.Sprintf("%v, such as %s", open, example)
 	})
 	took := time.Since(began)
 	lost, doubled, builds, kept := w.tally()

@@ -27,6 +27,8 @@ type Authentication struct {
 	SystemNamespace string
 	// TokenReview accepts tokens of Kubernetes.
 	TokenReview bool
+	// WebhookSecretFile holds what Jenkins identifies itself with when it sends events; "" takes none.
+	WebhookSecretFile string
 }
 
 func newAuthentication() Authentication {
@@ -43,6 +45,7 @@ func (o *Authentication) AddFlags(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.ClockSkew, "jwt-clock-skew", o.ClockSkew, "how far the clocks of issuers may be off")
 	flags.DurationVar(&o.TokenLifetime, "token-lifetime", o.TokenLifetime, "how long a token of /oauth/token is valid")
 	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of the users' Secrets")
+	flags.StringVar(&o.WebhookSecretFile, "webhook-secret-file", o.WebhookSecretFile, "file with the secret with which Jenkins sends events to /v1alpha3/webhooks/jenkins, at least 16 bytes; without it events are not taken")
 	flags.BoolVar(&o.TokenReview, "token-review", o.TokenReview, "accept tokens of Kubernetes, such as those of service accounts")
 }
 
@@ -72,6 +75,13 @@ func (o *Authentication) ApplyTo(config *apiserver.Config) error {
 	secret, err := backends.ReadSecret("jwt-secret-file", o.JWTSecretFile)
 	if err != nil {
 		return err
+	}
+	if o.WebhookSecretFile != "" {
+		webhookSecret, err := backends.ReadSecret("webhook-secret-file", o.WebhookSecretFile)
+		if err != nil {
+			return err
+		}
+		config.WebhookSecret = []byte(webhookSecret)
 	}
 	config.JWTSecret = []byte(secret)
 	config.Issuers = o.Issuers

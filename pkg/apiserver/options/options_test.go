@@ -69,7 +69,7 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestApplyTo(t *testing.T) {
 	secret := file(t, strings.Repeat("s", 32)+"\n")
 	o := parse(t, "--jwt-secret-file="+secret, "--user-rate=0", "--authorization-deny-ttl=0", "--jenkins-url=http://jenkins", "--jenkins-user=u",
-		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--s3-access-key-file="+secret, "--s3-secret-key-file="+secret, "--token-review=false", "--shutdown-delay=5s")
+		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--s3-access-key-file="+secret, "--s3-secret-key-file="+secret, "--token-review=false", "--shutdown-delay=5s", "--webhook-secret-file="+secret)
 	var config apiserver.Config
 	for name, step := range map[string]func(*apiserver.Config) error{
 		"serving": o.Serving.ApplyTo, "limits": o.Limits.ApplyTo, "authentication": o.Authentication.ApplyTo,
@@ -81,6 +81,9 @@ func TestApplyTo(t *testing.T) {
 	}
 	if string(config.JWTSecret) != strings.Repeat("s", 32) {
 		t.Errorf("secret %q, want it without the newline", config.JWTSecret)
+	}
+	if string(config.WebhookSecret) != strings.Repeat("s", 32) {
+		t.Errorf("webhook secret %q", config.WebhookSecret)
 	}
 	if config.Limits.Rate.PerSecond >= 0 || config.Authorization.DenyTTL >= 0 || config.Authorization.AllowTTL != 10*time.Second {
 		t.Errorf("0 must turn off, not give the default: %+v %+v", config.Limits.Rate, config.Authorization)
@@ -96,11 +99,12 @@ func TestApplyTo(t *testing.T) {
 func TestMissingFiles(t *testing.T) {
 	var config apiserver.Config
 	for flag, err := range map[string]error{
-		"--jwt-secret-file":    (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
-		"--tls-cert-file":      (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
-		"--jenkins-token-file": applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &config),
-		"--jenkins-url":        applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &config),
-		"--s3-secret-key-file": applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &config),
+		"--webhook-secret-file": (&Authentication{JWTSecretFile: file(t, "x"), WebhookSecretFile: "/none"}).ApplyTo(&config),
+		"--jwt-secret-file":     (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
+		"--tls-cert-file":       (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
+		"--jenkins-token-file":  applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &config),
+		"--jenkins-url":         applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &config),
+		"--s3-secret-key-file":  applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &config),
 	} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v, want an error that names %s", err, flag)

@@ -366,7 +366,7 @@ func TestUnmarkedCrashes(t *testing.T) {
 		}},
 	}
 	calls := []string{"kube patch PipelineRun", "kube patch PipelineRun/status", "jenkins ReplayRun", "jenkins StartBuild",
-		"jenkins UnmarkedStarts", "jenkins FindUnmarkedStart", "jenkins GetQueueItem"}
+		"jenkins UnmarkedStarts", "jenkins FindUnmarkedStart", "jenkins FolderBuilds"}
 	for kind, k := range kinds {
 		for _, call := range calls {
 			if kind == "Branch" && call == "jenkins ReplayRun" || kind == "Replay" && call == "jenkins StartBuild" {

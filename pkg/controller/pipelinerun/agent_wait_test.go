@@ -337,7 +337,9 @@ func TestAgentThatNeverCame(t *testing.T) {
 	for result, want := range map[string]string{jenkins.ResultFailure: "Failed/AgentQuotaExceeded", jenkins.ResultAborted: "Cancelled/Aborted"} {
 		b := newAgentBench(t, agentFile)
 		b.agents.refusals["p/dc-p.app"] = problem("AgentQuotaExceeded")
-		b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool { return started(r) && agentReady(r) == "False AgentQuotaExceeded" })
+		b.until("r1", func(r *devopsv1alpha3.PipelineRun) bool {
+			return started(r) && agentReady(r) == "False AgentQuotaExceeded"
+		})
 		b.jenkins.endless, b.jenkins.result = false, result
 		if got := b.until("r1", ended); verdict(got) != want {
 			t.Errorf("%s: %s %q, want %s", result, verdict(got), message(got), want)

@@ -15,6 +15,10 @@ import (
 const (
 	// endingTime is for how long it is remembered that a build is said to have ended, and how it did.
 	endingTime = 30 * time.Second
+	// gatherTime is how long a build that has ended waits for others of its job that do, so that they are
+	// read together. That is worth it while gatherLive runs are live.
+	gatherTime = 500 * time.Millisecond
+	gatherLive = 50
 	// endingSlack is how many builds more are asked for: some may have begun that nobody has seen yet.
 	endingSlack = 3
 	// endingWaste is how many builds may be read for each one that is wanted.
@@ -56,6 +60,17 @@ func (e *endings) note(job jobKey, build int64) {
 	if e.jobs[job][build] == nil {
 		e.jobs[job][build] = &ending{noted: e.now()}
 	}
+}
+
+// gather gives how long the build is still to wait for others that end; 0 if it was read with one.
+func (e *endings) gather(job jobKey, build int64) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := e.jobs[job][build]
+	if known == nil || known.run != nil {
+		return 0
+	}
+	return max(0, gatherTime-e.now().Sub(known.noted))
 }
 
 // take gives the build if it was read with another one, and drops it. Else it gives the page of the job

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	jenkinsevents "github.com/slipway-dev/slipway/pkg/jenkins/events"
 )
 
 // clock is a time that the test moves.
@@ -51,6 +52,16 @@ type fakeJenkins struct {
 	held bool
 	// drops: no job defines a parameter, so that all values are dropped.
 	drops bool
+	// lasts is how long a build takes; 0: two seconds.
+	lasts time.Duration
+	// zip is the address of the artifacts as JSON.
+	zip string
+	// prompt: a build is shown as soon as it has its number.
+	prompt bool
+	// latency is what each call takes.
+	latency time.Duration
+	// onChange is told of what happens to builds, while the lock is held.
+	onChange func(kind jenkinsevents.Type, job string, b *fakeBuild)
 	// endless keeps builds running.
 	endless bool
 	// stubborn is how many stops a build takes to end.
@@ -123,7 +134,7 @@ type fakeBuild struct {
 
 func newFakeJenkins(now func() time.Time) *fakeJenkins {
 	return &fakeJenkins{now: now, items: map[int64]*fakeItem{}, jobs: map[string]*fakeJob{}, nextItem: 100,
-		result: jenkins.ResultSuccess, calls: map[string]int{}, log: "Started\nRunning on dc-p-agent-x1 in /home/jenkins\n"}
+		zip: `"/x.zip"`, result: jenkins.ResultSuccess, calls: map[string]int{}, log: "Started\nRunning on dc-p-agent-x1 in /home/jenkins\n"}
 }
 
 // answer is an error as the client gives it.
@@ -140,8 +151,11 @@ var (
 func (f *fakeJenkins) begin(call string) (end func(error) error, err error) {
 	f.mu.Lock()
 	f.calls[call]++
-	fault, down := f.fault, f.err
+	fault, down, latency := f.fault, f.err, f.latency
 	f.mu.Unlock()
+	if latency > 0 {
+		time.Sleep(latency)
+	}
 	if down != nil {
 		return nil, down
 	}
@@ -229,14 +243,23 @@ func (f *fakeJenkins) StartBuild(_ context.Context, folder, job string, req jenk
 	})
 }
 
+func (f *fakeJenkins) tell(job string, b *fakeBuild, kinds ...jenkinsevents.Type) {
+	for _, kind := range kinds {
+		if f.onChange != nil {
+			f.onChange(kind, job, b)
+		}
+	}
+}
+
 // tick lets Jenkins work: items leave the queue, builds end.
 func (f *fakeJenkins) tick() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, job := range f.jobs {
+	for name, job := range f.jobs {
 		for _, b := range job.builds {
-			if b.state == jenkins.StateRunning && !f.endless && f.now().Sub(b.start) > 2*time.Second {
+			if b.state == jenkins.StateRunning && !f.endless && f.now().Sub(b.start) > max(f.lasts, 2*time.Second) {
 				b.state, b.result, b.end = jenkins.StateFinished, f.result, f.now()
+				f.tell(name, b, jenkinsevents.RunCompleted, jenkinsevents.RunFinalized)
 			}
 		}
 		job.discard()
@@ -258,6 +281,7 @@ func (f *fakeJenkins) tick() {
 			b := &fakeBuild{number: job.next(), queue: id, causes: item.causes, replays: item.replays, started: item.started, params: item.params, state: jenkins.StateRunning, start: f.now()}
 			job.builds = append(job.builds, b)
 			item.build, item.left = b.number, f.now()
+			f.tell(item.job, b, jenkinsevents.RunInitialize, jenkinsevents.RunStarted)
 		case !item.left.IsZero() && f.now().Sub(item.left) > 5*time.Minute:
 			delete(f.items, id)
 		}
@@ -317,7 +341,7 @@ func (f *fakeJenkins) GetRun(_ context.Context, folder, job string, number int64
 		if err != nil {
 			return nil, err
 		}
-		if b.asked++; b.asked == 1 {
+		if b.asked++; b.asked == 1 && !f.prompt {
 			return nil, answer(http.StatusNotFound, jenkins.ErrNotFound, "not yet")
 		}
 		return f.runOf(b), nil
@@ -346,8 +370,8 @@ func (f *fakeJenkins) runOf(b *fakeBuild) *jenkins.Run {
 	if b.result == "" {
 		out.Result = jenkins.ResultUnknown
 	}
-	out.RawJSON = fmt.Appendf(nil, `{"id":"%d","state":"%s","result":"%s","durationInMillis":%d,"artifactsZipFile":"/x.zip"}`,
-		b.number, out.State, out.Result, out.DurationMillis)
+	out.RawJSON = fmt.Appendf(nil, `{"id":"%d","state":"%s","result":"%s","durationInMillis":%d,"artifactsZipFile":%s}`,
+		b.number, out.State, out.Result, out.DurationMillis, f.zip)
 	return out
 }
 
@@ -446,25 +470,28 @@ func (f *fakeJenkins) DeleteBuild(_ context.Context, folder, job string, number 
 	return err
 }
 
-func (f *fakeJenkins) BuildStatuses(ctx context.Context, folder string) (map[string][]jenkins.BuildStatus, error) {
-	return f.FolderBuilds(ctx, folder, 30)
+func (f *fakeJenkins) BuildStatuses(_ context.Context, folder string) (map[string][]jenkins.BuildStatus, error) {
+	return run(f, "BuildStatuses", func() (map[string][]jenkins.BuildStatus, error) { return f.newest(folder, 30), nil })
 }
 
 func (f *fakeJenkins) FolderBuilds(_ context.Context, folder string, depth int) (map[string][]jenkins.BuildStatus, error) {
-	return run(f, "FolderBuilds", func() (map[string][]jenkins.BuildStatus, error) {
-		out := map[string][]jenkins.BuildStatus{}
-		for name, job := range f.jobs {
-			short, ok := strings.CutPrefix(name, folder+"/")
-			if !ok {
-				continue
-			}
-			for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-depth; i-- {
-				b := job.builds[i]
-				out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result, Start: b.start})
-			}
+	return run(f, "FolderBuilds", func() (map[string][]jenkins.BuildStatus, error) { return f.newest(folder, depth), nil })
+}
+
+// newest gives the newest builds of the jobs of a folder. f.mu is held.
+func (f *fakeJenkins) newest(folder string, depth int) map[string][]jenkins.BuildStatus {
+	out := map[string][]jenkins.BuildStatus{}
+	for name, job := range f.jobs {
+		short, ok := strings.CutPrefix(name, folder+"/")
+		if !ok {
+			continue
 		}
-		return out, nil
-	})
+		for i := len(job.builds) - 1; i >= 0 && i >= len(job.builds)-depth; i-- {
+			b := job.builds[i]
+			out[short] = append(out[short], jenkins.BuildStatus{Number: b.number, QueueID: b.queue, Building: b.state != jenkins.StateFinished, Result: b.result, Start: b.start})
+		}
+	}
+	return out
 }
 
 // builds counts the builds of all jobs that carry a cause.

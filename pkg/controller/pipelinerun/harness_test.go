@@ -41,7 +41,7 @@ func (e *events) Eventf(_, _ runtime.Object, kind, reason, _, note string, args 
 
 // bench is a cluster and a Jenkins in memory, and a controller between them.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	clock   *clock
 	jenkins *fakeJenkins
 	// cluster is the API server without faults.
@@ -55,7 +55,7 @@ type bench struct {
 	r     *Reconciler
 }
 
-func newBench(t *testing.T, objects ...client.Object) *bench {
+func newBench(t testing.TB, objects ...client.Object) *bench {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	// Only what is used: the fake goes through all kinds of its scheme at each patch.
@@ -67,9 +67,12 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	b := &bench{t: t, clock: newClock(), events: &events{}}
 	b.jenkins = newFakeJenkins(b.clock.Now)
 	b.jenkins.jobs[ns+"/build"] = &fakeJob{}
-	b.cluster = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&devopsv1alpha3.PipelineRun{}, &devopsv1alpha3.Pipeline{}).
-		WithIndex(&devopsv1alpha3.PipelineRun{}, index.RunPipeline, index.RunPipelineValue).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&devopsv1alpha3.PipelineRun{}, &devopsv1alpha3.Pipeline{})
+	for field, value := range index.Runs {
+		builder = builder.WithIndex(&devopsv1alpha3.PipelineRun{}, field, value)
+	}
+	b.cluster = builder.Build()
 	b.restart()
 	return b
 }

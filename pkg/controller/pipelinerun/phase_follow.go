@@ -20,6 +20,8 @@ const (
 	stopInterval = 3 * time.Second
 	// missingInterval is how often a build is asked for that Jenkins denies.
 	missingInterval = 2 * time.Second
+	// soonInterval is when a build is read again to which something was done.
+	soonInterval = time.Second
 	// unheardInterval is when a run asks for itself of which neither events nor bulk queries tell anything.
 	unheardInterval = time.Minute
 	// settlingInterval is how long a build that has its result may take to be final.
@@ -160,7 +162,7 @@ func followBuild(ctx context.Context, s *scope) error {
 		return s.failed(err)
 	}
 	s.Watcher.Answered()
-	s.past.looked = s.Now()
+	s.past.looked, s.past.soon = s.Now(), false
 	seen := observe(build)
 	if seen.final {
 		s.past.final = build
@@ -171,7 +173,7 @@ func followBuild(ctx context.Context, s *scope) error {
 		return err
 	}
 	if message != "" {
-		seen.message = message
+		seen.message, s.past.soon = message, message != cannotPause
 	}
 	if err := s.keepRunJSON(build, false); err != nil {
 		return err
@@ -195,8 +197,14 @@ func followBuild(ctx context.Context, s *scope) error {
 func (s *scope) lookDue(known news) bool {
 	now := s.Now()
 	switch {
-	case s.past.final != nil, known.ended, s.actWanted(), s.lost():
+	case s.past.final != nil, s.actWanted(), s.lost():
 		return true
+	case known.ended && s.past.early == 0:
+		return s.gatherWait() == 0
+	case known.ended:
+		return now.Sub(s.past.looked) >= s.nextLook(known)
+	case s.past.soon:
+		return now.Sub(s.past.looked) >= soonInterval
 	case known.Missing:
 		return now.Sub(s.past.looked) >= missingInterval
 	case s.past.looked.IsZero():
@@ -207,6 +215,17 @@ func (s *scope) lookDue(known news) bool {
 		return now.Sub(s.past.looked) >= unheardInterval
 	}
 	return now.Sub(s.past.looked) >= s.lookInterval()
+}
+
+// gatherWait is how long a build that has ended waits for others of its job, so that they are read
+// together.
+func (s *scope) gatherWait() time.Duration {
+	job := jobKey{s.folder, s.job}
+	wait := s.endings.gather(job, s.build())
+	if wait > 0 && (s.Watcher.Live() < gatherLive || s.Watcher.liveOf(job) < 2) {
+		return 0
+	}
+	return wait
 }
 
 // actWanted tells if the user, or a deadline, wants something of the build.
@@ -254,6 +273,8 @@ func (s *scope) nextLook(known news) time.Duration {
 	switch {
 	case s.stopWanted(), s.lateReason() != nil:
 		return stopInterval
+	case s.past.soon:
+		return soonInterval
 	case known.ended, known.settling:
 		// What is said is ahead of what is shown. It may also be wrong.
 		return min(settlingInterval<<min(s.past.early, 6), maxLookInterval)
@@ -291,12 +312,15 @@ func (s *scope) readBuild(ctx context.Context, known news) (*jenkins.Run, error)
 // goOn notes what is known of a build that is not read now.
 func (s *scope) goOn(ctx context.Context, known news) error {
 	delay := s.nextLook(known)
+	if known.ended && s.past.early == 0 {
+		delay = s.gatherWait()
+	}
 	if known.settling && s.past.early == 0 {
 		// The event that the build is final comes at once, or not at all.
 		s.past.looked = s.Now().Add(settlingInterval - s.lookInterval())
 	}
 	phase, reason := s.run.Status.Phase, currentReason(s.run)
-	begun := known.running || known.settling || phase == devopsv1alpha3.Running || reason == devopsv1alpha3.ReasonPaused
+	begun := known.running || known.ended || known.settling || phase == devopsv1alpha3.Running || reason == devopsv1alpha3.ReasonPaused
 	if !begun {
 		s.seen = &observation{phase: devopsv1alpha3.Pending, reason: devopsv1alpha3.ReasonQueued, message: "the build is about to begin"}
 		return reconcile.Wait(s.seen.reason, s.seen.message, min(delay, unheardInterval))

@@ -24,7 +24,7 @@ const (
 	// maxLookInterval is what the time between two looks at a running build grows to while nothing
 	// changes, maxPauseInterval the same for one that may wait for an input, or does.
 	maxLookInterval  = 30 * time.Second
-	maxPauseInterval = 10 * time.Second
+	maxPauseInterval = 5 * time.Second
 )
 
 // progress is what a process remembers of a live run between passes. It saves calls; nothing is lost with
@@ -41,6 +41,8 @@ type progress struct {
 	interval time.Duration
 	// state and stages are what it was then: the state of the build and the hash of its stages.
 	state, stages string
+	// soon says that the build is about to change for what was done to it.
+	soon bool
 	// early is how many looks in a row found a build live that was said to have ended.
 	early int
 	// told is the event that was last noticed.

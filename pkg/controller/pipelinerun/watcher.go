@@ -335,6 +335,20 @@ func (w *Watcher) Sight(key client.ObjectKey) Sight {
 	return s
 }
 
+// liveOf gives the number of live runs of a job.
+func (w *Watcher) liveOf(job jobKey) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if folder := w.folders[job.folder]; folder != nil {
+		for _, run := range folder.runs {
+			if run.target.Job == job.job {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // newestOf gives the number of the newest build of a job that is known, 0 if none is.
 func (w *Watcher) newestOf(job jobKey) int64 {
 	w.mu.Lock()

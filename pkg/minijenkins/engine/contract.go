@@ -193,6 +193,8 @@ type RunSpec struct {
 	Recorder Recorder
 	// Artifacts takes what archiveArtifacts collects; nil makes that step fail.
 	Artifacts Artifacts
+	// Tests takes what junit collects; nil makes that step fail.
+	Tests Tests
 	// Credentials resolves credentials('id') and the credentialsId of git; nil knows none.
 	Credentials CredentialSource
 	// FirstStage is the top stage that a restarted build begins with; those before it are not built.

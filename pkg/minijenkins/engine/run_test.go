@@ -499,7 +499,7 @@ func TestCheck(t *testing.T) {
 		want   []string
 	}{
 		"Fine":     {"What the engine runs passes", stages("sh 'x'\n script { def f = { it }; f(1); [1].each { echo \"$it\" } }"), nil},
-		"Step":     {"An unknown step is refused with its place", stages("echo 'x'\n junit 'r.xml'"), []string{`4: step "junit"`, "connect a Jenkins server", "@ line 4, column 2."}},
+		"Step":     {"An unknown step is refused with its place", stages("echo 'x'\n nosuchStep 'r.xml'"), []string{`4: step "nosuchStep"`, "connect a Jenkins server", "@ line 4, column 2."}},
 		"InScript": {"Also in a script", stages("script { if (true) { lock('x') { } } }"), []string{`step "lock"`}},
 		"Argument": {"An argument that is not understood is refused", stages("git url: 'x', shallow: true"), []string{`parameter "shallow" of step "git"`}},
 		"Docker":   {"Agents that are no pods with a label are refused", "pipeline { agent { docker 'go' }\n stages { stage('s') { steps { echo 'x' } } } }", []string{`1: agent "docker"`}},

@@ -74,6 +74,8 @@ func init() {
 		"checkout":         {display: "Check out from version control", only: "scm", params: []string{"changelog", "poll"}, agent: true, run: stepCheckout},
 		"archiveArtifacts": {display: "Archive the artifacts", only: "artifacts", params: []string{"excludes", "allowEmptyArchive", "fingerprint", "onlyIfSuccessful", "caseSensitive", "defaultExcludes", "followSymlinks"}, agent: true, run: stepArchive},
 
+		"junit": {display: "Archive JUnit-formatted test results", only: "testResults", describe: "testResults", agent: true, run: stepJunit,
+			params: []string{"allowEmptyResults", "skipMarkingBuildUnstable", "keepLongStdio", "keepTestNames", "healthScaleFactor", "skipPublishingChecks", "checksName", "skipOldReports"}},
 		"input": {display: "Wait for interactive input", only: "message", describe: "message", params: []string{"id", "ok", "parameters", "submitter", "submitterParameter"}, run: stepInput},
 
 		"string":       {symbol: true, params: append(bindingParams, symbolParams...)},

@@ -285,6 +285,10 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 				vis(2, "buildingDurationMillis", b.Duration.Milliseconds()).vis(2, "executingTimeMillis", b.Duration.Milliseconds()).
 				vis(2, "executorUtilization", 1.0).vis(2, "subTaskCount", 1).
 				vis(2, "waitingDurationMillis", wait).vis(2, "waitingTimeMillis", wait))
+			if n := b.Tests; n != nil {
+				out = append(out, bean("hudson.tasks.junit.TestResultAction").vis(2, "failCount", n.Failed).vis(2, "skipCount", n.Skipped).
+					vis(2, "totalCount", n.Total).vis(2, "urlName", "testReport"))
+			}
 			if b.Asked {
 				out = append(out, bean(classInputAction))
 			}

@@ -328,7 +328,11 @@ func (s *Server) blueRun(c *call, it *item) {
 		s.blueLog(c, b.Key(), nil, s.isBuilding(b.Key()))
 	case action == "artifacts":
 		s.page(c, func() []*object { return s.blueArtifacts(it, b) })
-	case action == "changeSet" || action == "tests" || action == "actions":
+	case action == "tests":
+		s.blueTests(c, b)
+	case action == "blueTestSummary":
+		s.blueTestSummary(c, b)
+	case action == "changeSet" || action == "actions":
 		s.page(c, func() []*object { return []*object{} })
 	case action == "stop" && c.r.Method == http.MethodPut:
 		s.blueStop(c, it, b)

@@ -231,6 +231,9 @@ func runSummary(b, prev *store.Build) string {
 	if b.Building {
 		return "?"
 	}
+	if text := testSummary(b, prev); text != "" && b.Result == engine.ResultUnstable {
+		return text
+	}
 	bad := prev != nil && (prev.Result == engine.ResultFailure || prev.Result == engine.ResultUnstable)
 	switch b.Result {
 	case engine.ResultSuccess:

@@ -45,6 +45,8 @@ func (s *Server) buildRoutes(c *call, it *item) {
 	case c.segs[0] == "artifact":
 		c.next()
 		s.artifact(c, b)
+	case c.segs[0] == "testReport":
+		s.testReport(c, b)
 	case c.segs[0] == "input":
 		s.inputRoutes(c, b)
 	case c.segs[0] == "wfapi" || c.segs[0] == "execution":

@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/slipway-dev/slipway/pkg/jenkins/events"
 )
 
 // receivedEvent is an event as a receiver reads it.
@@ -68,6 +70,10 @@ func newEventReceiver(t *testing.T) *eventReceiver {
 				w.WriteHeader(code)
 				return
 			}
+		}
+		// Slipway's own receiver must understand it.
+		if _, perr := events.Parse(body); perr != nil {
+			t.Error(perr)
 		}
 		var ev receivedEvent
 		if err != nil || json.Unmarshal(body, &ev) != nil || req.Header.Get("Content-Type") != "application/json" || req.Header.Get("X-Event-Type") != ev.Type {

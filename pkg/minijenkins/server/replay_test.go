@@ -534,7 +534,7 @@ var loose = map[string]bool{"numExecutors": true, "slaveAgentPort": true, "descr
 // Actions of plugins that minijenkins does not have.
 var ignoredActions = []string{"", "jenkins.metrics.impl.TimeInQueueAction", "org.jenkinsci.plugins.workflow.libs.LibrariesAction",
 	"org.jenkinsci.plugins.displayurlapi.actions.RunDisplayAction", "org.jenkinsci.plugins.displayurlapi.actions.JobDisplayAction",
-	"org.jenkinsci.plugins.pipeline.modeldefinition.actions.RestartDeclarativePipelineAction", "hudson.tasks.junit.TestResultAction",
+	"org.jenkinsci.plugins.pipeline.modeldefinition.actions.RestartDeclarativePipelineAction",
 	"org.jenkinsci.plugins.workflow.job.views.FlowGraphAction", "com.cloudbees.plugins.credentials.ViewCredentialsAction"}
 
 var timeWords = regexp.MustCompile(`\d+(\.\d+)? (ms|sec|min)|ETA: [^)]*`)

@@ -43,6 +43,9 @@ type buildRun struct {
 	// done is closed when the build is over and recorded.
 	done chan struct{}
 
+	// testsMu is held while test results are added.
+	testsMu sync.Mutex
+
 	mu sync.Mutex
 	// ended says that the build is over; what the engine still reports is dropped.
 	ended bool
@@ -172,7 +175,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 	prev := r.takeOver(p)
 	return r.s.run(r.ctx, engine.RunSpec{
 		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm,
-		Artifacts: artifacts{r}, Inputs: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
+		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
 		Build: engine.BuildInfo{
 			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
 			JobName: r.jobName, Number: r.key.Number, PreviousResult: prev, StartTime: r.build.Started,

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
 
 // ErrBadPath says that the path of an artifact is not a clean relative path.
@@ -98,6 +101,41 @@ func (s *Store) PutScript(k BuildKey, script string) error {
 func (s *Store) Script(k BuildKey) (string, error) {
 	data, err := s.root.ReadFile(k.slash() + "/Jenkinsfile")
 	return string(data), err
+}
+
+// PutTests keeps the test results of a build, under another name first, so that no half file is seen.
+func (s *Store) PutTests(k BuildKey, suites []engine.TestSuite) error {
+	data, err := json.Marshal(suites)
+	if err != nil {
+		return fmt.Errorf("encode test results: %w", err)
+	}
+	if err := s.root.MkdirAll(k.slash(), 0o700); err != nil {
+		return fmt.Errorf("make build folder: %w", err)
+	}
+	const part = "/tests.part"
+	if err := s.root.WriteFile(k.slash()+part, data, 0o600); err != nil {
+		return fmt.Errorf("keep test results: %w", err)
+	}
+	if err := s.root.Rename(k.slash()+part, k.slash()+"/tests.json"); err != nil {
+		return fmt.Errorf("keep test results: %w", err)
+	}
+	return nil
+}
+
+// Tests reads the test results of a build; none if it recorded none.
+func (s *Store) Tests(k BuildKey) ([]engine.TestSuite, error) {
+	data, err := s.root.ReadFile(k.slash() + "/tests.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []engine.TestSuite
+	if err == nil {
+		err = json.Unmarshal(data, &out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read test results: %w", err)
+	}
+	return out, nil
 }
 
 // OpenArtifact opens an artifact or an artifact folder. A path that leaves the folder, by name or

@@ -91,6 +91,8 @@ type Build struct {
 	KeepLog     bool    `json:"keepLog,omitempty"`
 	Params      []Param `json:"params,omitempty"`
 	Causes      []Cause `json:"causes,omitempty"`
+	// Tests counts the test results that it recorded; nil for none.
+	Tests *engine.TestCounts `json:"tests,omitempty"`
 	// Asked says that it has waited for the answer to an input.
 	Asked bool `json:"asked,omitempty"`
 	// Approved says that an answer let it go on.

@@ -21,15 +21,17 @@ func cases() []testCase {
 	return slices.Concat(serverCases, itemCases, startCases, runCases, logCases, otherCases)
 }
 
-var serverCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "server/who am I", run: func(t *testing.T, e *env) {
+var serverCases = []testCase{
+	{name: "server/who am I", run: func(e *env) {
+		t := e.t
 		who, err := e.WhoAmI(t.Context())
 		must(t, err)
 		if who.Anonymous || who.Name != e.target.config.Username {
 			t.Errorf("%+v, want %s", who, e.target.config.Username)
 		}
 	}},
-	{name: "server/plugins", needs: []capability{pluginList}, run: func(t *testing.T, e *env) {
+	{name: "server/plugins", needs: []capability{pluginList}, run: func(e *env) {
+		t := e.t
 		plugins, err := e.Plugins(t.Context())
 		must(t, err)
 		for _, name := range []string{"workflow-job", "workflow-cps", "pipeline-model-definition", "cloudbees-folder", "blueocean-rest-impl", "blueocean-pipeline-api-impl"} {
@@ -38,7 +40,8 @@ var serverCases = []testCase{ //nolint:thelper // the functions are the tests th
 			}
 		}
 	}},
-	{name: "server/a wrong token", run: func(t *testing.T, e *env) {
+	{name: "server/a wrong token", run: func(e *env) {
+		t := e.t
 		cfg := e.target.config
 		cfg.Token = "wrong"
 		c, err := jenkins.New(cfg)
@@ -46,7 +49,8 @@ var serverCases = []testCase{ //nolint:thelper // the functions are the tests th
 		defer c.CloseIdleConnections()
 		is(t, "Ping", c.Ping(t.Context()), jenkins.ErrUnauthorized)
 	}},
-	{name: "server/password and crumb", needs: []capability{aPassword}, run: func(t *testing.T, e *env) {
+	{name: "server/password and crumb", needs: []capability{aPassword}, run: func(e *env) {
+		t := e.t
 		cfg := e.target.config
 		cfg.Token, cfg.Password = "", e.target.password
 		c, err := jenkins.New(cfg)
@@ -55,14 +59,16 @@ var serverCases = []testCase{ //nolint:thelper // the functions are the tests th
 		must(t, c.EnsureFolder(t.Context(), e.dir+"/byPassword"))
 		must(t, c.DeleteFolder(t.Context(), e.dir+"/byPassword"))
 	}},
-	{name: "server/quiet state", run: func(t *testing.T, e *env) {
+	{name: "server/quiet state", run: func(e *env) {
+		t := e.t
 		state, err := e.QuietState(t.Context())
 		must(t, err)
 		if state.Quiet {
 			t.Errorf("Jenkins prepares for a shutdown: %+v", state)
 		}
 	}},
-	{name: "server/labels and nodes", run: func(t *testing.T, e *env) {
+	{name: "server/labels and nodes", run: func(e *env) {
+		t := e.t
 		_, err := e.Labels(t.Context())
 		must(t, err)
 		_, err = e.Computers(t.Context())
@@ -89,8 +95,9 @@ const config = `<?xml version='1.1' encoding='UTF-8'?>
   <disabled>false</disabled>
 </flow-definition>`
 
-var itemCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "folder/life", run: func(t *testing.T, e *env) {
+var itemCases = []testCase{
+	{name: "folder/life", run: func(e *env) {
+		t := e.t
 		ctx, name := t.Context(), e.dir+"/a b"
 		_, err := e.GetFolder(ctx, name)
 		is(t, "GetFolder before", err, jenkins.ErrNotFound)
@@ -114,11 +121,13 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 		_, err = e.GetFolder(ctx, name)
 		is(t, "GetFolder after", err, jenkins.ErrNotFound)
 	}},
-	{name: "folder/a job in its place", run: func(t *testing.T, e *env) {
+	{name: "folder/a job in its place", run: func(e *env) {
+		t := e.t
 		e.job(t, "taken", steps("echo 'x'"))
 		is(t, "EnsureFolder", e.EnsureFolder(t.Context(), e.dir+"/taken"), jenkins.ErrConflict)
 	}},
-	{name: "folder/what is in it goes with it", run: func(t *testing.T, e *env) {
+	{name: "folder/what is in it goes with it", run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		must(t, e.EnsureFolder(ctx, e.dir+"/f"))
 		inner := *e
@@ -128,7 +137,8 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 		_, err := e.GetJobConfig(ctx, e.dir+"/f", "j")
 		is(t, "the job in it", err, jenkins.ErrNotFound)
 	}},
-	{name: "names", run: func(t *testing.T, e *env) {
+	{name: "names", run: func(e *env) {
+		t := e.t
 		for name, kind := range map[string]error{
 			"plain": nil, "a b": nil, "größe": nil, "日本語": nil, "a+b": nil, "a=b": nil, "a,b": nil, "a'b": nil, "ümlaut ö ß": nil, strings.Repeat("n", 60): nil,
 			"a%2Fb": jenkins.ErrInvalid, "a?b": jenkins.ErrInvalid, "a*b": jenkins.ErrInvalid, "a:b": jenkins.ErrInvalid, "a|b": jenkins.ErrInvalid, "a<b": jenkins.ErrInvalid,
@@ -151,7 +161,8 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 			t.Errorf("ListJobs = %d entries, %v", len(jobs), err)
 		}
 	}},
-	{name: "job/config round trip", run: func(t *testing.T, e *env) {
+	{name: "job/config round trip", run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		is(t, "GetJobConfig before", func() error { _, err := e.GetJobConfig(ctx, e.dir, "j"); return err }(), jenkins.ErrNotFound)
 		for _, description := range []string{"größe & <b>", "other"} {
@@ -176,7 +187,8 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 		}
 		is(t, "GetJobConfig after", func() error { _, err := e.GetJobConfig(ctx, e.dir, "j"); return err }(), jenkins.ErrNotFound)
 	}},
-	{name: "job/what the product writes is what it reads", run: func(t *testing.T, e *env) {
+	{name: "job/what the product writes is what it reads", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "own", steps("echo 'ü <&>'"), oneAtATime)
 		doc, err := e.GetJobConfig(t.Context(), e.dir, j.name)
 		must(t, err)
@@ -186,7 +198,8 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 			t.Errorf("%+v", parsed.Spec.Pipeline)
 		}
 	}},
-	{name: "search", needs: []capability{search}, run: func(t *testing.T, e *env) {
+	{name: "search", needs: []capability{search}, run: func(e *env) {
+		t := e.t
 		e.job(t, "first-Needle", steps("echo 'x'"))
 		e.job(t, "other", steps("echo 'x'"))
 		until(t, "the search finds the job", func() (bool, error) {
@@ -200,18 +213,21 @@ var itemCases = []testCase{ //nolint:thelper // the functions are the tests them
 	}},
 }
 
-var otherCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "credentials", needs: []capability{credentials}, run: func(t *testing.T, e *env) {
+var otherCases = []testCase{
+	{name: "credentials", needs: []capability{credentials}, run: func(e *env) {
+		t := e.t
 		credentialLife(t, e, map[string]jenkins.Credential{
 			"basic": jenkins.UsernamePassword{Username: "u ü", Password: "hunter2-ü&="},
 			"text":  jenkins.SecretText{Secret: "hunter2-text"},
 			"ssh":   jenkins.SSHKey{Username: "git", PrivateKey: "-----BEGIN KEY-----\nhunter2\n-----END KEY-----\n", Passphrase: "hunter2-phrase"},
 		})
 	}},
-	{name: "credentials/kubeconfig", needs: []capability{credentials, kubeconfigs}, run: func(t *testing.T, e *env) {
+	{name: "credentials/kubeconfig", needs: []capability{credentials, kubeconfigs}, run: func(e *env) {
+		t := e.t
 		credentialLife(t, e, map[string]jenkins.Credential{"kube": jenkins.Kubeconfig{Content: "apiVersion: v1\nkind: Config # hunter2\n"}})
 	}},
-	{name: "checks/script", needs: []capability{scriptChecks}, run: func(t *testing.T, e *env) {
+	{name: "checks/script", needs: []capability{scriptChecks}, run: func(e *env) {
+		t := e.t
 		good, err := e.CheckScript(t.Context(), e.dir, "", steps("echo 'x'"))
 		if err != nil || len(good) != 0 {
 			t.Errorf("a good script: %v, %v", good, err)
@@ -221,7 +237,8 @@ var otherCases = []testCase{ //nolint:thelper // the functions are the tests the
 			t.Errorf("a bad script: %+v, %v", bad, err)
 		}
 	}},
-	{name: "checks/cron", needs: []capability{cronChecks}, run: func(t *testing.T, e *env) {
+	{name: "checks/cron", needs: []capability{cronChecks}, run: func(e *env) {
+		t := e.t
 		for spec, want := range map[string]string{"H H * * *": jenkins.CheckOK, "*/5 * * * *": jenkins.CheckWarning, "99 * * * *": jenkins.CheckError, "x": jenkins.CheckError} {
 			got, err := e.CheckCron(t.Context(), e.dir, "", spec)
 			if err != nil || got.Result != want || got.Message == "" {
@@ -233,7 +250,8 @@ var otherCases = []testCase{ //nolint:thelper // the functions are the tests the
 			t.Errorf("next = %v, %v", got, err)
 		}
 	}},
-	{name: "checks/job name", run: func(t *testing.T, e *env) {
+	{name: "checks/job name", run: func(e *env) {
+		t := e.t
 		e.job(t, "taken", steps("echo 'x'"))
 		for name, free := range map[string]bool{"free": true, "taken": false, "a?b": false} {
 			problem, err := e.CheckJobName(t.Context(), e.dir, name)
@@ -242,7 +260,8 @@ var otherCases = []testCase{ //nolint:thelper // the functions are the tests the
 			}
 		}
 	}},
-	{name: "agent templates", needs: []capability{aCloud}, run: func(t *testing.T, e *env) {
+	{name: "agent templates", needs: []capability{aCloud}, run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		id := strings.ReplaceAll(e.dir, "/", "-")
 		tpl := jenkins.Template{ID: id, Labels: []string{id, id + "-0123456789"}, AgentContainer: "dev",

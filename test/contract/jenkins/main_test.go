@@ -95,13 +95,15 @@ type testCase struct {
 	name string
 	// needs are what the server must have.
 	needs []capability
-	run   func(t *testing.T, e *env)
+	run   func(e *env)
 }
 
 // env is what a case works with.
 type env struct {
 	*jenkins.Client
 	target *target
+	// t is the case's test.
+	t *testing.T
 	// folder is the suite's; dir is the case's own folder in it.
 	folder, dir string
 }
@@ -157,11 +159,12 @@ func TestContract(t *testing.T) {
 				}
 				t.Parallel()
 				own := *e
+				own.t = t
 				own.dir = e.folder + "/c" + strconv.Itoa(i)
 				if err := own.EnsureFolder(t.Context(), own.dir); err != nil {
 					t.Fatal(err)
 				}
-				c.run(t, &own)
+				c.run(&own)
 			})
 		}
 	})

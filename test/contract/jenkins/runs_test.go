@@ -18,8 +18,9 @@ import (
 )
 
 // startCases are the facts that a run is started exactly once by.
-var startCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "start/cause in queue and build", run: func(t *testing.T, e *env) {
+var startCases = []testCase{
+	{name: "start/cause in queue and build", run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime)
 		_, err := e.FindByCause(ctx, e.dir, j.name, j.cause("a"))
@@ -42,7 +43,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 		}
 		j.ends(t, second, jenkins.ResultSuccess)
 	}},
-	{name: "start/equal starts become one, with both causes", run: func(t *testing.T, e *env) {
+	{name: "start/equal starts become one, with both causes", run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime)
 		j.start(t, "0")
@@ -57,7 +59,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 			}
 		}
 	}},
-	{name: "start/other parameters become another", run: func(t *testing.T, e *env) {
+	{name: "start/other parameters become another", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "one", steps("sleep 3"), oneAtATime, params(devopsv1alpha3.ParameterDefinition{Name: "N", Type: "string"}))
 		j.start(t, "0", jenkins.Parameter{Name: "N", Value: "0"})
 		a := j.queue(t, "a", jenkins.Parameter{Name: "N", Value: "1"})
@@ -69,7 +72,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 			t.Errorf("both are build %d", x)
 		}
 	}},
-	{name: "start/many at once", run: func(t *testing.T, e *env) {
+	{name: "start/many at once", run: func(e *env) {
+		t := e.t
 		const many = 20
 		j := e.job(t, "many", steps("echo 'x'"), params(devopsv1alpha3.ParameterDefinition{Name: "N", Type: "string"}))
 		var mu sync.Mutex
@@ -105,7 +109,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 			t.Errorf("%d starts became %d builds", many, len(numbers))
 		}
 	}},
-	{name: "start/the wrong endpoint is refused", run: func(t *testing.T, e *env) {
+	{name: "start/the wrong endpoint is refused", run: func(e *env) {
+		t := e.t
 		plain := e.job(t, "plain", steps("echo 'x'"))
 		with := e.job(t, "with", steps("echo 'x'"), params(devopsv1alpha3.ParameterDefinition{Name: "N", Type: "string"}))
 		for name, parameters := range map[string]bool{plain.name: true, with.name: false} {
@@ -115,7 +120,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 		_, err := e.StartBuild(t.Context(), e.dir, "nosuch", jenkins.StartRequest{Token: jobToken, Cause: "c"})
 		is(t, "no such job", err, jenkins.ErrNotFound)
 	}},
-	{name: "start/parameters come through", run: func(t *testing.T, e *env) {
+	{name: "start/parameters come through", run: func(e *env) {
+		t := e.t
 		values := awkward()
 		var defs []devopsv1alpha3.ParameterDefinition
 		var given []jenkins.Parameter
@@ -134,7 +140,8 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 			t.Errorf("the log has no %q:\n%s", want, log)
 		}
 	}},
-	{name: "queue/cancel", run: func(t *testing.T, e *env) {
+	{name: "queue/cancel", run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		j := e.job(t, "one", steps("sleep 30"), oneAtATime)
 		first := j.start(t, "a")
@@ -156,8 +163,9 @@ var startCases = []testCase{ //nolint:thelper // the functions are the tests the
 	}},
 }
 
-var runCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "run/results", run: func(t *testing.T, e *env) {
+var runCases = []testCase{
+	{name: "run/results", run: func(e *env) {
+		t := e.t
 		for result, body := range map[string]string{
 			jenkins.ResultSuccess: "echo 'x'", jenkins.ResultFailure: "error 'no'", jenkins.ResultUnstable: "unstable 'hm'",
 			jenkins.ResultNotBuilt: "script { currentBuild.result = 'NOT_BUILT' }",
@@ -173,7 +181,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			}
 		}
 	}},
-	{name: "run/bulk status of a folder", run: func(t *testing.T, e *env) {
+	{name: "run/bulk status of a folder", run: func(e *env) {
+		t := e.t
 		a := e.job(t, "a", steps("echo 'x'"))
 		b := e.job(t, "b", steps("sleep 30"))
 		e.job(t, "never", steps("echo 'x'"))
@@ -188,7 +197,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 		}
 		must(t, e.StopBuild(t.Context(), e.dir, b.name, running))
 	}},
-	{name: "run/a broken Jenkinsfile", run: func(t *testing.T, e *env) {
+	{name: "run/a broken Jenkinsfile", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "broken", "pipeline { nonsense")
 		n := j.start(t, "c")
 		j.ends(t, n, jenkins.ResultFailure)
@@ -196,7 +206,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			t.Errorf("the log does not say where:\n%s", log)
 		}
 	}},
-	{name: "run/stages", run: func(t *testing.T, e *env) {
+	{name: "run/stages", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "stages", stages("stage('build ü') { steps { echo 'b' } }\n"+
 			"stage('both') { parallel {\nstage('left') { steps { echo 'l' } }\nstage('right') { steps { echo 'r' } }\n} }\n"+
 			"stage('never') { when { expression { false } }\nsteps { echo 'n' } }"))
@@ -219,7 +230,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			t.Errorf("steps: %v", stepsOf)
 		}
 	}},
-	{name: "run/stop", run: func(t *testing.T, e *env) {
+	{name: "run/stop", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "long", steps("sleep 120"))
 		n := j.start(t, "c")
 		j.state(t, n, jenkins.StateRunning)
@@ -233,7 +245,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 		}
 		is(t, "a build that never was", e.StopBuild(t.Context(), e.dir, j.name, 99), jenkins.ErrNotFound)
 	}},
-	{name: "run/delete", run: func(t *testing.T, e *env) {
+	{name: "run/delete", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "gone", steps("echo 'x'"))
 		j.ends(t, j.start(t, "1"), jenkins.ResultSuccess)
 		j.ends(t, j.start(t, "2"), jenkins.ResultSuccess)
@@ -248,7 +261,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			t.Errorf("the next build is %d, want 3", n)
 		}
 	}},
-	{name: "run/replay", run: func(t *testing.T, e *env) {
+	{name: "run/replay", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "again", steps("echo \"value is ${params.N}\""), params(devopsv1alpha3.ParameterDefinition{Name: "N", Type: "string", DefaultValue: "default"}))
 		first := j.start(t, "c", jenkins.Parameter{Name: "N", Value: "given"})
 		j.ends(t, first, jenkins.ResultSuccess)
@@ -262,7 +276,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 		_, err = e.ReplayRun(t.Context(), e.dir, j.name, 99)
 		is(t, "a build that never was", err, jenkins.ErrNotFound)
 	}},
-	{name: "input/proceed", needs: []capability{inputs}, run: func(t *testing.T, e *env) {
+	{name: "input/proceed", needs: []capability{inputs}, run: func(e *env) {
+		t := e.t
 		j := e.job(t, "asks", steps("input id: 'gate', message: 'Go ü?', ok: 'Yes'; echo 'went on'"))
 		n := j.start(t, "c")
 		answer, in := j.waiting(t, n)
@@ -279,7 +294,8 @@ var runCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			t.Errorf("log:\n%s", log)
 		}
 	}},
-	{name: "input/abort", needs: []capability{inputs}, run: func(t *testing.T, e *env) {
+	{name: "input/abort", needs: []capability{inputs}, run: func(e *env) {
+		t := e.t
 		j := e.job(t, "asks", steps("input id: 'gate', message: 'Go?'; echo 'went on'"))
 		n := j.start(t, "c")
 		answer, _ := j.waiting(t, n)
@@ -307,8 +323,9 @@ func (j *job) waiting(t *testing.T, number int64) (answer jenkins.Answer, in *je
 	return answer, in
 }
 
-var logCases = []testCase{ //nolint:thelper // the functions are the tests themselves
-	{name: "log/parts make the whole", run: func(t *testing.T, e *env) {
+var logCases = []testCase{
+	{name: "log/parts make the whole", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "talks", steps("echo 'begin ü'; sleep 1; echo 'middle 日本語'; sleep 1; echo 'end'"))
 		n := j.start(t, "c")
 		var parts strings.Builder
@@ -343,7 +360,8 @@ var logCases = []testCase{ //nolint:thelper // the functions are the tests thems
 		_, _, _, err = e.Log(t.Context(), e.dir, j.name, 99, 0)
 		is(t, "the log of no build", err, jenkins.ErrNotFound)
 	}},
-	{name: "log/of a step", run: func(t *testing.T, e *env) {
+	{name: "log/of a step", run: func(e *env) {
+		t := e.t
 		j := e.job(t, "talks", steps("echo 'first'; echo 'second ü'"))
 		n := j.start(t, "c")
 		j.ends(t, n, jenkins.ResultSuccess)
@@ -364,7 +382,8 @@ var logCases = []testCase{ //nolint:thelper // the functions are the tests thems
 			t.Errorf("%q", got)
 		}
 	}},
-	{name: "artifacts", needs: []capability{anAgent}, run: func(t *testing.T, e *env) {
+	{name: "artifacts", needs: []capability{anAgent}, run: func(e *env) {
+		t := e.t
 		ctx := t.Context()
 		files := map[string]string{"plain.txt": "plain\n", "a b/x %2F+#.txt": "ü\n", "deep/er/x.bin": "x\n"}
 		script := "sh 'mkdir -p \"a b\" deep/er; echo plain > plain.txt; echo ü > \"a b/x %2F+#.txt\"; echo x > deep/er/x.bin'; archiveArtifacts artifacts: '**/*.txt, deep/**'"
