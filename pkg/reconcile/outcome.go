@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
@@ -87,8 +88,25 @@ func AsOutcome(err error) *Outcome {
 	return &Outcome{Kind: Retrying, Reason: ReasonFailed, Message: err.Error(), Err: err}
 }
 
+// hinted is an error that says when to try again, as *jenkins.Error does while Jenkins is away.
+type hinted interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// hint gives the time after which the error says that a new try is worth while; 0 without one. Those
+// who wait for the same thing come back at times that differ by a fifth.
+func hint(err error) time.Duration {
+	var h hinted
+	if !errors.As(err, &h) || h.RetryAfter() <= 0 {
+		return 0
+	}
+	return wait.Jitter(h.RetryAfter(), 0.2)
+}
+
 // Result turns the error of a pass into what Reconcile returns. A conflict with another writer is
-// no failure: the pass is run again soon and in silence.
+// no failure: the pass is run again soon and in silence. So is a backend that is away and says when to
+// look again: the conditions tell of it, the logs would only repeat it.
 func Result(err error) (ctrl.Result, error) {
 	outcome := AsOutcome(err)
 	switch {
@@ -100,6 +118,8 @@ func Result(err error) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: outcome.After}, nil
 	case outcome.Kind == Stalled:
 		return ctrl.Result{}, nil
+	case hint(err) > 0:
+		return ctrl.Result{RequeueAfter: hint(err)}, nil
 	default:
 		return ctrl.Result{}, err
 	}

@@ -23,6 +23,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
+// hintedError says when to try again.
+type hintedError time.Duration
+
+func (e hintedError) Error() string             { return "away" }
+func (e hintedError) RetryAfter() time.Duration { return time.Duration(e) }
+
 func TestResult(t *testing.T) {
 	boom := errors.New("boom")
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "pods"}, "a", boom)
@@ -42,6 +48,15 @@ func TestResult(t *testing.T) {
 		"Conflict":        {reason: "a lost race is run again in silence", err: fmt.Errorf("patch: %w", conflict), want: ctrl.Result{RequeueAfter: conflictDelay}},
 		"ConflictInRetry": {reason: "a wrapped conflict too", err: Retry("X", conflict), want: ctrl.Result{RequeueAfter: conflictDelay}},
 	}
+	t.Run("Hint", func(t *testing.T) {
+		got, err := Result(Retry("Down", fmt.Errorf("call: %w", hintedError(10*time.Second))))
+		if err != nil || got.RequeueAfter < 10*time.Second || got.RequeueAfter > 12*time.Second {
+			t.Errorf("a backend that says when to come back: result %v, error %v, want 10 s to 12 s", got, err)
+		}
+		if _, err := Result(Retry("Down", hintedError(0))); err == nil {
+			t.Error("one that does not say so is no error")
+		}
+	})
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			got, err := Result(tc.err)

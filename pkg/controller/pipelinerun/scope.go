@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -169,8 +170,17 @@ func away(err error) bool {
 	return errors.Is(err, jenkins.ErrUnavailable) || errors.Is(err, jenkins.ErrUnauthorized)
 }
 
-// awayDelay is how long a run waits that nothing else would wake when Jenkins is back.
+// awayDelay is how long a run waits that nothing else would wake when Jenkins is back, if the client
+// does not say when it tries to reach Jenkins again.
 const awayDelay = 10 * time.Second
+
+// untilTry gives the time until a call may reach Jenkins again, not the same for all runs.
+func untilTry(err error) time.Duration {
+	if after := jenkins.RetryAfter(err); after > 0 {
+		return wait.Jitter(min(after, awayDelay), 0.5)
+	}
+	return awayDelay
+}
 
 // failed gives an error of Jenkins its outcome. A Jenkins that is away fails nothing: the run keeps
 // its state and says since when there is no news.
@@ -180,5 +190,5 @@ func (s *scope) failed(err error) error {
 	}
 	since := s.Watcher.NoAnswer()
 	return reconcile.Wait(devopsv1alpha3.ReasonJenkinsUnavailable,
-		"Jenkins does not answer since "+since.UTC().Format(time.RFC3339)+"; the run goes on when it does", awayDelay)
+		"Jenkins does not answer since "+since.UTC().Format(time.RFC3339)+"; the run goes on when it does", untilTry(err))
 }
