@@ -24,13 +24,23 @@ import (
 // drainTimeout is how long requests in work may take when the process is stopped.
 const drainTimeout = 5 * time.Second
 
+// eventsPath is where Jenkins sends events to.
+const eventsPath = "/v1alpha3/webhooks/jenkins"
+
+// listen takes the address of the API server. What is sent there before it serves waits.
+func (u *instance) listen(ctx context.Context) (err error) {
+	var listenConfig net.ListenConfig
+	if u.listener, err = listenConfig.Listen(ctx, "tcp", u.options.Listen); err != nil {
+		return fmt.Errorf("listen for the API server: %w (another address: --listen)", err)
+	}
+	return nil
+}
+
+// url is the address of the API server.
+func (u *instance) url() string { return "http://" + u.listener.Addr().String() }
+
 // startAPIServer serves the API from the manager's cache and gives its address.
 func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (string, error) {
-	var listenConfig net.ListenConfig
-	listener, err := listenConfig.Listen(ctx, "tcp", u.options.Listen)
-	if err != nil {
-		return "", fmt.Errorf("listen for the API server: %w (another address: --listen)", err)
-	}
 	sealer, err := sealing.New(u.keys.jobToken)
 	if err != nil {
 		return "", err
@@ -40,6 +50,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		Reader:          u.manager.GetCache(),
 		Scheme:          u.scheme,
 		JWTSecret:       u.keys.jwt,
+		WebhookSecret:   u.keys.webhook,
 		SystemNamespace: u.options.SystemNamespace,
 		Sources: pipelinerun.Sources{
 			Logs:      sources.Jenkins{Client: u.jenkins},
@@ -51,7 +62,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		Jenkins:     u.jenkins,
 		Credentials: u.jenkins,
 		Faces:       []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
-		Serving:     apiserver.Serving{Listener: listener, ShutdownTimeout: drainTimeout},
+		Serving:     apiserver.Serving{Listener: u.listener, ShutdownTimeout: drainTimeout},
 		Gatherers:   prometheus.Gatherers{metrics.Registry},
 		Log:         ctrl.LoggerFrom(ctx).WithName("apiserver"),
 	}.Complete()
@@ -63,5 +74,5 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		return "", err
 	}
 	group.Go(func() error { return server.Run(ctx) })
-	return "http://" + listener.Addr().String(), nil
+	return u.url(), nil
 }

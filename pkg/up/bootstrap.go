@@ -34,8 +34,9 @@ const (
 	fieldOwner = client.FieldOwner("slipway-up")
 	// keysSecret holds the keys that tokens are signed with.
 	keysSecret = "slipway-keys"
-	// jwtSecretKey is the key of the JWT secret, jobTokenKey that of the key of job tokens.
-	jwtSecretKey, jobTokenKey = "jwtSecret", "jobTokenKey"
+	// jwtSecretKey is the key of the JWT secret, jobTokenKey that of the key of job tokens,
+	// webhookSecretKey that of the secret with which Jenkins sends events.
+	jwtSecretKey, jobTokenKey, webhookSecretKey = "jwtSecret", "jobTokenKey", "webhookSecret"
 	// keyBytes is the length of generated keys: 256 bits for HMAC-SHA256.
 	keyBytes = 32
 	// passwordBytes is the randomness of a generated password.
@@ -46,7 +47,7 @@ const (
 
 // serverKeys are the secrets of the API server and the controllers.
 type serverKeys struct {
-	jwt, jobToken []byte
+	jwt, jobToken, webhook []byte
 }
 
 // bootstrap brings to the cluster what Slipway needs before it starts. It can be repeated.
@@ -134,18 +135,28 @@ func ensureKeys(ctx context.Context, c client.Client, namespace string) (*server
 	err := c.Get(ctx, key, secret)
 	if apierrors.IsNotFound(err) {
 		secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: keysSecret},
-			Data: map[string][]byte{jwtSecretKey: randomText(keyBytes), jobTokenKey: randomText(keyBytes)}}
+			Data: map[string][]byte{jwtSecretKey: randomText(keyBytes), jobTokenKey: randomText(keyBytes), webhookSecretKey: randomText(keyBytes)}}
 		err = c.Create(ctx, secret)
 		if apierrors.IsAlreadyExists(err) {
 			err = c.Get(ctx, key, secret)
 		}
 	}
+	if err == nil && len(secret.Data[webhookSecretKey]) == 0 {
+		// Made before events were taken.
+		before := secret.DeepCopy()
+		if secret.Data == nil {
+			secret.Data = map[string][]byte{}
+		}
+		secret.Data[webhookSecretKey] = randomText(keyBytes)
+		err = c.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the keys in Secret %s: %w", key, err)
 	}
-	keys := &serverKeys{jwt: secret.Data[jwtSecretKey], jobToken: secret.Data[jobTokenKey]}
-	if len(keys.jwt) < keyBytes || len(keys.jobToken) < keyBytes {
-		return nil, fmt.Errorf("Secret %s must hold %s and %s of at least %d bytes: delete it and start again to have new ones made", key, jwtSecretKey, jobTokenKey, keyBytes)
+	keys := &serverKeys{jwt: secret.Data[jwtSecretKey], jobToken: secret.Data[jobTokenKey], webhook: secret.Data[webhookSecretKey]}
+	if min(len(keys.jwt), len(keys.jobToken), len(keys.webhook)) < keyBytes {
+		return nil, fmt.Errorf("Secret %s must hold %s, %s and %s of at least %d bytes: delete it and start again to have new ones made",
+			key, jwtSecretKey, jobTokenKey, webhookSecretKey, keyBytes)
 	}
 	return keys, nil
 }

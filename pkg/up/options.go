@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/slipway-dev/slipway/pkg/backends"
+	"github.com/slipway-dev/slipway/pkg/controller"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
 
@@ -46,6 +48,11 @@ type Options struct {
 
 	// AgentImage holds slipway-agent. DevImage is the dev containers' default image.
 	AgentImage, DevImage string
+	// Agents are the settings of the pods in which builds run; the namespace is WorkerNamespace.
+	Agents controller.AgentOptions
+	// AgentStartTimeout is how long a run may be unable to start before it fails. 0 means
+	// pipelinerun.DefaultStartTimeout, a negative time for ever.
+	AgentStartTimeout time.Duration
 	// SSHHost is what clients connect to; the node's address if empty.
 	SSHHost string
 	// HostIP is an address of this machine that pods can reach, for `slipway demo`.
@@ -81,6 +88,8 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.S3Listen, "s3-listen", o.S3Listen, "address of the embedded S3 server, which runs if --s3-endpoint is empty")
 	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")
 	flags.StringVar(&o.DevImage, "dev-image", o.DevImage, "image of dev containers whose repository names none")
+	flags.DurationVar(&o.AgentStartTimeout, "agent-start-timeout", o.AgentStartTimeout, "how long a run may be unable to get its agent, or to start at all, before it fails; 30m if 0, for ever if negative")
+	o.Agents.AddFlags(flags)
 	flags.StringVar(&o.SSHHost, "ssh-host", o.SSHHost, "host that SSH clients connect to; the node's address if empty")
 	flags.StringVar(&o.HostIP, "host-ip", o.HostIP, "address of this machine that pods can reach; slipway demo serves its repository there")
 }
@@ -106,6 +115,12 @@ func (o *Options) Validate() error {
 		given.JenkinsTokenFile = "given on the command line"
 	}
 	errs = append(errs, given.Validate()...)
+	if err := o.Agents.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if o.Agents.Payload && given.JenkinsURL == "" {
+		errs = append(errs, errors.New("--agent-payload is for the agents of a real Jenkins: give --jenkins-url, too"))
+	}
 	if strings.HasPrefix(o.AdminUser, "system:") {
 		errs = append(errs, errors.New("--admin-user must not begin with \"system:\""))
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/slipway-dev/slipway/pkg/backends"
@@ -33,7 +32,8 @@ const (
 )
 
 // startJenkins gives a client of the Jenkins of the options; without one it starts minijenkins.
-func startJenkins(ctx context.Context, group *errgroup.Group, config *rest.Config, options *Options) (*jenkins.Client, Endpoint, error) {
+func (u *instance) startJenkins(ctx context.Context, group *errgroup.Group) (*jenkins.Client, Endpoint, error) {
+	options := u.options
 	given := options.Backends
 	given.Registerer = metrics.Registry
 	if given.JenkinsURL == "" {
@@ -43,7 +43,7 @@ func startJenkins(ctx context.Context, group *errgroup.Group, config *rest.Confi
 		if err != nil {
 			return nil, Endpoint{}, err
 		}
-		if given.JenkinsURL, err = startMiniJenkins(ctx, group, config, options, token); err != nil {
+		if given.JenkinsURL, err = u.startMiniJenkins(ctx, group, token); err != nil {
 			return nil, Endpoint{}, err
 		}
 	} else if given.JenkinsTokenFile == "" && given.JenkinsPasswordFile == "" {
@@ -58,7 +58,9 @@ func startJenkins(ctx context.Context, group *errgroup.Group, config *rest.Confi
 	return client, endpoint, err
 }
 
-func startMiniJenkins(ctx context.Context, group *errgroup.Group, config *rest.Config, options *Options, token string) (string, error) {
+// startMiniJenkins starts one that tells the API server of its builds.
+func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, token string) (string, error) {
+	options := u.options
 	var listenConfig net.ListenConfig
 	listener, err := listenConfig.Listen(ctx, "tcp", options.JenkinsListen)
 	if err != nil {
@@ -71,7 +73,9 @@ func startMiniJenkins(ctx context.Context, group *errgroup.Group, config *rest.C
 		Accounts: []minijenkins.Account{{Name: options.Backends.JenkinsUser, Token: token}},
 		// Our client starts each build with delay=0sec; the quiet period is for people.
 		StopTimeout: jenkinsStopTimeout,
-		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: config, Namespace: options.WorkerNamespace, JenkinsURL: address}),
+		EventsURL:   u.url() + eventsPath,
+		EventsToken: string(u.keys.webhook),
+		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address}),
 	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("start minijenkins: %w", err), listener.Close())

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -54,6 +55,8 @@ type instance struct {
 	jenkins *jenkins.Client
 	objects *objectstore.Store
 	state   *State
+	// listener is the API server's.
+	listener net.Listener
 }
 
 // Run starts everything and serves until ctx ends or a part fails. What it says goes to out.
@@ -152,7 +155,15 @@ func (u *instance) run(ctx context.Context, began time.Time) (err error) {
 }
 
 func (u *instance) start(work, servers context.Context, frontends, backends *errgroup.Group) (err error) {
-	if u.jenkins, u.state.Jenkins, err = startJenkins(servers, backends, u.rest, u.options); err != nil {
+	if err := u.listen(work); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = u.listener.Close() // closed twice if it was served already
+		}
+	}()
+	if u.jenkins, u.state.Jenkins, err = u.startJenkins(servers, backends); err != nil {
 		return err
 	}
 	if !u.state.Jenkins.Embedded {
@@ -205,7 +216,8 @@ func (u *instance) setupManager(ctx context.Context) (err error) {
 	}
 	return controller.Setup(ctx, u.manager, controller.Options{
 		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, StartKey: u.keys.jobToken,
-		Runs:          pipelinerun.Options{WorkerNamespace: u.options.WorkerNamespace},
+		Runs:          pipelinerun.Options{WorkerNamespace: u.options.WorkerNamespace, StartTimeout: u.options.AgentStartTimeout},
+		Agents:        u.options.Agents,
 		DevContainers: devcontainer.Options{AgentImage: u.options.AgentImage},
 	})
 }

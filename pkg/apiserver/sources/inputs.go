@@ -12,6 +12,11 @@ import (
 
 var _ pipelinerun.InputSource = Jenkins{}
 
+// ReadStages implements pipelinerun.StageSource.
+func (j Jenkins) ReadStages(ctx context.Context, build pipelinerun.Build, known *jenkins.KnownStages) ([]jenkins.Stage, error) {
+	return known.Read(ctx, j.Client, jenkins.BuildRef{Folder: build.Folder, Job: build.Job, Number: build.Number}, false)
+}
+
 // InputStages implements pipelinerun.InputSource.
 func (j Jenkins) InputStages(ctx context.Context, build pipelinerun.Build) ([]jenkins.Stage, error) {
 	return j.Client.Stages(ctx, build.Folder, build.Job, build.Number)

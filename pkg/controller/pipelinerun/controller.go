@@ -65,7 +65,7 @@ type Jenkins interface {
 	CancelQueueItem(ctx context.Context, id int64) error
 	GetRun(ctx context.Context, folder, job string, build int64) (*jenkins.Run, error)
 	RunLister
-	StageReader
+	jenkins.StageReader
 	Stages(ctx context.Context, folder, job string, build int64) ([]jenkins.Stage, error)
 	Log(ctx context.Context, folder, job string, build, start int64) (text io.ReadCloser, next int64, more bool, err error)
 	StopBuild(ctx context.Context, folder, job string, build int64) error

@@ -50,15 +50,8 @@ type progress struct {
 	// final is the build as it ended, finalStages that its stages were written.
 	final       *jenkins.Run
 	finalStages bool
-	// steps are those of finished stages, by the stage's id.
-	steps map[string]finishedStage
-}
-
-// finishedStage holds the steps of a stage as it was.
-type finishedStage struct {
-	result   string
-	duration int64
-	steps    []jenkins.Step
+	// stagesKnown are the stages that have finished.
+	stagesKnown jenkins.KnownStages
 }
 
 // memory holds the progress of all live runs.

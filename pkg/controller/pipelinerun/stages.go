@@ -34,7 +34,7 @@ func (s *scope) keepStages(ctx context.Context, final bool) error {
 	if s.past.finalStages {
 		return nil
 	}
-	stages, err := s.readStages(ctx, final)
+	stages, err := s.past.stagesKnown.Read(ctx, s.Jenkins, jenkins.BuildRef{Folder: s.folder, Job: s.job, Number: s.build()}, final)
 	switch {
 	case err != nil && away(err):
 		return s.failed(err)

@@ -5,6 +5,7 @@ package server
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"html"
 	"net/http"
@@ -25,10 +26,14 @@ const (
 	typeText     = "text/plain;charset=UTF-8"
 )
 
+// session tells one life of the process from another, as Jenkins does by this header.
+var session = rand.Text()[:8]
+
 // mark sets the headers that Jenkins' own pages carry; answers of the servlet container and plain
 // redirects are without them.
 func mark(w http.ResponseWriter) {
 	h := w.Header()
+	h.Set("X-Jenkins-Session", session)
 	h.Set("X-Jenkins", JenkinsVersion)
 	h.Set("X-Hudson", "1.395")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -8,13 +8,10 @@ package pipelinerun
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/emicklei/go-restful/v3"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,13 +33,14 @@ type Handler struct {
 	*crud.Handler[*devopsv1alpha3.PipelineRun]
 	deps    crud.Deps
 	sources Sources
+	live    *liveStages
 }
 
 // New makes the handler.
 func New(deps crud.Deps, sources Sources) *Handler {
 	deps.SetDefaults()
 	return &Handler{
-		deps: deps, sources: sources,
+		deps: deps, sources: sources, live: newLiveStages(sources.Stages),
 		Handler: crud.New(crud.Kind[*devopsv1alpha3.PipelineRun]{
 			GVK:       devopsv1alpha3.GroupVersion.WithKind(devopsv1alpha3.PipelineRunKind),
 			Resource:  devopsv1alpha3.PipelineRunResource,
@@ -223,33 +221,6 @@ func (h *Handler) keepRecord(ctx context.Context, c client.Client, run *devopsv1
 		run.Annotations[devopsv1alpha3.KeepJenkinsRecordAnnotation] = "true"
 		return c.Update(ctx, run, crud.FieldOwner)
 	})
-}
-
-// Stages answers with the stages of a run and their steps: a list, without an envelope.
-func (h *Handler) Stages(req *restful.Request, resp *restful.Response) error {
-	ctx := req.Request.Context()
-	run, err := h.run(req)
-	if err != nil {
-		return err
-	}
-	// The run is in a ConfigMap of its own name, which is read when somebody looks at it: a cache of
-	// all ConfigMaps would be larger than everything else.
-	stages := &corev1.ConfigMap{}
-	err = h.deps.Store.GetLive(ctx, run.Namespace, run.Name, stages)
-	text := stages.Data[devopsv1alpha3.StageConfigMapKey]
-	switch {
-	case apierrors.IsNotFound(err), err == nil && text == "":
-		response.Write(resp.ResponseWriter, req.Request, http.StatusOK, []json.RawMessage{})
-		return nil
-	case err != nil:
-		return err
-	}
-	var list []json.RawMessage
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		return fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list"))
-	}
-	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, list)
-	return nil
 }
 
 // run gives the run of the path.

@@ -74,6 +74,8 @@ type Sources struct {
 	Logs      LogSource
 	Artifacts ArtifactSource
 	Archive   Archive
+	// Stages are those of builds that run.
+	Stages StageSource
 	// Inputs are what builds wait for.
 	Inputs InputSource
 	// Sealer hides the passwords of a run until its build is started. Without it they stand in the run

@@ -1,7 +1,7 @@
 // Copyright 2026 The Slipway Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package pipelinerun
+package jenkins
 
 import (
 	"context"
@@ -10,70 +10,78 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
 
-// stepCalls is how many calls for steps are made at a time for one run.
-const stepCalls = 4
-
-// StageReader reads stages and their steps.
+// StageReader reads the stages of a build and their steps in parts; *Client does.
 type StageReader interface {
 	// Nodes gives the stages without their steps.
-	Nodes(ctx context.Context, folder, job string, build int64) ([]jenkins.Stage, error)
+	Nodes(ctx context.Context, folder, job string, build int64) ([]Stage, error)
 	// Steps gives the steps of one stage, RunSteps those of all, without saying whose they are.
-	Steps(ctx context.Context, folder, job string, build int64, node string) ([]jenkins.Step, error)
-	RunSteps(ctx context.Context, folder, job string, build int64) ([]jenkins.Step, error)
+	Steps(ctx context.Context, folder, job string, build int64, node string) ([]Step, error)
+	RunSteps(ctx context.Context, folder, job string, build int64) ([]Step, error)
 }
 
-// readStages reads the stages and the steps of those that changed: the steps of a stage that has finished
-// are read once in its life.
-func (s *scope) readStages(ctx context.Context, final bool) ([]jenkins.Stage, error) {
-	stages, err := s.Jenkins.Nodes(ctx, s.folder, s.job, s.build())
+var _ StageReader = (*Client)(nil)
+
+// KnownStages remembers the steps of the stages of one build that have finished: they are read once. The zero value
+// knows none. It is not safe for use by several goroutines.
+type KnownStages struct{ list map[string]finishedStage }
+
+// finishedStage holds the steps of a stage as it was.
+type finishedStage struct {
+	result   string
+	duration int64
+	steps    []Step
+}
+
+// Read gives the stages of a build with their steps, as Client.Stages does, and asks only for what changed since the last
+// time. ended says that the build has ended; nothing is remembered then.
+func (k *KnownStages) Read(ctx context.Context, source StageReader, b BuildRef, ended bool) ([]Stage, error) {
+	stages, err := source.Nodes(ctx, b.Folder, b.Job, b.Number)
 	if err != nil {
 		return nil, err
 	}
 	var open []int
 	for i := range stages {
 		stage := &stages[i]
-		stage.Steps = []jenkins.Step{}
-		if stage.State == "" || stage.State == jenkins.StateSkipped || stage.State == jenkins.StateNotBuilt {
+		stage.Steps = []Step{}
+		if stage.State == "" || stage.State == StateSkipped || stage.State == StateNotBuilt {
 			continue // it has no steps
 		}
-		known, ok := s.past.steps[stage.ID]
-		if ok && stage.State == jenkins.StateFinished && known.result == stage.Result && known.duration == stage.DurationMillis {
+		known, ok := k.list[stage.ID]
+		if ok && stage.State == StateFinished && known.result == stage.Result && known.duration == stage.DurationMillis {
 			stage.Steps = known.steps
 			continue
 		}
 		open = append(open, i)
 	}
-	if final && len(open) > 1 && isChain(stages) {
-		steps, err := s.Jenkins.RunSteps(ctx, s.folder, s.job, s.build())
+	if ended && len(open) > 1 && isChain(stages) {
+		steps, err := source.RunSteps(ctx, b.Folder, b.Job, b.Number)
 		if err != nil {
 			return nil, err
 		}
 		open = handOut(stages, open, steps)
 	}
-	if err := s.readSteps(ctx, stages, open); err != nil {
+	if err := readSteps(ctx, source, b, stages, open); err != nil {
 		return nil, err
 	}
-	s.past.steps = map[string]finishedStage{}
+	k.list = map[string]finishedStage{}
 	for i := range stages {
-		if stage := &stages[i]; stage.State == jenkins.StateFinished && !final {
-			s.past.steps[stage.ID] = finishedStage{result: stage.Result, duration: stage.DurationMillis, steps: stage.Steps}
+		if stage := &stages[i]; stage.State == StateFinished && !ended {
+			k.list[stage.ID] = finishedStage{result: stage.Result, duration: stage.DurationMillis, steps: stage.Steps}
 		}
 	}
 	return stages, nil
 }
 
 // readSteps reads the steps of stages, one call each.
-func (s *scope) readSteps(ctx context.Context, stages []jenkins.Stage, open []int) error {
+func readSteps(ctx context.Context, source StageReader, b BuildRef, stages []Stage, open []int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(stepCalls)
 	for _, i := range open {
 		g.Go(func() error {
-			steps, err := s.Jenkins.Steps(ctx, s.folder, s.job, s.build(), stages[i].ID)
-			if errors.Is(err, jenkins.ErrNotFound) {
+			steps, err := source.Steps(ctx, b.Folder, b.Job, b.Number, stages[i].ID)
+			if errors.Is(err, ErrNotFound) {
 				return nil // Jenkins lists a new stage some moments before it knows its steps
 			}
 			if err == nil {
@@ -88,10 +96,10 @@ func (s *scope) readSteps(ctx context.Context, stages []jenkins.Stage, open []in
 // isChain tells if the stages follow one another, none beside another, and all went well. Then a step
 // belongs to the stage that began last before it. After a failure Jenkins shows the last steps of a build
 // in all of its stages.
-func isChain(stages []jenkins.Stage) bool {
+func isChain(stages []Stage) bool {
 	for i, stage := range stages {
-		good := stage.State == jenkins.StateFinished && (stage.Result == jenkins.ResultSuccess || stage.Result == jenkins.ResultUnstable) ||
-			stage.State == jenkins.StateSkipped
+		good := stage.State == StateFinished && (stage.Result == ResultSuccess || stage.Result == ResultUnstable) ||
+			stage.State == StateSkipped
 		last := i == len(stages)-1
 		linked := last && len(stage.Edges) == 0 || !last && len(stage.Edges) == 1 && stage.Edges[0].ID == stages[i+1].ID
 		if !good || !linked || stage.Type != "STAGE" || i > 0 && number(stage.ID) <= number(stages[i-1].ID) {
@@ -112,8 +120,8 @@ func number(id string) int {
 
 // handOut gives each step to its stage. It gives the stages whose steps that does not tell: those that got
 // none, as they may have stages within them, and all if a step is of no stage.
-func handOut(stages []jenkins.Stage, open []int, steps []jenkins.Step) (left []int) {
-	own := map[int][]jenkins.Step{}
+func handOut(stages []Stage, open []int, steps []Step) (left []int) {
+	own := map[int][]Step{}
 	for _, step := range steps {
 		at := -1
 		for i, stage := range stages {
@@ -121,7 +129,7 @@ func handOut(stages []jenkins.Stage, open []int, steps []jenkins.Step) (left []i
 				at = i
 			}
 		}
-		if at < 0 || stages[at].State == jenkins.StateSkipped {
+		if at < 0 || stages[at].State == StateSkipped {
 			return open
 		}
 		end := stages[at].StartTime.Add(time.Duration(stages[at].DurationMillis) * time.Millisecond)
