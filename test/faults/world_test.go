@@ -287,6 +287,11 @@ func (w *world) runs() []devopsv1alpha3.PipelineRun {
 // wait waits for a condition; state says how far it is.
 func (w *world) wait(what string, holds func() (bool, string)) {
 	w.Helper()
+	w.waitFor(patience, what, holds)
+}
+
+func (w *world) waitFor(patience time.Duration, what string, holds func() (bool, string)) {
+	w.Helper()
 	var last string
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		ok, state := holds()
