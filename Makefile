@@ -55,7 +55,12 @@ $(DEVCLUSTER):
 
 .PHONY: image
 image: ## Build the container image of one binary with Docker: make image BINARY=apiserver
-	docker build --build-arg BINARY=$(BINARY) -t slipway/$(BINARY):$(VERSION) .
+	docker build --build-arg BINARY=$(BINARY) --build-arg VERSION=$(VERSION) -t slipway/$(BINARY):$(VERSION) .
+
+.PHONY: image-agent-jenkins
+image-agent-jenkins: IMAGE ?= slipway/slipway-agent-jenkins:$(VERSION)
+image-agent-jenkins: ## Build the image of a real Jenkins' agents, slipway-agent with a JRE: IMAGE=registry/name:tag
+	docker build --target agent-jenkins --build-arg BINARY=agent --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 ##@ Test
 

@@ -23,7 +23,7 @@ build_control_plane() {
 e2e() {
   step "build Slipway" make --no-print-directory build
   step "dev cluster" cluster_up
-  step "end-to-end tests" env SLIPWAY_E2E=1 go test -count=1 -timeout 30m -v ./test/e2e/...
+  step "end-to-end tests" env SLIPWAY_E2E=1 go test -count=1 -timeout 30m -parallel 16 -v ./test/e2e/...
 }
 
 case ${1:-all} in

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,12 +32,17 @@ import (
 // answer and one for the lead and the team. It answers as recording 07.
 type inputJenkins struct {
 	answers []string
+	// asked are the questions.
+	asked atomic.Int32
 }
 
 const inputBase = "/blue/rest/organizations/jenkins/pipelines/ann-demo/pipelines/build/runs/7/nodes/"
 
 func (j *inputJenkins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodGet {
+		j.asked.Add(1)
+	}
 	switch {
 	case r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, inputBase):
 		var body json.RawMessage
@@ -123,6 +129,9 @@ func TestInputs(t *testing.T) {
 		"refused by one":  {"to refuse is to stop", call{user: "ann", path: step + "6", body: `{"id":"Lead","abort":true}`}, 200, "success", []string{`4/steps/6/ {"abort":true,"id":"Lead"}`}},
 		"administrator":   {"as in Jenkins", call{user: "root", path: step + "6", body: `{"id":"Lead"}`}, 200, "success", []string{`4/steps/6/ {"id":"Lead","parameters":[]}`}},
 		"other tenant":    {"has no right here", call{user: "bob", path: step + "5", body: `{"id":"Free"}`}, 403, "", nil},
+		"number":          {"Jenkins takes text", call{user: "ann", path: step + "5", body: `{"id":"Free","parameters":[{"name":"DRY","value":9007199254740993}]}`}, 200, "success", []string{`4/steps/5/ {"id":"Free","parameters":[{"name":"DRY","value":"9007199254740993"}]}`}},
+		"fraction":        {"", call{user: "ann", path: step + "5", body: `{"id":"Free","parameters":[{"name":"DRY","value":-1.5}]}`}, 200, "success", []string{`4/steps/5/ {"id":"Free","parameters":[{"name":"DRY","value":"-1.5"}]}`}},
+		"null as value":   {"", call{user: "ann", path: step + "5", body: `{"id":"Free","parameters":[{"name":"DRY","value":null}]}`}, 400, "text, a number or a boolean", nil},
 		"wrong id":        {"a stale page", call{user: "ann", path: step + "5", body: `{"id":"Lead"}`}, 404, "answered already", nil},
 		"past":            {"it has been answered", call{user: "ann", path: step + "7", body: `{"id":"Old"}`}, 404, "answered already", nil},
 		"no such node":    {"", call{user: "ann", path: runs + "live/nodes/99/steps/5", body: `{"id":"Free"}`}, 404, "answered already", nil},
@@ -153,7 +162,7 @@ func TestInputs(t *testing.T) {
 }
 
 func TestListInputs(t *testing.T) {
-	w, _ := inputWorld(t, sampleRun("live", nil), sampleRun("ended", endedRun), sampleRun("queued", func(run *devopsv1alpha3.PipelineRun) { run.Annotations = nil }))
+	w, j := inputWorld(t, sampleRun("live", nil), sampleRun("ended", endedRun), sampleRun("queued", func(run *devopsv1alpha3.PipelineRun) { run.Annotations = nil }))
 	list := func(user, name string) map[string]bool {
 		answer := w.do(call{user: user, path: devops + "/namespaces/ann-demo/pipelineruns/" + name + "/inputs"})
 		if answer.Code != 200 || !strings.Contains(answer.Body.String(), `"items":[`) {
@@ -168,11 +177,24 @@ func TestListInputs(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"4/5/Free": true, "4/6/Lead": false}, list("ann", "live")); diff != "" {
 		t.Error(diff)
 	}
+	if n := j.asked.Load(); n != 2 {
+		t.Errorf("%d calls of Jenkins, want 2: the stages, and the steps of the one that waits", n)
+	}
 	if diff := cmp.Diff(map[string]bool{"4/5/Free": true, "4/6/Lead": true}, list("root", "live")); diff != "" {
 		t.Error(diff)
 	}
 	if len(list("ann", "ended"))+len(list("ann", "queued")) != 0 {
 		t.Error("a run that does not wait has inputs")
+	}
+}
+
+func TestInputsWithoutJenkins(t *testing.T) {
+	w := newWorld(t, nil, sampleRun("live", nil))
+	for _, c := range []call{{method: "GET", path: "/inputs"}, {method: "POST", path: "/resume"}, {method: "POST", path: "/nodes/4/steps/5", body: `{"id":"Free"}`}} {
+		c.user, c.path = "ann", devops+"/namespaces/ann-demo/pipelineruns/live"+c.path
+		if got := w.do(c); got.Code != 503 || !strings.Contains(got.Body.String(), "does not know Jenkins") {
+			t.Errorf("%s %s: %d %s, want 503: nobody knows what the build waits for", c.method, c.path, got.Code, got.Body)
+		}
 	}
 }
 

@@ -9,16 +9,20 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -29,18 +33,36 @@ import (
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
-// ownUser is the server's own user, with the rights of rbac.go and no others.
+// ownUser is the server's own user, with the rights that are made from the markers of rbac.go and no others.
 const ownUser = "slipway-apiserver"
 
-// ownRules repeat the markers of rbac.go.
-var ownRules = []rbacv1.PolicyRule{
-	{APIGroups: []string{""}, Resources: []string{"users", "groups", "serviceaccounts"}, Verbs: []string{"impersonate"}},
-	{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}},
-	{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
-	{APIGroups: []string{devopsv1alpha3.GroupName}, Resources: []string{"devopsprojects", "pipelines", "pipelineruns", "gitrepositories"}, Verbs: []string{"get", "list", "watch"}},
-	{APIGroups: []string{devcontainerv1.GroupName}, Resources: []string{"devcontainerapps"}, Verbs: []string{"get", "list", "watch"}},
-	{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get"}},
+// ownRoles reads the server's rights as they are installed: those in the whole cluster, and those in the system namespace.
+func ownRoles(t *testing.T) (cluster, system []rbacv1.PolicyRule) {
+	t.Helper()
+	manifest, err := os.ReadFile("../../config/rbac/apiserver/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(manifest), "\n---\n") {
+		var role rbacv1.Role
+		if err := yaml.UnmarshalStrict([]byte(strings.TrimPrefix(document, "---\n")), &role); err != nil {
+			t.Fatal(err)
+		}
+		switch role.Kind {
+		case "ClusterRole":
+			cluster = append(cluster, role.Rules...)
+		case "Role":
+			system = append(system, role.Rules...)
+		}
+	}
+	if len(cluster) == 0 || len(system) == 0 {
+		t.Fatalf("the manifest has %d rules for the cluster and %d for the system namespace", len(cluster), len(system))
+	}
+	return cluster, system
 }
+
+// startTimeout bounds what the tests wait for before they begin.
+const startTimeout = 30 * time.Second
 
 // kube is a server on a real Kubernetes API.
 type kube struct {
@@ -53,7 +75,7 @@ type kube struct {
 func newKube(t *testing.T) *kube {
 	t.Helper()
 	k := &kube{admin: envtest.Client(t), namespace: envtest.Namespace(t)}
-	k.grantCluster(t, ownUser, ownRules)
+	k.grantCluster(t, ownUser)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 
@@ -69,8 +91,11 @@ func newKube(t *testing.T) *kube {
 		}
 	}
 	go func() { _ = objects.Start(ctx) }()
-	if !objects.WaitForCacheSync(ctx) {
-		t.Fatal("the cache is not filled: does the server's user lack a right?")
+	// It never is if a right is missing.
+	filled, stop := context.WithTimeout(ctx, startTimeout)
+	defer stop()
+	if !objects.WaitForCacheSync(filled) {
+		t.Fatalf("the cache is not filled after %s: does the server's user lack a right?", startTimeout)
 	}
 	completed, err := Config{
 		RestConfig: config, Reader: objects, Scheme: scheme, JWTSecret: testSecret, SystemNamespace: k.namespace,
@@ -95,13 +120,18 @@ func (k *kube) create(t *testing.T, obj client.Object) {
 	}
 }
 
-func (k *kube) grantCluster(t *testing.T, user string, rules []rbacv1.PolicyRule) {
+// grantCluster gives the server's user its rights in the cluster.
+func (k *kube) grantCluster(t *testing.T, user string) {
 	t.Helper()
+	rules, _ := ownRoles(t)
 	k.create(t, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules})
 	k.create(t, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+		Subjects:   []rbacv1.Subject{userNamed(user)},
+	})
+	k.waitUntilAllowed(t, userNamed(user), authorizationv1.ResourceAttributes{
+		Verb: "list", Group: devopsv1alpha3.GroupName, Resource: devopsv1alpha3.PipelineResource,
 	})
 }
 
@@ -117,7 +147,27 @@ func (k *kube) grant(t *testing.T, subject rbacv1.Subject) *rbacv1.RoleBinding {
 		Subjects:   []rbacv1.Subject{subject},
 	}
 	k.create(t, binding)
+	k.waitUntilAllowed(t, subject, authorizationv1.ResourceAttributes{
+		Namespace: k.namespace, Verb: "create", Group: devopsv1alpha3.GroupName, Resource: devopsv1alpha3.PipelineResource,
+	})
 	return binding
+}
+
+// waitUntilAllowed waits until Kubernetes has taken in a binding: it learns of it by a watch.
+func (k *kube) waitUntilAllowed(t *testing.T, subject rbacv1.Subject, wanted authorizationv1.ResourceAttributes) {
+	t.Helper()
+	spec := authorizationv1.SubjectAccessReviewSpec{User: subject.Name, ResourceAttributes: &wanted}
+	switch subject.Kind {
+	case rbacv1.GroupKind:
+		spec.User, spec.Groups = "somebody", []string{subject.Name}
+	case rbacv1.ServiceAccountKind:
+		spec.User = "system:serviceaccount:" + subject.Namespace + ":" + subject.Name
+	}
+	gomega.NewWithT(t).Eventually(func() (bool, error) {
+		review := &authorizationv1.SubjectAccessReview{Spec: spec}
+		err := k.admin.Create(context.Background(), review)
+		return review.Status.Allowed, err
+	}, startTimeout, 10*time.Millisecond).Should(gomega.BeTrue(), "%s %s may %s %s", subject.Kind, subject.Name, wanted.Verb, wanted.Resource)
 }
 
 func userNamed(name string) rbacv1.Subject {
@@ -255,13 +305,13 @@ func TestKubeServiceAccount(t *testing.T) {
 func TestKubeLogin(t *testing.T) {
 	k := newKube(t)
 	// The namespace of the test is the system namespace: its Secrets are the only ones that the server may list.
-	k.create(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: "own"}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}},
-	}})
+	_, rules := ownRoles(t)
+	k.create(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: "own"}, Rules: rules})
 	k.create(t, &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: "own"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "own"}, Subjects: []rbacv1.Subject{userNamed(ownUser)},
 	})
+	k.waitUntilAllowed(t, userNamed(ownUser), authorizationv1.ResourceAttributes{Namespace: k.namespace, Verb: "list", Resource: "secrets"})
 	secret, err := password.NewSecret(k.namespace, "安娜", "secret", []string{"team"})
 	if err != nil {
 		t.Fatal(err)

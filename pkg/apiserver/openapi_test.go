@@ -174,3 +174,27 @@ func TestRightsOfRoutes(t *testing.T) {
 		t.Errorf("%d routes, want all of them", routes)
 	}
 }
+
+// TestOpenAPIOfValues looks at types that reflection gets wrong.
+func TestOpenAPIOfValues(t *testing.T) {
+	d := document(t, newWorld(t, nil))
+	resolve := func(s spec.Schema) spec.Schema {
+		if name, ok := strings.CutPrefix(s.Ref.String(), "#/definitions/"); ok {
+			return d.Definitions[name]
+		}
+		return s
+	}
+	value := resolve(d.Definitions["pipelinerun.InputValue"].Properties["value"])
+	if len(value.Type) != 0 {
+		t.Errorf("the value of an input is described as %v, and an object is refused", value.Type)
+	}
+	stage, step := d.Definitions["jenkins.Stage"].Properties, d.Definitions["jenkins.Step"].Properties
+	for name, at := range map[string]spec.Schema{"stage": stage["startTime"], "step": step["startTime"]} {
+		if got := resolve(at); !got.Type.Contains("string") || got.Format != "date-time" {
+			t.Errorf("the start of a %s is described as %v %q", name, got.Type, got.Format)
+		}
+	}
+	if _, ok := step["approvable"]; !ok {
+		t.Errorf("steps are described without approvable: %v", step)
+	}
+}

@@ -39,6 +39,9 @@ type AgentOptions struct {
 	ActiveDeadline time.Duration
 	// IdleMinutes is how long an agent waits for another build. 0: each serves one build.
 	IdleMinutes int
+	// LeakedAfter is how long Jenkins must not have the node of a pod until the pod is deleted. 0:
+	// agentpod.DefaultLeakedAfter.
+	LeakedAfter time.Duration
 	// InstanceCap is the most pods of one dev container at a time. 0: 10.
 	InstanceCap int
 	// DefaultCPULimit and DefaultMemoryLimit are limits for dev containers that name none. Empty: none.
@@ -56,6 +59,7 @@ func (o *AgentOptions) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ServiceAccount, "agent-service-account", o.ServiceAccount, "service account of agent pods; the namespace's default one if empty")
 	flags.StringVar(&o.DNSPolicy, "agent-dns-policy", o.DNSPolicy, "dnsPolicy of agent pods: Default or ClusterFirst")
 	flags.DurationVar(&o.ActiveDeadline, "agent-active-deadline", o.ActiveDeadline, "how long an agent pod may live; 4h if 0")
+	flags.DurationVar(&o.LeakedAfter, "agent-leaked-after", o.LeakedAfter, "how long Jenkins must not know an agent pod until the pod is deleted; 2m if 0")
 	flags.IntVar(&o.IdleMinutes, "agent-idle-minutes", o.IdleMinutes, "how long an agent waits for another build of its dev container's project; it shares the workspace then")
 	flags.IntVar(&o.InstanceCap, "agent-instance-cap", o.InstanceCap, "most agent pods of one dev container at a time; 10 if 0")
 	flags.StringVar(&o.DefaultCPULimit, "agent-default-cpu-limit", o.DefaultCPULimit, "CPU limit of agents whose dev container names none")
@@ -81,8 +85,8 @@ func (o *AgentOptions) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s is %q: use a quantity such as 2 or 2Gi", limit.flag, limit.value))
 		}
 	}
-	if o.ActiveDeadline < 0 || o.IdleMinutes < 0 || o.InstanceCap < 0 {
-		errs = append(errs, errors.New("--agent-active-deadline, --agent-idle-minutes and --agent-instance-cap must not be negative"))
+	if o.ActiveDeadline < 0 || o.LeakedAfter < 0 || o.IdleMinutes < 0 || o.InstanceCap < 0 {
+		errs = append(errs, errors.New("--agent-active-deadline, --agent-leaked-after, --agent-idle-minutes and --agent-instance-cap must not be negative"))
 	}
 	return errors.Join(errs...)
 }
@@ -129,7 +133,7 @@ func setupAgents(mgr ctrl.Manager, jenkins agentpod.Jenkins, o AgentOptions, app
 		return nil, fmt.Errorf("make client of agent pods: %w", err)
 	}
 	options := agentpod.Options{
-		Client: kube, Namespace: o.namespace(), Jenkins: jenkins, JenkinsUser: o.JenkinsUser,
+		Client: kube, Namespace: o.namespace(), Jenkins: jenkins, JenkinsUser: o.JenkinsUser, LeakedAfter: o.LeakedAfter,
 		Keepers: &pipelinerun.Keepers{Reader: mgr.GetClient()},
 	}
 	if apps.AgentImage != "" {

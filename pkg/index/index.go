@@ -82,10 +82,11 @@ func Register(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// RunsOf lists the PipelineRuns of a Pipeline.
+// RunsOf lists the PipelineRuns of a Pipeline. A cache gives its own objects, not copies, as a pipeline may have many
+// thousands of them: they must not be changed.
 func RunsOf(ctx context.Context, c client.Reader, pipeline client.ObjectKey) ([]devopsv1alpha3.PipelineRun, error) {
 	list := &devopsv1alpha3.PipelineRunList{}
-	if err := c.List(ctx, list, client.InNamespace(pipeline.Namespace), client.MatchingFields{RunPipeline: pipeline.Name}); err != nil {
+	if err := c.List(ctx, list, client.InNamespace(pipeline.Namespace), client.MatchingFields{RunPipeline: pipeline.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list runs of pipeline %s: %w", pipeline, err)
 	}
 	return list.Items, nil

@@ -7,13 +7,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // States of Run, Stage and Step.
@@ -290,30 +287,23 @@ const stepCalls = 4
 
 // Stages returns the stages of a run with their steps: the content of the "nodedetails" of the KubeSphere API.
 func (c *Client) Stages(ctx context.Context, folder, job string, build int64) ([]Stage, error) {
+	return new(KnownStages).Read(ctx, c, BuildRef{Folder: folder, Job: job, Number: build}, false)
+}
+
+// OpenStages is Stages with the steps of those stages only that have not finished: what waits for an input is in one of them.
+func (c *Client) OpenStages(ctx context.Context, folder, job string, build int64) ([]Stage, error) {
 	stages, err := c.Nodes(ctx, folder, job, build)
 	if err != nil {
 		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(stepCalls)
+	var open []int
 	for i := range stages {
-		s := &stages[i]
-		s.Steps = []Step{}
-		if s.State == "" || s.State == StateSkipped || s.State == StateNotBuilt {
-			continue // it has no steps
+		stages[i].Steps = []Step{}
+		if stages[i].hasSteps() && stages[i].State != StateFinished {
+			open = append(open, i)
 		}
-		g.Go(func() error {
-			steps, err := c.Steps(ctx, folder, job, build, s.ID)
-			if errors.Is(err, ErrNotFound) {
-				return nil // Jenkins lists a new stage some moments before it knows its steps
-			}
-			if err == nil {
-				s.Steps = steps
-			}
-			return err
-		})
 	}
-	return stages, g.Wait()
+	return stages, readSteps(ctx, c, BuildRef{Folder: folder, Job: job, Number: build}, stages, open)
 }
 
 // pages describes a list of Blue Ocean. Its Link header always names a next page, so a short page is the sign of the end.

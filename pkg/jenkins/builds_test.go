@@ -295,7 +295,7 @@ func TestGetRun(t *testing.T) {
 			`"startTime":"2026-11-21T01:02:42.381Z","endTime":"2026-11-21T01:02:44.908Z","durationInMillis":2527,"estimatedDurationInMillis":2852,"runSummary":"stable",` +
 			`"type":"WorkflowRun","replayable":true,"causes":[{"shortDescription":"Branch indexing"}],"changeSet":[{"commitId":"3c0778ad2c0bbc1ded368f239a40a688f3f08598",` +
 			`"author":{"id":"dev","fullName":"dev","email":"dev@example.invalid"},"msg":"second commit: more","timestamp":"2026-01-03T00:00:00Z","affectedPaths":["Jenkinsfile","README"]}],` +
-			`"commitId":"3c0778ad2c0bbc1ded368f239a40a688f3f08598","branch":{"isPrimary":true,"url":"main"}}`
+			`"commitId":"3c0778ad2c0bbc1ded368f239a40a688f3f08598","branch":{"isPrimary":true,"url":"main"},"artifactsZipFile":null}`
 		want = strings.Replace(want, `"queueId":"QID",`, "", 1)
 		if diff := cmp.Diff(want, string(run.RawJSON)); diff != "" {
 			t.Error(diff)

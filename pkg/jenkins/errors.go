@@ -87,6 +87,10 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
+// Away tells if the error means that Jenkins does not answer now. One that starts refuses valid credentials for
+// some seconds.
+func Away(err error) bool { return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnauthorized) }
+
 // Is reports whether target is the kind of e.
 func (e *Error) Is(target error) bool { return e.kind != nil && target == e.kind }
 

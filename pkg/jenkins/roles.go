@@ -20,6 +20,8 @@ import (
 const (
 	rolePath = "/role-strategy/strategy/"
 	roleType = "projectRoles"
+	// userType and groupType tell what somebody is who has a role.
+	userType, groupType = "USER", "GROUP"
 )
 
 // Role is an item role: rights on the items whose full name matches a pattern, for users.
@@ -30,7 +32,7 @@ type Role struct {
 	Pattern string
 	// Permissions are ids such as hudson.model.Item.Read. Jenkins leaves out those that it does not know.
 	Permissions []string
-	// Users are who has the role. Groups, and whoever else has it in Jenkins, are left alone only if they are no users.
+	// Users are the users who have the role; others lose it. Groups that got it in Jenkins keep it.
 	Users []string
 }
 
@@ -81,23 +83,30 @@ func (c *Client) PutRole(ctx context.Context, r Role) error {
 	if err := c.getJSON(ctx, op, rolePath+"getRole", url.Values{"type": {roleType}, "roleName": {r.Name}}, &now); err != nil {
 		return err
 	}
+	var lost []sid // groups that lose the role for the moment
 	if now.Pattern != r.Pattern || !now.grants(r.Permissions) {
 		_, err := c.postForm(ctx, op, rolePath+"addRole", url.Values{"type": {roleType}, "roleName": {r.Name}, "pattern": {r.Pattern},
 			"permissionIds": {strings.Join(r.Permissions, ",")}, "overwrite": {"true"}})
 		if err != nil {
 			return err
 		}
-		now.SIDs = nil
+		now.SIDs = slices.DeleteFunc(now.SIDs, func(s sid) bool { return s.Type != groupType })
+		lost = now.SIDs
 	}
 	for _, user := range r.Users {
-		if !slices.ContainsFunc(now.SIDs, func(s sid) bool { return s.SID == user && s.Type != "GROUP" }) {
-			if err := c.assign(ctx, "assign", r.Name, sid{"USER", user}); err != nil {
+		if !slices.ContainsFunc(now.SIDs, func(s sid) bool { return s.SID == user && s.Type != groupType }) {
+			if err := c.assign(ctx, "assign", r.Name, sid{userType, user}); err != nil {
 				return err
 			}
 		}
 	}
+	for _, group := range lost {
+		if err := c.assign(ctx, "assign", r.Name, group); err != nil {
+			return err
+		}
+	}
 	for _, s := range now.SIDs {
-		if s.Type != "GROUP" && !slices.Contains(r.Users, s.SID) {
+		if s.Type != groupType && !slices.Contains(r.Users, s.SID) {
 			if err := c.assign(ctx, "unassign", r.Name, s); err != nil {
 				return err
 			}
@@ -117,11 +126,14 @@ func (s roleState) grants(permissions []string) bool {
 	return len(s.PermissionIDs) > 0 || len(permissions) == 0
 }
 
-// assign gives a role to somebody or takes it away: by the method for users or, where the plugin is too old for that, by the one for names.
+// assignMethods are the ends of the names of the plugin's methods, and what they call who gets or loses a role.
+var assignMethods = map[string]struct{ name, parameter string }{userType: {"UserRole", "user"}, groupType: {"GroupRole", "group"}}
+
+// assign gives a role to somebody or takes it away: by the method for users or groups or, where the plugin is too old for that, by the one for names.
 func (c *Client) assign(ctx context.Context, verb, role string, s sid) error {
 	op := verb + " role"
-	if s.Type == "USER" {
-		_, err := c.postForm(ctx, op, rolePath+verb+"UserRole", url.Values{"type": {roleType}, "roleName": {role}, "user": {s.SID}})
+	if method, known := assignMethods[s.Type]; known {
+		_, err := c.postForm(ctx, op, rolePath+verb+method.name, url.Values{"type": {roleType}, "roleName": {role}, method.parameter: {s.SID}})
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}

@@ -63,7 +63,7 @@ func (p *rolePlugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"permissionIds": role.PermissionIDs, "pattern": role.Pattern, "sids": sids, "template": nil})
 		return
 	}
-	p.calls = append(p.calls, strings.TrimSpace(name+" "+r.Form.Get("roleName")+r.Form.Get("roleNames")+" "+r.Form.Get("user")+who))
+	p.calls = append(p.calls, strings.TrimSpace(name+" "+r.Form.Get("roleName")+r.Form.Get("roleNames")+" "+r.Form.Get("user")+r.Form.Get("group")+who))
 	switch name {
 	case "addRole":
 		state := &roleState{Pattern: r.Form.Get("pattern"), PermissionIDs: map[string]bool{}}
@@ -83,6 +83,8 @@ func (p *rolePlugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s = sid{"EITHER", who}
 		}
 		role.SIDs = append(role.SIDs, s)
+	case "assignGroupRole":
+		role.SIDs = append(role.SIDs, sid{groupType, r.Form.Get("group")})
 	case "unassignUserRole", "unassignRole":
 		role.SIDs = slices.DeleteFunc(role.SIDs, func(s sid) bool {
 			return s == sid{"USER", r.Form.Get("user")} || s == sid{"EITHER", who}
@@ -129,7 +131,10 @@ func TestPutRole(t *testing.T) {
 		role.Permissions = []string{"a.Read"}
 		put("addRole slipway/shop/admin", "assignUserRole slipway/shop/admin ann", "assignUserRole slipway/shop/admin bob")
 		if !old {
-			plugin.roles[role.Name].SIDs = append(plugin.roles[role.Name].SIDs, sid{"GROUP", "ops"})
+			plugin.roles[role.Name].SIDs = append(plugin.roles[role.Name].SIDs, sid{groupType, "ops"})
+			put()
+			role.Pattern = FolderPattern("shop2")
+			put("addRole slipway/shop/admin", "assignUserRole slipway/shop/admin ann", "assignUserRole slipway/shop/admin bob", "assignGroupRole slipway/shop/admin ops")
 			put()
 		}
 		if err := c.DeleteRoles(t.Context(), role.Name, "none"); err != nil {

@@ -45,8 +45,8 @@ func (k *KnownStages) Read(ctx context.Context, source StageReader, b BuildRef, 
 	for i := range stages {
 		stage := &stages[i]
 		stage.Steps = []Step{}
-		if stage.State == "" || stage.State == StateSkipped || stage.State == StateNotBuilt {
-			continue // it has no steps
+		if !stage.hasSteps() {
+			continue
 		}
 		known, ok := k.list[stage.ID]
 		if ok && stage.State == StateFinished && known.result == stage.Result && known.duration == stage.DurationMillis {
@@ -72,6 +72,11 @@ func (k *KnownStages) Read(ctx context.Context, source StageReader, b BuildRef, 
 		}
 	}
 	return stages, nil
+}
+
+// hasSteps tells if the stage has begun.
+func (s *Stage) hasSteps() bool {
+	return s.State != "" && s.State != StateSkipped && s.State != StateNotBuilt
 }
 
 // readSteps reads the steps of stages, one call each.

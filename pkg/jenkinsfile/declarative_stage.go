@@ -347,8 +347,30 @@ func (b *builder) matrix(s section) *Matrix {
 	if len(m.Axes) == 0 {
 		b.errs.addLate(s.span.From, "Missing required section \"axes\"")
 	}
+	b.checkAxes(m)
 	b.stageBody(m.Stage, &Closure{Span: body.Span, Body: rest}, matrixSections)
 	return m
+}
+
+// checkAxes reports axes that occur twice and excludes of axes that the matrix does not have.
+func (b *builder) checkAxes(m *Matrix) {
+	axes := map[string]bool{}
+	for _, a := range m.Axes {
+		if axes[a.Name] && a.Name != "" {
+			b.errs.addLate(a.From, "Duplicate axis name: \"%s\"", a.Name)
+		}
+		if a.Not {
+			b.errs.addLate(a.From, "notValues can only be used in excludes")
+		}
+		axes[a.Name] = true
+	}
+	for _, exclude := range m.Excludes {
+		for _, a := range exclude {
+			if !axes[a.Name] && a.Name != "" {
+				b.errs.addLate(a.From, "The axis \"%s\" of the exclude is not among those of the matrix", a.Name)
+			}
+		}
+	}
 }
 
 func (b *builder) axes(s section) []*Axis {

@@ -113,7 +113,19 @@ var stepSpecs = map[string]stepSpec{
 	"withEnv": {"overrides", []string{"overrides"}, map[string]paramKind{"overrides": kindAny}},
 	"stash": {"name", []string{"name"}, map[string]paramKind{"name": kindString, "includes": kindString,
 		"excludes": kindString, "allowEmpty": kindBool, "useDefaultExcludes": kindBool}},
-	"unstash": {"name", []string{"name"}, map[string]paramKind{"name": kindString}},
+	"unstash":   {"name", []string{"name"}, map[string]paramKind{"name": kindString}},
+	"milestone": {"ordinal", nil, map[string]paramKind{"ordinal": kindInt, "label": kindString, "unsafe": kindBool}},
+	"waitUntil": {"", nil, map[string]paramKind{"initialRecurrencePeriod": kindInt, "quiet": kindBool}},
+	"catchError": {"message", nil, map[string]paramKind{"message": kindString, "buildResult": kindString, "stageResult": kindString,
+		"catchInterruptions": kindBool}},
+	"warnError": {"message", []string{"message"}, map[string]paramKind{"message": kindString, "catchInterruptions": kindBool}},
+	"lock": {"resource", nil, map[string]paramKind{"resource": kindString, "label": kindString, "quantity": kindInt, "variable": kindString,
+		"inversePrecedence": kindBool, "skipIfLocked": kindBool, "priority": kindInt, "reason": kindString, "extra": kindAny, "resourceSelectStrategy": kindString}},
+	"build": {"job", []string{"job"}, map[string]paramKind{"job": kindString, "parameters": kindAny, "wait": kindBool, "propagate": kindBool,
+		"quietPeriod": kindInt, "waitForStart": kindBool}},
+	"readJSON":  {"", nil, map[string]paramKind{"file": kindString, "text": kindString, "returnPojo": kindBool}},
+	"writeJSON": {"", []string{"json"}, map[string]paramKind{"file": kindString, "json": kindAny, "pretty": kindInt, "returnText": kindBool}},
+	"readYaml":  {"", nil, map[string]paramKind{"file": kindString, "text": kindString, "codePointLimit": kindInt}},
 }
 
 func (b *builder) stepArgs(step *Step, args []Arg) {

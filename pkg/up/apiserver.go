@@ -24,9 +24,6 @@ import (
 // drainTimeout is how long requests in work may take when the process is stopped.
 const drainTimeout = 5 * time.Second
 
-// eventsPath is where Jenkins sends events to.
-const eventsPath = "/v1alpha3/webhooks/jenkins"
-
 // listen takes the address of the API server. What is sent there before it serves waits.
 func (u *instance) listen(ctx context.Context) (err error) {
 	var listenConfig net.ListenConfig

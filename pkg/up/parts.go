@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/backends"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
 	minijenkins "github.com/slipway-dev/slipway/pkg/minijenkins/server"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
@@ -73,7 +74,7 @@ func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, 
 		Accounts: []minijenkins.Account{{Name: options.Backends.JenkinsUser, Token: token}},
 		// Our client starts each build with delay=0sec; the quiet period is for people.
 		StopTimeout: jenkinsStopTimeout,
-		EventsURL:   u.url() + eventsPath,
+		EventsURL:   u.url() + webhook.Path,
 		EventsToken: string(u.keys.webhook),
 		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address}),
 	})

@@ -97,7 +97,8 @@ func start(dir string) (*process, error) {
 	p.command = exec.Command(filepath.Join(bin, "slipway"), "up",
 		"--kubeconfig", strings.TrimSpace(string(kubeconfig)), "--state-dir", dir, "--listen", "127.0.0.1:0",
 		"--agent-image", "registry.slipway.internal/slipway-agent:dev",
-		"--dev-image", "registry.slipway.internal/dev-base:bookworm", "--host-ip", field(status, "hostIP"))
+		"--dev-image", "registry.slipway.internal/dev-base:bookworm", "--host-ip", field(status, "hostIP"),
+		"--agent-start-timeout", startTimeoutOfRuns.String(), "--agent-leaked-after", leakedAfter.String())
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	began := time.Now()
 	if err := os.Remove(filepath.Join(dir, up.StateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {

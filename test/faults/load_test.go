@@ -23,8 +23,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -66,7 +68,8 @@ func (w *world) runProgram(path string, args ...string) *program {
 		_ = p.Process.Signal(syscall.SIGTERM)
 		err := p.Wait()
 		var exit *exec.ExitError
-		if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == -1) || w.Failed() {
+		signalled := errors.As(err, &exit) && exit.ExitCode() == -1
+		if err != nil && !signalled || w.Failed() {
 			w.Logf("%s: %v\n%s", filepath.Base(path), err, lastOf(p.log.String(), 4000))
 		}
 	})
@@ -310,23 +313,43 @@ func (w *world) load(n int) {
 func (w *world) watchEnds() func() map[string]time.Time {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.Context())
-	events, err := w.kube.Watch(ctx, &devopsv1alpha3.PipelineRunList{}, client.InNamespace(w.project))
+	// An informer goes on where a watch breaks off, as it may while the machine is this busy.
+	objects, err := cache.New(w.rest, cache.Options{Scheme: envtest.Scheme(), DefaultNamespaces: map[string]cache.Config{w.project: {}}})
 	if err != nil {
 		w.Fatal(err)
 	}
+	informer, err := objects.GetInformer(ctx, &devopsv1alpha3.PipelineRun{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		w.Fatal(err)
+	}
+	var mu sync.Mutex
 	ends := map[string]time.Time{}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for e := range events.ResultChan() {
-			if r, ok := e.Object.(*devopsv1alpha3.PipelineRun); ok && r.Status.CompletionTime != nil && ends[string(r.UID)].IsZero() {
-				ends[string(r.UID)] = time.Now()
-			}
+	note := func(obj any) {
+		r, ok := obj.(*devopsv1alpha3.PipelineRun)
+		mu.Lock()
+		defer mu.Unlock()
+		if ok && r.Status.CompletionTime != nil && ends[string(r.UID)].IsZero() {
+			ends[string(r.UID)] = time.Now()
 		}
-	})
+	}
+	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: note, UpdateFunc: func(_, obj any) { note(obj) }}); err != nil {
+		w.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- objects.Start(ctx) }()
+	if !objects.WaitForCacheSync(ctx) {
+		w.Fatal("the runs cannot be watched")
+	}
 	return func() map[string]time.Time {
+		w.waitFor(patience, "the watch has seen all ends", func() (bool, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(ends) == liveRuns(), fmt.Sprintf("it has seen %d", len(ends))
+		})
 		cancel()
-		events.Stop()
-		wg.Wait()
+		if err := <-done; err != nil {
+			w.Error(err)
+		}
 		return ends
 	}
 }
@@ -365,11 +388,11 @@ func (c *counter) reset() {
 	c.calls = nil
 }
 
-func (c *counter) print(t testing.TB) {
-	t.Helper()
+func (c *counter) print(tb testing.TB) {
+	tb.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, call := range slices.Sorted(maps.Keys(c.calls)) {
-		t.Logf("%6d  %s", c.calls[call], call)
+		tb.Logf("%6d  %s", c.calls[call], call)
 	}
 }

@@ -84,16 +84,16 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.Handler.ServeHTTP(w, r)
 }
 
-func newWorld(t testing.TB, change func(*minijenkins.Config)) *world {
-	t.Helper()
-	w := &world{TB: t, rest: envtest.Config(t), kube: envtest.Client(t), gate: &gate{}}
+func newWorld(tb testing.TB, change func(*minijenkins.Config)) *world {
+	tb.Helper()
+	w := &world{TB: tb, rest: envtest.Config(tb), kube: envtest.Client(tb), gate: &gate{}}
 	w.rest.QPS, w.rest.Burst = 1000, 2000
 	w.namespace(workerNamespace)
 	w.startJenkins(change)
 	w.startObjectStore()
 	var err error
 	if w.jenkins, err = jenkins.New(jenkins.Config{URL: w.jenkinsURL, Username: user, Token: token}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return w
 }

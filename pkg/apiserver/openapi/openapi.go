@@ -174,6 +174,7 @@ var plainTypes = map[string]spec.Schema{
 	"v1.Time":              *spec.DateTimeProperty(),
 	"v1.MicroTime":         *spec.DateTimeProperty(),
 	"v1.Duration":          *spec.StringProperty(),
+	"jenkins.Time":         *spec.DateTimeProperty(),
 	"v1.FieldsV1":          *new(spec.Schema).Typed("object", ""),
 	"resource.Quantity":    *new(spec.Schema).Typed("string", "").WithDescription("A number with an optional unit, such as 500m, 2 or 10Gi."),
 	"intstr.IntOrString":   *spec.StringProperty(),
@@ -190,7 +191,8 @@ func finishDefinitions(definitions spec.Definitions) {
 	for name, definition := range definitions {
 		// What the server fills in, and what may be left out, is no duty of the client.
 		definition.Required = nil
-		if len(definition.Type) == 0 && definition.Ref.String() == "" {
+		// What has no properties and no type is an any, which need not be an object.
+		if len(definition.Type) == 0 && definition.Ref.String() == "" && len(definition.Properties) > 0 {
 			definition.Typed("object", "")
 		}
 		definitions[name] = definition

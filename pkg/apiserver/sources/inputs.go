@@ -19,7 +19,7 @@ func (j Jenkins) ReadStages(ctx context.Context, build pipelinerun.Build, known 
 
 // InputStages implements pipelinerun.InputSource.
 func (j Jenkins) InputStages(ctx context.Context, build pipelinerun.Build) ([]jenkins.Stage, error) {
-	return j.Client.Stages(ctx, build.Folder, build.Job, build.Number)
+	return j.Client.OpenStages(ctx, build.Folder, build.Job, build.Number)
 }
 
 // SubmitInput implements pipelinerun.InputSource.

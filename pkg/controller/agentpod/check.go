@@ -34,8 +34,10 @@ type Templates interface {
 }
 
 const (
-	// tryAgain is how often the pod of one template is tried.
+	// tryAgain is how often the pod of one template is tried that the cluster would not take, tryTaken how
+	// often one that it would: a quota may be used up at any time, and runs are to say so soon.
 	tryAgain = 30 * time.Second
+	tryTaken = 3 * time.Second
 	// provisionTime is how long Jenkins may take until there is a pod: some 1 s, and 10 s where it missed
 	// its first review.
 	provisionTime = 20 * time.Second
@@ -55,10 +57,15 @@ type checks struct {
 
 	mu    sync.Mutex
 	tried map[agentKey]*trial
-	// nodes are those that Jenkins had at nodesAt.
+
+	// nodes are those that Jenkins had at nodesAt. Their lock is held while Jenkins is asked, that of the rights
+	// while the API server is: who waits for the same makes no second call.
+	nodesMu sync.Mutex
 	nodes   []jenkins.Node
 	nodesAt time.Time
+
 	// lacking are the verbs that Jenkins' account lacked at rightsAt.
+	rightsMu sync.Mutex
 	lacking  []string
 	rightsAt time.Time
 }
@@ -86,8 +93,9 @@ func (c *checks) clean(now time.Time) {
 	}
 }
 
-// Try tries the pod of a label's template, at most once in 30 s, and gives why it cannot be made. It is
-// cheap enough to be asked before each build. What cannot be tried has no problem.
+// Try tries the pod of a label's template and gives why it cannot be made: at most once in 3 s, and at most
+// once in 30 s while it cannot be. It is cheap enough to be asked before each build. What cannot be tried has
+// no problem.
 func (p *Pods) Try(ctx context.Context, project, label string) (Problem, bool) {
 	if p.options.Templates == nil {
 		return Problem{}, false
@@ -114,10 +122,15 @@ func (c *checks) try(ctx context.Context, project, label string) *Problem {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := c.pods.clock.Now()
-	if !t.at.IsZero() && now.Sub(t.at) < tryAgain {
+	again := tryAgain
+	if t.problem == nil {
+		again = tryTaken
+	}
+	if !t.at.IsZero() && now.Sub(t.at) < again {
 		return t.problem
 	}
 	problem, err := c.tryNow(ctx, project, label)
+	t.at = now
 	if err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("an agent pod cannot be tried", "label", label, "error", err.Error())
 		return t.problem
@@ -128,7 +141,7 @@ func (c *checks) try(ctx context.Context, project, label string) *Problem {
 			problem.Since = t.problem.Since
 		}
 	}
-	t.at, t.problem = now, problem
+	t.problem = problem
 	return problem
 }
 
@@ -196,8 +209,8 @@ func (c *checks) look(ctx context.Context) []jenkins.Node {
 	if c.pods.options.Jenkins == nil {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.nodesMu.Lock()
+	defer c.nodesMu.Unlock()
 	now := c.pods.clock.Now()
 	if !c.nodesAt.IsZero() && now.Sub(c.nodesAt) < lookAgain {
 		return c.nodes
@@ -245,8 +258,8 @@ func (c *checks) missingRights(ctx context.Context) *Problem {
 	if user == "" {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.rightsMu.Lock()
+	defer c.rightsMu.Unlock()
 	now := c.pods.clock.Now()
 	if c.rightsAt.IsZero() || now.Sub(c.rightsAt) >= lookAgain {
 		c.lacking, c.rightsAt = c.review(ctx, user), now

@@ -22,8 +22,6 @@ import (
 
 const (
 	collectPeriod = 15 * time.Second
-	// leakedAfter is how long Jenkins must not have a pod's node until the pod is deleted.
-	leakedAfter = 2 * time.Minute
 	// unwantedAfter is how long nothing must wait for a pod that has not started until it is deleted.
 	unwantedAfter = 25 * time.Second
 	// keptExtra is how much longer than its annotation says a kept pod is left alone: its own clock began
@@ -64,7 +62,7 @@ func (p *Pods) Collect(ctx context.Context) {
 
 func (p *Pods) collectNow(ctx context.Context) {
 	log := ctrl.LoggerFrom(ctx).WithName("agentpods")
-	if p.any(func(t *tracked) bool { return t.old(p.clock.Now()) }) {
+	if p.any(func(t *tracked) bool { return t.old(p.clock.Now(), p.options.LeakedAfter) }) {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		nodes, err := p.options.Jenkins.Computers(call)
 		cancel()
@@ -89,7 +87,7 @@ func (p *Pods) collectNow(ctx context.Context) {
 }
 
 // old tells if the pod exists for so long that Jenkins must have a node for it.
-func (t *tracked) old(now time.Time) bool {
+func (t *tracked) old(now time.Time, leakedAfter time.Duration) bool {
 	return t.ours && t.Gone.IsZero() && (now.Sub(t.Created) > leakedAfter/2 || t.Ended)
 }
 
@@ -136,13 +134,13 @@ func (p *Pods) leaked(ctx context.Context, nodes []jenkins.Node) []victim {
 	var kept []victim
 	for _, t := range p.pods {
 		switch {
-		case known[t.Name] || !t.old(now):
+		case known[t.Name] || !t.old(now, p.options.LeakedAfter):
 			t.missing = time.Time{}
 		case t.missing.IsZero():
 			t.missing = now
 		case t.Keep > 0 && now.Sub(t.missing) < t.Keep+keptExtra && !t.Ended:
 			kept = append(kept, victim{t.Pod, causeKept})
-		case now.Sub(t.missing) > leakedAfter:
+		case now.Sub(t.missing) > p.options.LeakedAfter:
 			out = append(out, victim{t.Pod, causeOf(t)})
 		}
 	}

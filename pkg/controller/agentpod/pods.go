@@ -51,6 +51,8 @@ const (
 // Defaults of Options.
 const (
 	DefaultNamespace = "kubesphere-devops-worker"
+	// DefaultLeakedAfter is how long Jenkins must not have a pod's node: it forgets them while it restarts.
+	DefaultLeakedAfter = 2 * time.Minute
 	// keepGone is how long a pod is remembered after it was deleted.
 	keepGone = 15 * time.Minute
 	// keepProblem is how long a problem is told after it was last seen. Jenkins makes the next pod
@@ -89,6 +91,9 @@ type Options struct {
 	JenkinsUser string
 	// Keepers tell which kept pods may go. Nil: each stays as long as its annotation says.
 	Keepers Keepers
+	// LeakedAfter is how long Jenkins must not have a pod's node until the pod is deleted. 0:
+	// DefaultLeakedAfter.
+	LeakedAfter time.Duration
 	// Clock is the time; the real one if nil.
 	Clock clock.PassiveClock
 }
@@ -106,6 +111,8 @@ type Pod struct {
 	Node string
 	// Image is that of the agent's container by digest, as the node reports it.
 	Image string
+	// MemoryLimit is that of the agent's container; empty if it has none.
+	MemoryLimit string
 	// Created is when the pod was made, Running since when the agent's container runs or ran, Gone when
 	// it was deleted; each is zero if it has not come to that.
 	Created, Running, Gone time.Time
@@ -180,6 +187,9 @@ func New(options Options) (*Pods, error) {
 	if options.Namespace == "" {
 		options.Namespace = DefaultNamespace
 	}
+	if options.LeakedAfter <= 0 {
+		options.LeakedAfter = DefaultLeakedAfter
+	}
 	if options.Clock == nil {
 		options.Clock = clock.RealClock{}
 	}
@@ -224,7 +234,7 @@ func (p *Pods) Start(ctx context.Context) error {
 	tasks.Go(func() { every(ctx, eventsPeriod, p.readEvents) })
 	tasks.Go(func() { every(ctx, cleanPeriod, func(context.Context) { p.clean() }) })
 	if p.options.Jenkins != nil {
-		tasks.Go(func() { every(ctx, collectPeriod, p.Collect) })
+		tasks.Go(func() { every(ctx, min(collectPeriod, p.options.LeakedAfter/2), p.Collect) })
 	}
 	<-ctx.Done()
 	return nil
@@ -405,6 +415,7 @@ func (p *Pods) note(t *tracked, problem *Problem) {
 func snapshot(pod *corev1.Pod) Pod {
 	out := Pod{Name: pod.Name, UID: pod.UID, Project: pod.Labels[agenttemplate.ProjectLabel], Created: pod.CreationTimestamp.Time,
 		Labels: strings.Fields(pod.Annotations[agenttemplate.LabelsAnnotation])}
+	out.MemoryLimit = memoryLimit(pod, agentContainer(pod))
 	if keep, err := time.ParseDuration(pod.Annotations[agenttemplate.KeepAnnotation]); err == nil && keep > 0 {
 		out.Keep = keep
 	}

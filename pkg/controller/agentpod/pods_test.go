@@ -156,7 +156,7 @@ func TestFind(t *testing.T) {
 	runningSince(start)(pod)
 	b.see(pod)
 	want := Pod{Name: "p-1", UID: "uid-p-1", Project: project, Labels: []string{label, label + "-0123456789"}, Node: "node-1",
-		Image: "localhost/dev@sha256:1", Created: start, Running: start}
+		Image: "localhost/dev@sha256:1", MemoryLimit: "512Mi", Created: start, Running: start}
 	got, _ := b.Find("p-1")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -331,11 +331,46 @@ func TestTryIsCheap(t *testing.T) {
 	}
 	b.pass(tryAgain)
 	b.tryErr = errors.New("the API server is away")
-	if got, found := b.Try(t.Context(), project, label); found {
-		t.Errorf("what cannot be tried has the problem %+v", got)
+	for range 50 {
+		if got, found := b.Try(t.Context(), project, label); found {
+			t.Errorf("what cannot be tried has the problem %+v", got)
+		}
+	}
+	if b.trials != 3 {
+		t.Errorf("%d dry runs, want 3: a cluster that does not answer is asked by each run", b.trials)
 	}
 	if got, found := b.Try(t.Context(), project, "dc-team-a.nosuch"); !found || got.Reason != ReasonLabelUnknown {
 		t.Errorf("an unknown label: %+v, %t", got, found)
+	}
+}
+
+// hungJenkins does not answer.
+type hungJenkins struct{ asked, release chan struct{} }
+
+func (h *hungJenkins) Computers(context.Context) (*jenkins.Computers, error) {
+	close(h.asked)
+	<-h.release
+	return &jenkins.Computers{}, nil
+}
+
+func (h *hungJenkins) Queue(context.Context) ([]jenkins.Waiting, error) { return nil, nil }
+
+func TestAJenkinsThatHangsHoldsUpOnlyWhoAsksIt(t *testing.T) {
+	hung := &hungJenkins{asked: make(chan struct{}), release: make(chan struct{})}
+	b := newBench(t, func(o *Options) { o.Jenkins = hung })
+	t.Cleanup(func() { close(hung.release) })
+	go b.checks.look(context.Background())
+	<-hung.asked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.clean()
+		b.Try(t.Context(), project, label)
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("pods and dry runs wait for Jenkins")
 	}
 }
 
@@ -427,7 +462,7 @@ func TestCollectLeaked(t *testing.T) {
 	}
 	b.jenkins.err = nil
 	b.collect()
-	b.pass(leakedAfter)
+	b.pass(DefaultLeakedAfter)
 	b.collect()
 	if len(b.deleted) > 0 {
 		t.Fatalf("deleted although Jenkins was away: %v", b.deleted)
@@ -492,7 +527,7 @@ func TestCollectKept(t *testing.T) {
 	b.feed("good", runningSince(start), keep)
 	b.feed("bad", runningSince(start), keep)
 	b.feed("over", keep, ended(1, "Error", "SLIPWAY-AGENT AgentExited: x"))
-	b.pass(leakedAfter)
+	b.pass(DefaultLeakedAfter)
 	b.collect()
 	b.pass(collectPeriod)
 	b.collect()
@@ -500,7 +535,7 @@ func TestCollectKept(t *testing.T) {
 		t.Fatalf("the pod of a success is deleted at once (-want +got):\n%s", diff)
 	}
 	b.lose(agentPod("good"))
-	b.pass(leakedAfter)
+	b.pass(DefaultLeakedAfter)
 	b.collect()
 	if diff := cmp.Diff([]string{"good uid-good", "over uid-over"}, b.deleted); diff != "" {
 		t.Fatalf("one whose container has ended is of no use (-want +got):\n%s", diff)

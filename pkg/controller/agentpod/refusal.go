@@ -79,16 +79,25 @@ func refusalOf(err error) *Problem {
 		return newProblem(ReasonInvalidPod, "the agent pod is not valid: "+text)
 	case !apierrors.IsForbidden(err):
 		return nil
+	case strings.Contains(text, `cannot create resource "pods"`):
+		return newProblem(ReasonCannotCheck, "Slipway may not try agent pods: "+text)
+	}
+	return refusalOfText(text, ReasonPodRefused)
+}
+
+// refusalOfText turns the words of a refusal into a problem, of another reason if they say none.
+func refusalOfText(text, other string) *Problem {
+	switch {
 	case strings.Contains(text, "violates PodSecurity"):
 		return newProblem(ReasonPodSecurity, "the worker namespace does not allow the agent pod: "+text)
 	case strings.Contains(text, "exceeded quota:"), strings.Contains(text, "failed quota:"):
 		p := newProblem(ReasonQuotaExceeded, "the quota of the worker namespace does not allow the agent pod: "+text)
 		p.Permanent = !fitsEmptyQuota(text)
 		return p
-	case strings.Contains(text, `cannot create resource "pods"`):
-		return newProblem(ReasonCannotCheck, "Slipway may not try agent pods: "+text)
+	case strings.Contains(text, " is forbidden: "):
+		other = ReasonPodRefused
 	}
-	return newProblem(ReasonPodRefused, "the cluster refuses the agent pod: "+text)
+	return newProblem(other, "the cluster refuses the agent pod: "+text)
 }
 
 // fitsEmptyQuota tells if a pod that exceeds a quota now would fit if no other pod used it. The text is

@@ -135,8 +135,11 @@ func imageOf(pod *corev1.Pod, status *corev1.ContainerStatus) string {
 // asked to, unless it says otherwise itself.
 func problemOfEnd(pod *corev1.Pod, status *corev1.ContainerStatus, end *corev1.ContainerStateTerminated) *Problem {
 	if end.Reason == reasonOOMKilled {
-		return newProblem(ReasonOutOfMemory, fmt.Sprintf("the container %s of the agent pod %s was killed: it used more memory than its limit%s",
-			status.Name, pod.Name, memoryLimit(pod, status.Name)))
+		what := fmt.Sprintf("the container %s of the agent pod %s was killed: it used more memory than its limit", status.Name, pod.Name)
+		if limit := memoryLimit(pod, status.Name); limit != "" {
+			what += " of " + limit
+		}
+		return newProblem(ReasonOutOfMemory, what)
 	}
 	if end.ExitCode == 0 {
 		return nil
@@ -173,11 +176,12 @@ func lastLine(text string) string {
 	return text
 }
 
+// memoryLimit gives the limit of a container; empty if it has none.
 func memoryLimit(pod *corev1.Pod, container string) string {
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
 		if limit := c.Resources.Limits.Memory(); c.Name == container && !limit.IsZero() {
-			return " of " + limit.String()
+			return limit.String()
 		}
 	}
 	return ""

@@ -30,11 +30,6 @@ type Finder struct {
 	Options Options
 }
 
-// IsLabel tells if a label is one of a dev container of the project.
-func IsLabel(project, label string) bool {
-	return strings.HasPrefix(label, labelPrefix+project+".")
-}
-
 // Find gives the template that serves the label; an error that wraps ErrNoTemplate if there is none.
 func (f *Finder) Find(ctx context.Context, project, label string) (Template, error) {
 	name, found := strings.CutPrefix(label, labelPrefix+project+".")

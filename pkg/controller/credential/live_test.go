@@ -18,6 +18,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/reconcile"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
 
@@ -366,7 +367,9 @@ func TestFolderOfOthers(t *testing.T) {
 	if err := l.Get(t.Context(), client.ObjectKey{Name: l.ns}, project); err != nil {
 		t.Fatal(err)
 	}
-	project.Status.Conditions[0].Status, project.Status.Conditions[0].Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonFolderConflict
+	// That Jenkins is away now says nothing of whose the folder is.
+	project.Status.Conditions[0].Status, project.Status.Conditions[0].Reason = metav1.ConditionFalse, devopsv1alpha3.ReasonJenkinsUnavailable
+	reconcile.SetCondition(&project.Status.Conditions, metav1.Condition{Type: devopsv1alpha3.ConditionFolderReady, Status: metav1.ConditionFalse, Reason: devopsv1alpha3.ReasonFolderConflict})
 	if err := l.Status().Update(t.Context(), project); err != nil {
 		t.Fatal(err)
 	}

@@ -46,12 +46,12 @@ func requireProject(_ context.Context, s *scope) error {
 	}
 	ready := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
 	switch {
-	case ready != nil && ready.Reason == devopsv1alpha3.ReasonFolderConflict:
-		// The folder of this name is somebody else's.
 	case s.project.Status.AdminNamespace == "":
 		// Not known to be its own. The project's coming wakes this credential.
 		s.silent = true
 		return reconcile.ErrStop
+	case !s.project.OwnsFolder():
+		// The folder of this name is somebody else's, or may be.
 	case projectReady(s.project), s.secret.Annotations[devopsv1alpha3.CredentialSyncStatusAnnotation] == devopsv1alpha3.SyncStatusSuccessful:
 		// Or it was ready once; that Jenkins is away now shows at the entry itself.
 		return nil
@@ -121,11 +121,7 @@ func (s *scope) mayReplace(e entry) bool {
 // removeEntry deletes the entry of a Secret that is deleted, unless it is not Slipway's. A Jenkins that is away keeps the finalizer, or
 // the entry would come to nobody's attention again; that there is no entry, or no folder any more, is what is wanted.
 func removeEntry(ctx context.Context, s *scope) error {
-	if s.project == nil || s.project.Status.AdminNamespace == "" {
-		return nil
-	}
-	ready := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
-	if ready != nil && ready.Reason == devopsv1alpha3.ReasonFolderConflict {
+	if s.project == nil || !s.project.OwnsFolder() {
 		return nil
 	}
 	name, id := s.secret.Namespace, s.secret.Name
@@ -153,8 +149,7 @@ func removeEntry(ctx context.Context, s *scope) error {
 func (s *scope) jenkinsError(err error) error {
 	_, isKubeconfig := s.kind().(jenkins.Kubeconfig)
 	switch {
-	case errors.Is(err, jenkins.ErrUnavailable), errors.Is(err, jenkins.ErrUnauthorized):
-		// A Jenkins that starts refuses valid credentials for some seconds.
+	case jenkins.Away(err):
 		return reconcile.Retry(devopsv1alpha3.ReasonJenkinsUnavailable, err)
 	case errors.Is(err, jenkins.ErrConflict):
 		return reconcile.Wait(devopsv1alpha3.ReasonCredentialTaken, "Jenkins got a credential of this id a moment ago", raceDelay)

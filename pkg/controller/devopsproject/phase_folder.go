@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -59,7 +58,7 @@ func ensureFolder(ctx context.Context, s *scope) error {
 	owner := ownerOf(folder.Description)
 	switch {
 	case owner == string(s.project.UID):
-	case owner == "" && s.claimed(), s.project.Annotations[devopsv1alpha3.AdoptFolderAnnotation] == "true":
+	case owner == "" && s.project.OwnsFolder(), s.project.Annotations[devopsv1alpha3.AdoptFolderAnnotation] == "true":
 		// The mark was edited away, or somebody gives the folder to the project.
 		text := strings.TrimSpace(mark.ReplaceAllString(folder.Description, "") + "\n" + markOf(s.project))
 		if err := s.Jenkins.DescribeFolder(ctx, s.project.Name, text); err != nil {
@@ -89,15 +88,6 @@ func (s *scope) createFolder(ctx context.Context) error {
 	}
 	s.folderReady()
 	return nil
-}
-
-// claimed tells if the folder was the project's before.
-func (s *scope) claimed() bool {
-	if c := meta.FindStatusCondition(s.project.Status.Conditions, devopsv1alpha3.ConditionFolderReady); c != nil {
-		return c.Status == metav1.ConditionTrue
-	}
-	// A project of a version that knew no marks.
-	return meta.IsStatusConditionTrue(s.project.Status.Conditions, devopsv1alpha3.ConditionReady)
 }
 
 func (s *scope) folderReady() {
@@ -132,7 +122,7 @@ func deleteFolder(ctx context.Context, s *scope) error {
 		return jenkinsError(err)
 	}
 	owner := ownerOf(folder.Description)
-	if folder.Name != s.project.Name || owner != string(s.project.UID) && (owner != "" || !s.claimed()) {
+	if folder.Name != s.project.Name || owner != string(s.project.UID) && (owner != "" || !s.project.OwnsFolder()) {
 		ctrl.LoggerFrom(ctx).Info("the Jenkins folder is not the project's and stays")
 		return nil
 	}

@@ -74,8 +74,7 @@ func dropFinalizer(ctx context.Context, s *scope) error {
 
 // jenkinsError gives an error of Jenkins its reason.
 func jenkinsError(err error) error {
-	if errors.Is(err, jenkins.ErrUnavailable) || errors.Is(err, jenkins.ErrUnauthorized) {
-		// A Jenkins that starts refuses valid credentials for some seconds.
+	if jenkins.Away(err) {
 		return reconcile.Retry(devopsv1alpha3.ReasonJenkinsUnavailable, err)
 	}
 	return reconcile.Retry(devopsv1alpha3.ReasonFailed, err)

@@ -95,7 +95,7 @@ func readBranches(ctx context.Context, s *scope) error {
 // notRead plans another try: the pipeline works without what could not be read.
 func (s *scope) notRead(ctx context.Context, err error) error {
 	s.plan(func(p *plan) { p.refresh = s.Now().Add(jitter(manyGap)) })
-	if !away(err) && !errors.Is(err, jenkins.ErrNotFound) {
+	if !jenkins.Away(err) && !errors.Is(err, jenkins.ErrNotFound) {
 		ctrl.LoggerFrom(ctx).Error(err, "read the branches")
 	}
 	return nil

@@ -24,6 +24,18 @@ func projectReady(project *devopsv1alpha3.DevOpsProject) bool {
 		meta.IsStatusConditionTrue(project.Status.Conditions, devopsv1alpha3.ConditionReady)
 }
 
+// OwnsFolder tells if the Jenkins folder of a namespace's name is that of the project of the namespace.
+func OwnsFolder(ctx context.Context, reader client.Reader, namespace string) (bool, error) {
+	project := &devopsv1alpha3.DevOpsProject{}
+	if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, project); err != nil {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("get project %s: %w", namespace, err)
+	}
+	return project.OwnsFolder(), nil
+}
+
 // requireProject lets only the pipelines of a project through: in a namespace that merely has the
 // name of some folder, anybody who may write Pipelines could write that folder's jobs.
 func requireProject(ctx context.Context, s *scope) error {
@@ -38,7 +50,7 @@ func requireProject(ctx context.Context, s *scope) error {
 	case meta.IsStatusConditionFalse(project.Status.Conditions, devopsv1alpha3.ConditionFolderReady):
 		// The folder of that name is somebody else's: not even a job that was there once may be written.
 		return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady, "the Jenkins folder of the project is not its own, see the conditions of the project", 0)
-	case project.Status.AdminNamespace == project.Name && s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] != "":
+	case project.OwnsFolder() && s.pipeline.Annotations[devopsv1alpha3.PipelineSpecHashAnnotation] != "":
 		// The project was ready once; that Jenkins is away now shows at the job itself.
 		return nil
 	case !projectReady(project):

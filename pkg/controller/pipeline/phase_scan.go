@@ -101,7 +101,7 @@ func (s *scope) startScan(ctx context.Context) error {
 	s.plan(func(p *plan) { p.scan = nil })
 	s.expectScan(ctx)
 	err := s.Jenkins.Scan(ctx, folder, job)
-	if away(err) {
+	if jenkins.Away(err) {
 		return jenkinsError(err)
 	}
 	delete(s.pipeline.Annotations, devopsv1alpha3.PipelineRequestToScanAnnotation)
@@ -131,7 +131,7 @@ func (s *scope) followScan(ctx context.Context, c *scan) error {
 	folder, job := s.jobPath()
 	state, err := s.Jenkins.ScanState(ctx, folder, job)
 	switch {
-	case away(err):
+	case jenkins.Away(err):
 		c.later(now)
 		return nil
 	case errors.Is(err, jenkins.ErrNotFound):

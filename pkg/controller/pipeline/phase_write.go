@@ -116,7 +116,7 @@ func (s *scope) checkJob(ctx context.Context) error {
 	case errors.Is(err, jenkins.ErrNotFound):
 		ctrl.LoggerFrom(ctx).Info("the job is missing in Jenkins and is made again")
 		return s.put(ctx, s.doc)
-	case away(err) && settled(s.reason()):
+	case jenkins.Away(err) && settled(s.reason()):
 		// As far as anybody knows the job is there.
 		s.written = true
 		s.plan(func(p *plan) {
@@ -199,8 +199,12 @@ func (s *scope) conflict(reason, message string) error {
 }
 
 // deleteJob deletes the job with its builds. A Jenkins that is away keeps the finalizer, or the job would come to
-// nobody's attention again. A job that is not the pipeline's stays.
+// nobody's attention again. A job that is not the pipeline's stays, and so does all in a folder that is not the project's:
+// finalizer and annotations may be the user's own.
 func deleteJob(ctx context.Context, s *scope) error {
+	if owned, err := OwnsFolder(ctx, s.Client, s.pipeline.Namespace); err != nil || !owned {
+		return err
+	}
 	folder, job := s.jobPath()
 	doc, err := s.Jenkins.GetJobConfig(ctx, folder, job)
 	switch {

@@ -128,15 +128,9 @@ func dropFinalizer(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// away tells if the error means that Jenkins does not answer. One that starts refuses valid
-// credentials for some seconds.
-func away(err error) bool {
-	return errors.Is(err, jenkins.ErrUnavailable) || errors.Is(err, jenkins.ErrUnauthorized)
-}
-
 // jenkinsError gives an error of Jenkins its reason.
 func jenkinsError(err error) error {
-	if away(err) {
+	if jenkins.Away(err) {
 		return reconcile.Retry(devopsv1alpha3.ReasonJenkinsUnavailable, err)
 	}
 	return reconcile.Retry(devopsv1alpha3.ReasonFailed, err)

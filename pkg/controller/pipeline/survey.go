@@ -88,7 +88,7 @@ func (v *survey) step(ctx context.Context) time.Duration {
 		v.next[due] = now.Add(jitter(troubledSurvey))
 	case err == nil:
 		v.wake(ctx, v.compare(folders[due], jobs))
-	case !away(err):
+	case !jenkins.Away(err):
 		ctrl.LoggerFrom(ctx).Error(err, "list jobs", "folder", due)
 	}
 	return max(surveyGap, v.wait(v.r.Now()))

@@ -254,6 +254,33 @@ func TestAFolderOfOthersIsNotWrittenTo(t *testing.T) {
 	}
 }
 
+// A user can write a Pipeline's annotations and finalizers, and its namespace may merely have the name of a folder.
+func TestAForgedPipelineReachesNothingInTheFolderOfOthers(t *testing.T) {
+	unknown := readyProject()
+	unknown.Status.Conditions[0].Status = metav1.ConditionFalse
+	taken := readyProject()
+	taken.Status.AdminNamespace = ""
+	for name, objects := range map[string][]client.Object{"no project": nil, "the namespace is not the project's": {taken}, "whose the folder is is not known yet": {unknown}} {
+		t.Run(name, func(t *testing.T) {
+			forged := newPipeline("x")
+			forged.Finalizers = []string{devopsv1alpha3.PipelineFinalizer}
+			forged.Annotations = map[string]string{devopsv1alpha3.PipelineSpecHashAnnotation: "forged"}
+			b := newBench(t, append(objects, forged)...)
+			_, _ = b.pass()
+			if err := b.cluster.Delete(t.Context(), b.get()); err != nil {
+				t.Fatal(err)
+			}
+			b.mustPass()
+			if b.jobs.total() != 0 {
+				t.Errorf("calls %v", b.jobs.calls)
+			}
+			if err := b.cluster.Get(t.Context(), client.ObjectKeyFromObject(forged), &devopsv1alpha3.Pipeline{}); err == nil {
+				t.Error("the pipeline stays for ever")
+			}
+		})
+	}
+}
+
 func TestAJobWrittenByAPassThatDiedIsTheSameJob(t *testing.T) {
 	for name, p := range map[string]*devopsv1alpha3.Pipeline{"pipeline": newPipeline("x"), "multi-branch": multiBranch()} {
 		t.Run(name, func(t *testing.T) {

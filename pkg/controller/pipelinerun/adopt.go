@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/predicates"
@@ -165,6 +166,9 @@ func (a *Adopter) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 	if !p.DeletionTimestamp.IsZero() || jobs == nil && !asked {
 		return ctrl.Result{}, nil
 	}
+	if owned, err := pipeline.OwnsFolder(ctx, a.Client, p.Namespace); err != nil || !owned {
+		return ctrl.Result{}, err
+	}
 	pass := &adoption{Adopter: a, pipeline: p, marks: readMarks(p)}
 	err := pass.run(ctx, jobs, asked)
 	switch {
@@ -243,6 +247,10 @@ func (p *adoption) job(ctx context.Context, branch string, statuses []jenkins.Bu
 		if !p.marks.fresh(branch, build.Number, build.Start) {
 			continue
 		}
+		if startedHere(&build) {
+			p.marks.advance(branch, build.Number, build.Start)
+			continue
+		}
 		if err := p.list(ctx); err != nil {
 			return err
 		}
@@ -290,9 +298,6 @@ const (
 )
 
 func (p *adoption) decide(branch string, build *jenkins.StartedBuild) fate {
-	if startedHere(build) {
-		return known
-	}
 	answer := adopt
 	for i := range p.runs {
 		run := &p.runs[i]
@@ -365,6 +370,9 @@ func (a *Adopter) folders(ctx context.Context) (map[string][]devopsv1alpha3.Pipe
 
 // look makes one call for a folder, and wakes its pipelines that have builds which no run has.
 func (a *Adopter) look(ctx context.Context, folder string, pipelines []devopsv1alpha3.Pipeline) error {
+	if owned, err := pipeline.OwnsFolder(ctx, a.Client, folder); err != nil || !owned {
+		return err
+	}
 	all, err := a.Jenkins.BuildStatuses(ctx, folder)
 	if err != nil {
 		if errors.Is(err, jenkins.ErrNotFound) {

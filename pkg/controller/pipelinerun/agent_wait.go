@@ -60,6 +60,16 @@ func (s *scope) waitForAgent(ctx context.Context, text string, sure bool) (waits
 	return problem.Message, s.startDeadline(ctx, since, problem.Reason, problem.Message)
 }
 
+// untilGivenUp is how long the run may still go without its agent; false if nothing is known to be wrong,
+// or it may for ever.
+func (s *scope) untilGivenUp() (time.Duration, bool) {
+	c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady)
+	if c == nil || c.Status != metav1.ConditionFalse || s.Options.StartTimeout < 0 {
+		return 0, false
+	}
+	return c.LastTransitionTime.Add(s.Options.StartTimeout).Sub(s.Now()), true
+}
+
 // agentProblem looks for what keeps the run's agent from starting.
 func (s *scope) agentProblem(ctx context.Context, text string, sure bool) *agentpod.Problem {
 	if s.Agents == nil {
@@ -199,6 +209,11 @@ func (s *scope) setAgentReady(status metav1.ConditionStatus, reason, message str
 // agentLost is what a log says at its end of an agent that went away.
 var agentLost = regexp.MustCompile(`Agent (\S+ )?(was deleted|was removed|is gone)|Pod just failed`)
 
+// lostAgent is what a log says of an agent of that name which went away under a step: then the build fails.
+func lostAgent(name string) *regexp.Regexp {
+	return regexp.MustCompile(`Agent ` + regexp.QuoteMeta(name) + ` (was deleted|was removed|is gone)`)
+}
+
 // explainAgentEnd gives a build that ended with its agent the reason for that. Jenkins calls it aborted or
 // failed, and tells no more.
 func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) {
@@ -218,11 +233,10 @@ func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) {
 func (s *scope) agentEnd(ctx context.Context, aborted bool) (reason, message string) {
 	name := s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation]
 	if name == "" {
-		// A build that fails while its agent cannot start fails for that, unless somebody stopped it.
-		if c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady); c != nil && c.Status == metav1.ConditionFalse && !aborted {
-			return c.Reason, c.Message
+		if aborted {
+			return "", "" // somebody stopped it
 		}
-		return "", ""
+		return s.neverHadAgent(ctx)
 	}
 	pod, ok := s.Agents.Find(name)
 	switch {
@@ -230,9 +244,35 @@ func (s *scope) agentEnd(ctx context.Context, aborted bool) (reason, message str
 		return "", ""
 	case pod.Problem != nil:
 		return pod.Problem.Reason, pod.Problem.Message
-	case aborted && agentLost.Match(s.logTail(ctx)):
+	}
+	tail := s.logTail(ctx)
+	if aborted && agentLost.Match(tail) || lostAgent(name).Match(tail) {
 		return devopsv1alpha3.ReasonAgentLost, fmt.Sprintf("the agent pod %s was deleted while the build ran. What to do: start the run again; "+
 			"with agent { label { label '%s'; retries 2 } } Jenkins does so by itself", name, strings.Join(pod.Labels[:min(1, len(pod.Labels))], ""))
+	}
+	if problem, found := pod.KilledStep(tail); found && !aborted {
+		return problem.Reason, problem.Message
+	}
+	return "", ""
+}
+
+// agentOfEnd is how minijenkins names the pod that it could not use.
+var agentOfEnd = regexp.MustCompile(`(?m)^ERROR: .*The agent pod (\S+) `)
+
+// neverHadAgent gives the reason for which a build failed before it had an agent: a build that fails while
+// its agent cannot start fails for that.
+func (s *scope) neverHadAgent(ctx context.Context) (reason, message string) {
+	if c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady); c != nil && c.Status == metav1.ConditionFalse {
+		return c.Reason, c.Message
+	}
+	tail := s.logTail(ctx)
+	if named := agentOfEnd.FindSubmatch(tail); named != nil {
+		if pod, ok := s.Agents.Find(string(named[1])); ok && pod.Project == s.run.Namespace && pod.Problem != nil {
+			return pod.Problem.Reason, pod.Problem.Message
+		}
+	}
+	if problem, found := agentpod.Told(tail); found {
+		return problem.Reason, problem.Message
 	}
 	return "", ""
 }

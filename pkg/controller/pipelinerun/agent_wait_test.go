@@ -293,6 +293,11 @@ func TestAgentEnd(t *testing.T) {
 	}{
 		"Deleted": {result: jenkins.ResultAborted, log: "Agent " + pod + " was deleted; cancelling node body\nAgent was removed\nFinished: ABORTED\n",
 			pod: &agentpod.Pod{Project: ns, Labels: []string{"dc-p.app"}}, want: "Failed/AgentLost", says: "retries 2"},
+		"DeletedUnderAStep": {result: jenkins.ResultFailure, log: "ERROR: Agent " + pod + " was lost: Agent " + pod + " is gone: the pod is being deleted\n",
+			pod: &agentpod.Pod{Project: ns, Labels: []string{"dc-p.app"}}, want: "Failed/AgentLost", says: "retries 2"},
+		"OtherAgentDeleted": {reason: "of a parallel branch", result: jenkins.ResultFailure, log: "Agent other was deleted\n", pod: &agentpod.Pod{Project: ns}, want: "Failed/Failure"},
+		"StepKilled": {result: jenkins.ResultFailure, log: "ERROR: script returned exit code 137\n", pod: &agentpod.Pod{Project: ns, MemoryLimit: "64Mi"},
+			want: "Failed/AgentOutOfMemory", says: "64Mi"},
 		"OutOfMemory":        {result: jenkins.ResultFailure, pod: &agentpod.Pod{Project: ns, Problem: &oom}, want: "Failed/AgentOutOfMemory", says: "What to do"},
 		"OutOfMemoryAborted": {result: jenkins.ResultAborted, pod: &agentpod.Pod{Project: ns, Problem: &oom}, want: "Failed/AgentOutOfMemory"},
 		"PlainFailure":       {result: jenkins.ResultFailure, pod: &agentpod.Pod{Project: ns}, want: "Failed/Failure"},
@@ -327,6 +332,33 @@ func TestAgentEnd(t *testing.T) {
 			got := b.until("r1", ended)
 			if verdict(got) != tt.want || !strings.Contains(message(got), tt.says) {
 				t.Errorf("%s: %s %q, want %s with %q", tt.reason, verdict(got), message(got), tt.want, tt.says)
+			}
+		})
+	}
+}
+
+// TestAgentRefusedUnseen: the cluster refuses the pod although it had passed its dry run; only the log says so.
+func TestAgentRefusedUnseen(t *testing.T) {
+	tests := map[string]struct {
+		log  string
+		want string
+	}{
+		"Refused":     {log: "ERROR: The agent pod was refused: Pod \"x\" is invalid: spec.restartPolicy: Unsupported value: \"Sometimes\"\n", want: "Failed/AgentInvalidPod"},
+		"PodKnown":    {log: "ERROR: The agent pod dc-p-app-x1z2y failed to start: container dev: ErrImageNeverPull\n", want: "Failed/AgentImageNotPresent"},
+		"OtherTenant": {log: "ERROR: The agent pod dc-q-app-x1z2y failed to start: container dev ended with exit code 1\n", want: "Failed/AgentLaunchFailed"},
+		"OwnFailure":  {log: "ERROR: no such thing\n", want: "Failed/Failure"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newAgentBench(t, agentFile)
+			known := problem("AgentImageNotPresent")
+			b.agents.pods["dc-p-app-x1z2y"] = agentpod.Pod{Name: "dc-p-app-x1z2y", Project: ns, Problem: &known}
+			b.agents.pods["dc-q-app-x1z2y"] = agentpod.Pod{Name: "dc-q-app-x1z2y", Project: "q", Problem: &known}
+			b.until("r1", started)
+			b.jenkins.log += tt.log
+			b.jenkins.endless, b.jenkins.result = false, jenkins.ResultFailure
+			if got := b.until("r1", ended); verdict(got) != tt.want {
+				t.Errorf("%s %q, want %s", verdict(got), message(got), tt.want)
 			}
 		})
 	}

@@ -61,8 +61,7 @@ const CausePrefix = "slipway-run:"
 type Jenkins interface {
 	StartBuild(ctx context.Context, folder, job string, req jenkins.StartRequest) (int64, error)
 	FindByCause(ctx context.Context, folder, job, cause string) (*jenkins.Found, error)
-	GetQueueItem(ctx context.Context, id int64) (*jenkins.QueueItem, error)
-	CancelQueueItem(ctx context.Context, id int64) error
+	QueueJenkins
 	GetRun(ctx context.Context, folder, job string, build int64) (*jenkins.Run, error)
 	RunLister
 	jenkins.StageReader
@@ -72,6 +71,12 @@ type Jenkins interface {
 	DeleteBuild(ctx context.Context, folder, job string, build int64) error
 	UnmarkedJenkins
 	SubmitInput(ctx context.Context, folder, job string, build int64, answer jenkins.Answer) error
+}
+
+// QueueJenkins is what the controller needs for starts that wait in the queue.
+type QueueJenkins interface {
+	GetQueueItem(ctx context.Context, id int64) (*jenkins.QueueItem, error)
+	CancelQueueItem(ctx context.Context, id int64) error
 }
 
 // UnmarkedJenkins is what the controller needs for starts that carry no note of their run.

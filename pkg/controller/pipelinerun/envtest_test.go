@@ -35,6 +35,7 @@ func startLive(t *testing.T) *live {
 	t.Helper()
 	l := &live{ns: envtest.Namespace(t), Client: envtest.Client(t), jenkins: newFakeJenkins(time.Now)}
 	l.jenkins.jobs[l.ns+"/build"] = &fakeJob{}
+	makeProject(t, l.Client, l.ns)
 	mgr := envtest.NewManager(t, l.ns)
 	if err := index.Register(t.Context(), mgr.GetFieldIndexer()); err != nil {
 		t.Fatal(err)

@@ -55,19 +55,19 @@ type bench struct {
 	r     *Reconciler
 }
 
-func newBench(t testing.TB, objects ...client.Object) *bench {
-	t.Helper()
+func newBench(tb testing.TB, objects ...client.Object) *bench {
+	tb.Helper()
 	scheme := runtime.NewScheme()
 	// Only what is used: the fake goes through all kinds of its scheme at each patch.
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ConfigMap{}, &corev1.Pod{})
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	if err := devopsv1alpha3.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	b := &bench{t: t, clock: newClock(), events: &events{}}
+	b := &bench{t: tb, clock: newClock(), events: &events{}}
 	b.jenkins = newFakeJenkins(b.clock.Now)
 	b.jenkins.jobs[ns+"/build"] = &fakeJob{}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(append(objects, ownProject(ns))...).
 		WithStatusSubresource(&devopsv1alpha3.PipelineRun{}, &devopsv1alpha3.Pipeline{})
 	for field, value := range index.Runs {
 		builder = builder.WithIndex(&devopsv1alpha3.PipelineRun{}, field, value)
@@ -146,6 +146,42 @@ func (b *bench) client() client.Client {
 			return b.around("patch "+kind(obj)+"/"+sub, func() error { return c.SubResource(sub).Patch(ctx, obj, patch, opts...) })
 		},
 	})
+}
+
+// ownProject is a project that has its namespace and its folder.
+func ownProject(name string) *devopsv1alpha3.DevOpsProject {
+	p := &devopsv1alpha3.DevOpsProject{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	p.Status.AdminNamespace = name
+	p.Status.Conditions = []metav1.Condition{{Type: devopsv1alpha3.ConditionFolderReady, Status: metav1.ConditionTrue,
+		Reason: devopsv1alpha3.ReasonSynced, LastTransitionTime: metav1.Now()}}
+	return p
+}
+
+// makeProject makes the project of a namespace on an API server.
+func makeProject(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	p := ownProject(name)
+	status := p.Status
+	if err := c.Create(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	p.Status = status
+	if err := c.Status().Update(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// loseFolder has the folder of the project's name be another's.
+func (b *bench) loseFolder() {
+	b.t.Helper()
+	p := ownProject(ns)
+	if err := b.cluster.Get(b.t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
+		b.t.Fatal(err)
+	}
+	p.Status.Conditions[0].Status = metav1.ConditionFalse
+	if err := b.cluster.Update(b.t.Context(), p); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func syncedPipeline(name string, params ...devopsv1alpha3.ParameterDefinition) *devopsv1alpha3.Pipeline {

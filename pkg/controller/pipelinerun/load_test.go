@@ -69,28 +69,28 @@ func (c countedFiles) OpenArtifact(context.Context, string, string, int64, strin
 	return nil, errDown
 }
 
-func newLoad(t testing.TB, events bool, lasts time.Duration) *load {
-	t.Helper()
+func newLoad(tb testing.TB, events bool, lasts time.Duration) *load {
+	tb.Helper()
 	var objects []client.Object
 	for i := range loadPipelines {
 		p := syncedPipeline(fmt.Sprintf("p%02d", i), devopsv1alpha3.ParameterDefinition{Name: "V", Type: "string"})
 		p.Spec.Pipeline.Jenkinsfile = "pipeline { agent any\n stages { stage('build') { steps { echo 'x' } } } }"
 		objects = append(objects, p)
 	}
-	l := &load{bench: newBench(t, append(objects, agentPod())...), TB: t, ended: map[string]time.Time{}}
+	l := &load{bench: newBench(tb, append(objects, agentPod())...), TB: tb, ended: map[string]time.Time{}}
 	j := newFakeJenkins(time.Now)
 	j.lasts, j.prompt, j.zip, j.latency = lasts, true, "null", jenkinsLatency
 	for i := range loadPipelines {
 		j.jobs[fmt.Sprintf("%s/p%02d", ns, i)] = &fakeJob{hasParameters: true}
 	}
-	l.bench.jenkins = j
+	l.jenkins = j
 	l.fault = func(string, string) error { time.Sleep(kubeLatency / 2); return nil }
 	watcher, err := NewWatcher(j, WatcherOptions{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	kube := l.watched()
-	l.r = &Reconciler{Client: kube, Jenkins: j, Watcher: watcher, Recorder: l.bench.events, Now: time.Now, Token: l.r.Token, Analyze: l.r.Analyze, Pods: kube,
+	l.r = &Reconciler{Client: kube, Jenkins: j, Watcher: watcher, Recorder: l.events, Now: time.Now, Token: l.r.Token, Analyze: l.r.Analyze, Pods: kube,
 		Archive: &Archive{Client: kube, Jenkins: countedFiles{j}, Store: &lockedBucket{bucket: bucket{objects: map[string]string{}}}, Now: time.Now}}
 	l.r.Archive.setDefaults()
 	l.r.setDefaults()
@@ -184,7 +184,7 @@ func (l *load) work(ctx context.Context) {
 	limiter := workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]
 	l.queue, l.archives = workqueue.NewTypedRateLimitingQueue(limiter()), workqueue.NewTypedRateLimitingQueue(limiter())
 	if l.routes != nil {
-		l.bench.jenkins.onChange = l.deliver
+		l.jenkins.onChange = l.deliver
 	}
 	l.group.Go(func() { _ = l.r.Watcher.Start(ctx) })
 	l.group.Go(func() {
@@ -207,7 +207,7 @@ func (l *load) work(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				l.bench.jenkins.tick()
+				l.jenkins.tick()
 			}
 		}
 	})
@@ -287,7 +287,7 @@ func (l *load) run(n int, over time.Duration) figures {
 	}
 	for !archived() {
 		if time.Since(began) > 10*time.Minute {
-			l.Fatalf("%d of %d runs have ended; calls %v", len(l.ended), n, l.bench.jenkins.calls)
+			l.Fatalf("%d of %d runs have ended; calls %v", len(l.ended), n, l.jenkins.calls)
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
@@ -296,7 +296,7 @@ func (l *load) run(n int, over time.Duration) figures {
 
 func (l *load) figures(live int, took time.Duration) figures {
 	l.Helper()
-	f := figures{live: live, took: took, calls: maps.Clone(l.bench.jenkins.calls)}
+	f := figures{live: live, took: took, calls: maps.Clone(l.jenkins.calls)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	total := 0
@@ -306,7 +306,7 @@ func (l *load) figures(live int, took time.Duration) figures {
 	f.perRun = float64(total) / float64(len(l.ended))
 	for name, seen := range l.ended {
 		pr := l.get(name)
-		build, err := l.bench.jenkins.build(ns, pr.Spec.PipelineRef.Name, numberIn(pr, devopsv1alpha3.JenkinsPipelineRunIDAnnotation))
+		build, err := l.jenkins.build(ns, pr.Spec.PipelineRef.Name, numberIn(pr, devopsv1alpha3.JenkinsPipelineRunIDAnnotation))
 		if err != nil || verdict(pr) != "Succeeded/Success" || !strings.Contains(pr.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation], "FINISHED") {
 			l.Errorf("%s ended as %s: %v", name, verdict(pr), err)
 			continue

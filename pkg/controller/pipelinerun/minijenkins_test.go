@@ -45,6 +45,7 @@ func startReal(t *testing.T, disableConcurrent bool) *real {
 	t.Helper()
 	r := &real{Client: envtest.Client(t), T: t, ns: envtest.Namespace(t)}
 	r.startJenkins()
+	makeProject(t, r.Client, r.ns)
 	p := syncedPipeline("build",
 		devopsv1alpha3.ParameterDefinition{Name: "V", Type: "string", DefaultValue: "0"}, devopsv1alpha3.ParameterDefinition{Name: "PW", Type: "password"})
 	p.Namespace, p.UID = r.ns, ""

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -32,8 +33,11 @@ func endArchiving(_ context.Context, s *scope) error {
 	return nil
 }
 
-// endBuild sees to it that nothing of the run is live in Jenkins.
+// endBuild sees to it that nothing of the run is live in Jenkins. Without a folder of the project's own there is nothing of it.
 func endBuild(ctx context.Context, s *scope) error {
+	if owned, err := pipeline.OwnsFolder(ctx, s.Client, s.run.Namespace); err != nil || !owned {
+		return err
+	}
 	if err := s.readPipeline(ctx); err != nil {
 		return err
 	}

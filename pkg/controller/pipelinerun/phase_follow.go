@@ -281,7 +281,11 @@ func (s *scope) nextLook(known news) time.Duration {
 	case known.Missing:
 		return missingInterval
 	}
-	return max(s.lookInterval()-s.Now().Sub(s.past.looked), time.Second)
+	next := s.lookInterval() - s.Now().Sub(s.past.looked)
+	if left, ok := s.untilGivenUp(); ok {
+		next = min(next, left)
+	}
+	return max(next, time.Second)
 }
 
 // adapt makes looks at a build rarer that does not change.

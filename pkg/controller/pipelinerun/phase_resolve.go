@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -109,12 +110,14 @@ func (s *scope) multiBranch() bool {
 }
 
 // resolve finds the job. A run that was started is followed even if its pipeline is gone.
-func resolve(_ context.Context, s *scope) error {
+func resolve(ctx context.Context, s *scope) error {
 	known := s.locate()
 	switch {
 	case !known:
 		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing, "the run names no pipeline: set spec.pipelineRef.name")
-	case s.build() > 0, s.queueItem() > 0, !s.intent().IsZero(), s.stopWanted():
+	case s.build() > 0, s.queueItem() > 0, !s.intent().IsZero():
+		return s.requireFolder(ctx)
+	case s.stopWanted():
 		return nil
 	case s.pipeline == nil:
 		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonPipelineMissing,
@@ -124,6 +127,20 @@ func resolve(_ context.Context, s *scope) error {
 			"a run of a multi-branch pipeline must say what to build: set spec.scm.refName to the name of a branch")
 	}
 	return nil
+}
+
+// folderDelay is how often a run looks if the folder is its project's.
+const folderDelay = time.Minute
+
+// requireFolder lets only builds through that are in the project's own folder. Users can write the annotations that
+// name a build: in a namespace that merely has the name of some folder, they could stop and delete that folder's builds.
+func (s *scope) requireFolder(ctx context.Context) error {
+	owned, err := pipeline.OwnsFolder(ctx, s.Client, s.run.Namespace)
+	if err != nil || owned {
+		return err
+	}
+	return reconcile.Wait(devopsv1alpha3.ReasonProjectNotReady,
+		"the Jenkins folder "+s.run.Namespace+" is not that of a project with this namespace; see the conditions of the DevOpsProject", folderDelay)
 }
 
 // endUnstarted ends a run for which nothing was started.

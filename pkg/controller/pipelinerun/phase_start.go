@@ -154,15 +154,7 @@ func (s *scope) siblings(ctx context.Context) ([]devopsv1alpha3.PipelineRun, err
 	return index.RunsOf(ctx, s.Client, client.ObjectKey{Namespace: s.run.Namespace, Name: s.run.Spec.PipelineRef.Name})
 }
 
-func sameRef(a, b *devopsv1alpha3.PipelineRun) bool {
-	name := func(r *devopsv1alpha3.PipelineRun) string {
-		if r.Spec.SCM == nil {
-			return ""
-		}
-		return r.Spec.SCM.RefName
-	}
-	return name(a) == name(b)
-}
+func sameRef(a, b *devopsv1alpha3.PipelineRun) bool { return branchOf(a) == branchOf(b) }
 
 func (s *scope) otherTurn(holder string) error {
 	return reconcile.Wait(devopsv1alpha3.ReasonStarting,

@@ -460,6 +460,45 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// Users write the annotations that name a build, and a namespace may merely have the name of a folder.
+func TestAFolderOfOthersIsNotReached(t *testing.T) {
+	for name, annotations := range map[string]map[string]string{
+		"build":  {devopsv1alpha3.JenkinsPipelineRunIDAnnotation: "1"},
+		"item":   {devopsv1alpha3.QueueItemAnnotation: "101"},
+		"intent": {devopsv1alpha3.StartIntentAnnotation: "2020-01-01T00:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newAdopting(t, syncedPipeline("build"))
+			b.jenkins.startInJenkins(ns + "/build")
+			b.loseFolder()
+			stop, forged := devopsv1alpha3.Stop, newRun("r1")
+			forged.Annotations, forged.Finalizers, forged.Spec.Action = annotations, []string{devopsv1alpha3.PipelineRunFinalizer}, &stop
+			if err := b.cluster.Create(t.Context(), forged); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				b.pass("r1")
+				b.step()
+			}
+			if got := b.get("r1"); got.Status.CompletionTime != nil || !strings.Contains(message(got), "folder") {
+				t.Errorf("%s: %s", verdict(got), message(got))
+			}
+			if err := b.cluster.Delete(t.Context(), forged); err != nil {
+				t.Fatal(err)
+			}
+			b.pass("r1")
+			b.mustAsk("build")
+			if err := b.a.look(t.Context(), ns, []devopsv1alpha3.Pipeline{*b.pipeline("build")}); err != nil {
+				t.Fatal(err)
+			}
+			b.want("the deleted run goes, and no build is adopted")
+			if len(b.jenkins.calls) > 0 {
+				t.Errorf("calls %v", b.jenkins.calls)
+			}
+		})
+	}
+}
+
 func TestRefusedStart(t *testing.T) {
 	pr := newRun("r1", param("X", "1"))
 	b := newBench(t, syncedPipeline("build", devopsv1alpha3.ParameterDefinition{Name: "X", Type: "string"}), pr)

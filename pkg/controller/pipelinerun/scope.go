@@ -164,11 +164,7 @@ func (s *scope) writeVerdict(ctx context.Context) error {
 	return nil
 }
 
-// away tells if the error means that Jenkins does not answer. One that starts refuses valid
-// credentials for some seconds.
-func away(err error) bool {
-	return errors.Is(err, jenkins.ErrUnavailable) || errors.Is(err, jenkins.ErrUnauthorized)
-}
+func away(err error) bool { return jenkins.Away(err) }
 
 // awayDelay is how long a run waits that nothing else would wake when Jenkins is back, if the client
 // does not say when it tries to reach Jenkins again.

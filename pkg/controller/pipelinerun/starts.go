@@ -50,10 +50,7 @@ func (t *starts) reserve(key client.ObjectKey, want turn) (holder string, ok boo
 			return other.Name, false
 		}
 	}
-	t.waiting[want] = slices.DeleteFunc(t.waiting[want], func(k client.ObjectKey) bool { return k == key })
-	if len(t.waiting[want]) == 0 {
-		delete(t.waiting, want)
-	}
+	t.unline(key, want)
 	t.runs[key] = queued{turn: want, item: t.runs[key].item}
 	return "", true
 }
@@ -61,6 +58,13 @@ func (t *starts) reserve(key client.ObjectKey, want turn) (holder string, ok boo
 func (t *starts) line(key client.ObjectKey, want turn) {
 	if !slices.Contains(t.waiting[want], key) {
 		t.waiting[want] = append(t.waiting[want], key)
+	}
+}
+
+func (t *starts) unline(key client.ObjectKey, want turn) {
+	t.waiting[want] = slices.DeleteFunc(t.waiting[want], func(k client.ObjectKey) bool { return k == key })
+	if len(t.waiting[want]) == 0 {
+		delete(t.waiting, want)
 	}
 }
 
@@ -101,11 +105,14 @@ func (t *starts) hasLeft(key client.ObjectKey) bool {
 	return t.left[key]
 }
 
-// forget drops what is known of a run that has ended.
+// forget drops what is known of a run that has ended or is gone.
 func (t *starts) forget(key client.ObjectKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.left, key)
+	for want := range t.waiting {
+		t.unline(key, want)
+	}
 	t.pass(key)
 }
 

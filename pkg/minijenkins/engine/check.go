@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/cron"
 )
 
 // advice ends every message about something that only Jenkins can do.
@@ -20,9 +21,6 @@ var ignoredOptions = map[string]bool{
 	"parallelsAlwaysFailFast": true, "quietPeriod": true, "disableResume": true, "durabilityHint": true, "preserveStashes": true,
 	"newContainerPerStage": true, "disableRestartFromStage": true, "overrideIndexTriggers": true,
 }
-
-// unsupportedConditions are the when conditions that the engine can not evaluate.
-var unsupportedConditions = map[string]bool{"changeset": true, "changelog": true, "triggeredBy": true}
 
 // Check refuses what the engine cannot run, before anything starts. The error is a *CheckError. If
 // agents is nil, labels are not looked up.
@@ -69,6 +67,9 @@ func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
 	c.environment(p.Environment)
 	for _, d := range p.Tools {
 		c.unsupported(d.From, "tool", d.Name)
+	}
+	for _, d := range p.Triggers {
+		c.trigger(d)
 	}
 	for _, d := range p.Libraries {
 		c.unsupported(d.From, "directive", "libraries")
@@ -196,11 +197,15 @@ func (c *checker) stepArgs(n *jenkinsfile.Call, def stepDef) {
 	if n.Name == "parallel" {
 		return
 	}
-	for _, a := range n.Args {
+	c.argNames(n.Name, n.Args, def)
+}
+
+func (c *checker) argNames(step string, args []jenkinsfile.Arg, def stepDef) {
+	for _, a := range args {
 		if !a.Named || a.Spread || a.NameExpr != nil || a.Name == def.only || contains(def.params, a.Name) {
 			continue
 		}
-		c.refuse(a.NamePos, n.Name, "parameter \"%s\" of step \"%s\": %s", a.Name, n.Name, advice)
+		c.refuse(a.NamePos, step, "parameter \"%s\" of step \"%s\": %s", a.Name, step, advice)
 	}
 }
 
@@ -215,35 +220,41 @@ func (c *checker) stage(s *jenkinsfile.Stage) {
 			}
 		}
 	}
-	if s.Matrix != nil {
-		c.unsupported(s.Matrix.From, "directive", "matrix")
+	if s.Matrix != nil && matrixSize(s.Matrix) > maxCells {
+		c.refuse(s.Matrix.From, "matrix", "a matrix of more than %d cells: %s", maxCells, advice)
 	}
 	for _, d := range s.Tools {
 		c.unsupported(d.From, "tool", d.Name)
-	}
-	if s.When != nil {
-		c.conditions(s.When.Conditions)
-	}
-}
-
-func (c *checker) conditions(list []*jenkinsfile.Condition) {
-	for _, w := range list {
-		if unsupportedConditions[w.Name] {
-			c.unsupported(w.From, "when condition", w.Name)
-		}
-		c.conditions(w.Children)
 	}
 }
 
 func (c *checker) options(list []*jenkinsfile.Directive) {
 	for _, o := range list {
 		switch o.Name {
-		case "timeout", "retry", "timestamps":
+		case "timeout", "retry", "timestamps", "lock", "ansiColor", "withEnv", "catchError", "warnError", "withCredentials":
+			c.argNames(o.Name, o.Args, stepDefs[o.Name])
 		default:
 			if !ignoredOptions[o.Name] {
 				c.unsupported(o.From, "option", o.Name)
 			}
 		}
+	}
+}
+
+// trigger refuses triggers but cron, and schedules that are not known or not right.
+func (c *checker) trigger(d *jenkinsfile.Directive) {
+	if d.Name != "cron" {
+		c.unsupported(d.From, "trigger", d.Name)
+		return
+	}
+	x := d.Arg("spec", true)
+	spec, known := jenkinsfile.ConstantText(x)
+	if x == nil || !known {
+		c.refuse(d.From, "cron", "trigger \"cron\" with a schedule that is not a constant: %s", advice)
+		return
+	}
+	if _, err := cron.Parse(spec, ""); err != nil {
+		c.refuse(d.From, "cron", "%v", err)
 	}
 }
 

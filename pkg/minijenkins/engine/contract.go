@@ -195,6 +195,19 @@ type RunSpec struct {
 	Artifacts Artifacts
 	// Tests takes what junit collects; nil makes that step fail.
 	Tests Tests
+	// Stashes keeps what stash collects; nil makes that step fail.
+	Stashes Stashes
+	// Locks are what the step lock waits for; nil means locks that only this build has.
+	Locks Locks
+	// Milestones are those of the job; nil lets every build pass.
+	Milestones Milestones
+	// Builds starts builds of other jobs; nil makes the step build fail.
+	Builds Builds
+	// Causes say why the build was started.
+	Causes []Cause
+	// Changes finds the commits that are new in this build; it is called at most once. Nil means that
+	// nobody knows them, and conditions about them are refused.
+	Changes func(ctx context.Context) ([]Change, error)
 	// Credentials resolves credentials('id') and the credentialsId of git; nil knows none.
 	Credentials CredentialSource
 	// FirstStage is the top stage that a restarted build begins with; those before it are not built.
@@ -244,6 +257,8 @@ type SCM struct {
 	URL string
 	// Branch is a branch, tag or commit; empty for the remote's HEAD.
 	Branch string
+	// Commit is what the Jenkinsfile was read from, which checkout scm checks out; empty means where Branch is then.
+	Commit string
 	// CredentialsID names the credential for the clone; empty without one.
 	CredentialsID string
 }
@@ -285,6 +300,8 @@ type AbortError struct {
 	User string
 	// Reason is what the log says if User is empty.
 	Reason string
+	// Result is that of the build; empty means ResultAborted.
+	Result Result
 }
 
 // Error is the line that Jenkins writes into the log.

@@ -81,9 +81,14 @@ func resultOf(err error) Result {
 	var in *interruptError
 	var abort *AbortError
 	var stop *stopError
+	var other *downstreamError
 	switch {
 	case err == nil:
 		return ResultSuccess
+	case errors.As(err, &other):
+		return other.result
+	case errors.As(err, &abort) && abort.Result != "":
+		return abort.Result
 	case errors.As(err, &in), errors.As(err, &abort), errors.As(err, &stop), errors.Is(err, context.Canceled):
 		return ResultAborted
 	}
@@ -106,7 +111,11 @@ func errorText(err error) string {
 	if errors.As(err, &stop) {
 		return stop.line + "\n"
 	}
-	if resultOf(err) == ResultAborted {
+	var other *downstreamError
+	if errors.As(err, &other) {
+		return other.message + "\n"
+	}
+	if interruption(err) {
 		return ""
 	}
 	var lost *agentError

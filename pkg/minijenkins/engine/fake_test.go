@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -129,12 +130,16 @@ func (a *localAgent) WriteFile(_ context.Context, path string, content []byte) e
 func (a *localAgent) Glob(_ context.Context, dir, includes, excludes string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		rel, _ := filepath.Rel(dir, path)
 		for _, p := range strings.Split(includes, ",") {
-			if matchAnt(strings.TrimSpace(p), rel) && !matchAnt(excludes, rel) {
+			left := func(x string) bool { return matchAnt(strings.TrimSpace(x), rel) }
+			if matchAnt(strings.TrimSpace(p), rel) && !slices.ContainsFunc(strings.Split(excludes, ","), left) {
 				out = append(out, rel)
 				return nil
 			}
@@ -301,3 +306,43 @@ func (r *testRun) run(ctx context.Context) (Result, error) { return Run(ctx, r.s
 func stages(steps string) string {
 	return "pipeline { agent any\n stages { stage('s') { steps {\n" + steps + "\n} } } }"
 }
+
+// memStashes keeps stashes in memory.
+type memStashes struct {
+	mu   sync.Mutex
+	kept map[string][]byte
+	// fail is what Put answers after it has read some bytes.
+	fail error
+}
+
+func (m *memStashes) Put(_ context.Context, name string, r io.Reader) error {
+	if m.fail != nil {
+		_, _ = io.CopyN(io.Discard, r, 1)
+		return m.fail
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil {
+		m.kept = map[string][]byte{}
+	}
+	m.kept[name] = data
+	return nil
+}
+
+func (m *memStashes) Open(_ context.Context, name string) (Stash, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, ok := m.kept[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return memStash{bytes.NewReader(data)}, nil
+}
+
+type memStash struct{ *bytes.Reader }
+
+func (memStash) Close() error { return nil }

@@ -35,6 +35,10 @@ type build struct {
 	postDone                 bool
 	// ranNode is the last stage that was not skipped; the steps of the pipeline's post belong to it.
 	ranNode *graphNode
+	// milestone is the last that it passed, -1 for none; milestones counts them.
+	milestone, milestones int
+	// changes are those of the build, nil until they were asked for.
+	changes []Change
 	graphMu sync.Mutex
 	abort   sync.Once
 }
@@ -59,6 +63,10 @@ type flow struct {
 	shells *int
 	// inPost is set in the post section of the pipeline.
 	inPost bool
+	// locks are those that the step lock holds here.
+	locks []string
+	// cell is the cell of a matrix whose stage begins; see runCell.
+	cell *cell
 	// branchNode is the node of a branch that the stage in it takes over.
 	branchNode *graphNode
 }
@@ -120,6 +128,8 @@ type blockStep struct {
 	// before may write lines and change the context; an error means that the block never begins.
 	before func(ctx context.Context) (context.Context, error)
 	body   func(ctx context.Context, bodyID string) error
+	// skip, if not nil, tells behind before that the block is left out.
+	skip func() bool
 	// after sees the body's error behind the block's end and may change it.
 	after func(ctx context.Context, err error) error
 }
@@ -139,7 +149,10 @@ func (b *build) runBlock(ctx context.Context, s blockStep) error {
 			return err
 		}
 	}
-	err := b.runBody(inner, s)
+	var err error
+	if s.skip == nil || !s.skip() {
+		err = b.runBody(inner, s)
+	}
 	if s.after != nil {
 		err = s.after(ctx, err)
 	}

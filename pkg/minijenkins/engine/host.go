@@ -122,7 +122,7 @@ func (o *buildObject) ClassName() string {
 	return "org.jenkinsci.plugins.workflow.support.steps.build.RunWrapper"
 }
 
-func (o *buildObject) Property(_ context.Context, name string) (any, bool, error) {
+func (o *buildObject) Property(ctx context.Context, name string) (any, bool, error) {
 	b := o.b
 	i := b.spec.Build
 	switch name {
@@ -159,7 +159,8 @@ func (o *buildObject) Property(_ context.Context, name string) (any, bool, error
 	case "durationString":
 		return spanText(time.Since(i.StartTime)) + " and counting", true, nil
 	case "changeSets":
-		return groovy.NewList(), true, nil
+		sets, err := b.changeSets(ctx)
+		return sets, true, err
 	case "previousBuild":
 		if i.PreviousResult == "" {
 			return nil, true, nil
@@ -225,7 +226,7 @@ func (o *buildObject) Call(ctx context.Context, name string, args []any) (any, b
 	case "getResult", "getCurrentResult", "getNumber", "getDisplayName", "getDescription", "getPreviousBuild", "getDuration", "getDurationString", "getAbsoluteUrl":
 		return o.Property(ctx, strings.ToLower(name[3:4])+name[4:])
 	case "getBuildCauses":
-		return groovy.NewList(), true, nil
+		return o.b.causeList(args), true, nil
 	}
 	return nil, false, nil
 }

@@ -24,6 +24,12 @@ func Run(ctx context.Context, spec RunSpec) (result Result, err error) {
 		_, _ = io.WriteString(spec.Recorder.Log(""), err.Error()+"\n")
 		return ResultFailure, err
 	}
+	if spec.Changes == nil {
+		if err := checkChanges(spec.Pipeline); err != nil {
+			_, _ = io.WriteString(spec.Recorder.Log(""), err.Error()+"\n")
+			return ResultFailure, err
+		}
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			// A defect of the engine must not end the server with all its other builds.
@@ -38,7 +44,10 @@ func newBuild(spec RunSpec) *build {
 	if spec.Build.StartTime.IsZero() {
 		spec.Build.StartTime = time.Now()
 	}
-	b := &build{spec: spec, rec: spec.Recorder, vars: map[string]string{}, lastID: 1}
+	if spec.Locks == nil {
+		spec.Locks = (&LockTable{}).Scope("")
+	}
+	b := &build{spec: spec, rec: spec.Recorder, vars: map[string]string{}, lastID: 1, milestone: -1}
 	b.displayName = "#" + itoa(spec.Build.Number)
 	b.m = groovy.New(&host{b}, groovy.Limits{})
 	b.m.Cleanup = b.cleanup
@@ -105,7 +114,7 @@ func (b *build) runPipeline(ctx context.Context) error {
 func (b *build) inOptions(ctx context.Context, options []*jenkinsfile.Directive, body func(context.Context) error) error {
 	for i, o := range options {
 		switch o.Name {
-		case "timestamps", "timeout", "retry":
+		case "timestamps", "timeout", "retry", "lock", "ansiColor", "withEnv", "catchError", "warnError", "withCredentials":
 			rest := options[i+1:]
 			return b.wrapper(ctx, o, func(ctx context.Context) error { return b.inOptions(ctx, rest, body) })
 		}
@@ -122,7 +131,7 @@ func (b *build) wrapper(ctx context.Context, o *jenkinsfile.Directive, body func
 		}
 		name := a.Name
 		if !a.Named {
-			name = map[string]string{"timeout": "time", "retry": "count"}[o.Name]
+			name = stepDefs[o.Name].only
 		}
 		args[name] = v
 	}

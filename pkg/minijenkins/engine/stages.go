@@ -59,7 +59,7 @@ func (b *build) runStage(ctx context.Context, st *jenkinsfile.Stage, skip string
 		if node == nil {
 			node = b.startNode(ctx, id, st.Name, "STAGE")
 		}
-		node.fans = st.Parallel != nil
+		node.fans = st.Parallel != nil || st.Matrix != nil
 		ctx = withFlow(ctx, func(f *flow) {
 			f.node, f.branchNode = node, nil
 			f.path += "/" + st.Name
@@ -113,8 +113,11 @@ func (b *build) skipStage(ctx context.Context, st *jenkinsfile.Stage, reason str
 		}
 	}
 	b.endNode(flowOf(ctx).node, state, result)
-	if st.Parallel != nil {
+	switch {
+	case st.Parallel != nil:
 		return b.runParallel(ctx, b.stageBranches(st.Parallel, reason), false)
+	case st.Matrix != nil:
+		return b.runParallel(ctx, b.matrixBranches(st.Matrix, reason), false)
 	}
 	return b.runStages(ctx, st.Stages, reason)
 }
@@ -163,8 +166,10 @@ func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped b
 			return b.inEnvironment(ctx, st.Environment, func(ctx context.Context) error { return at(ctx, inside, content) })
 		})
 	}
-	err = at(ctx, beforeInput, func(ctx context.Context) error {
-		return b.inInput(ctx, st.Input, st.Name, func(ctx context.Context) error { return at(ctx, beforeAgent, onAgent) })
+	err = b.inCell(ctx, st, func(ctx context.Context) error {
+		return at(ctx, beforeInput, func(ctx context.Context) error {
+			return b.inInput(ctx, st.Input, st.Name, func(ctx context.Context) error { return at(ctx, beforeAgent, onAgent) })
+		})
 	})
 	return skipped, err
 }
@@ -178,9 +183,13 @@ func (b *build) stageContent(ctx context.Context, st *jenkinsfile.Stage) error {
 		// Jenkins needs one turn more before the first step of a stage.
 		b.baton.yield()
 		err = b.runSteps(ctx, st.Steps.List)
-	case st.Parallel != nil:
+	case st.Parallel != nil || st.Matrix != nil:
 		failFast := st.FailFast || b.option(b.spec.Pipeline.Options, "parallelsAlwaysFailFast")
-		err = b.runParallel(ctx, b.stageBranches(st.Parallel, ""), failFast)
+		branches := b.stageBranches(st.Parallel, "")
+		if st.Matrix != nil {
+			branches = b.matrixBranches(st.Matrix, "")
+		}
+		err = b.runParallel(ctx, branches, failFast)
 	default:
 		err = b.runStages(ctx, st.Stages, "")
 	}

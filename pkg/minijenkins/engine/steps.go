@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
@@ -49,27 +50,28 @@ type stepCall struct {
 }
 
 // symbolParams are the parameters of symbols.
-var symbolParams = []string{"name", "defaultValue", "description", "trim", "choices"}
+var symbolParams = []string{"name", "defaultValue", "description", "trim", "choices", "value"}
 
 // stepDefs are all steps by name. It is filled in init, as the steps refer to it.
 var stepDefs map[string]stepDef
 
 func init() {
 	stepDefs = map[string]stepDef{
-		"echo":             {display: "Print Message", only: "message", describe: "message", run: stepEcho},
-		"println":          {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
-		"print":            {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
-		"error":            {display: "Error signal", only: "message", describe: "message", run: stepError},
-		"unstable":         {display: "Set stage result to unstable", only: "message", describe: "message", run: stepUnstable},
-		"sleep":            {display: "Sleep", only: "time", describe: "time", params: []string{"unit"}, run: stepSleep},
-		"sh":               {display: "Shell Script", only: "script", describe: "script", params: []string{"label", "returnStdout", "returnStatus", "encoding"}, agent: true, run: stepSh},
-		"pwd":              {display: "Determine current directory", only: "tmp", agent: true, run: stepPwd},
-		"isUnix":           {display: "Checks if running on a Unix-like node", agent: true, run: stepIsUnix},
-		"fileExists":       {display: "Verify if file exists in workspace", only: "file", describe: "file", agent: true, run: stepFileExists},
-		"readFile":         {display: "Read file from workspace", only: "file", describe: "file", params: []string{"encoding"}, agent: true, run: stepReadFile},
-		"writeFile":        {display: "Write file to workspace", describe: "file", params: []string{"file", "text", "encoding"}, agent: true, run: stepWriteFile},
-		"deleteDir":        {display: "Recursively delete the current directory from the workspace", agent: true, run: stepDeleteDir},
-		"cleanWs":          {display: "Delete workspace when build is done", agent: true, run: stepCleanWs},
+		"echo":       {display: "Print Message", only: "message", describe: "message", run: stepEcho},
+		"println":    {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"print":      {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"error":      {display: "Error signal", only: "message", describe: "message", run: stepError},
+		"unstable":   {display: "Set stage result to unstable", only: "message", describe: "message", run: stepUnstable},
+		"sleep":      {display: "Sleep", only: "time", describe: "time", params: []string{"unit"}, run: stepSleep},
+		"sh":         {display: "Shell Script", only: "script", describe: "script", params: []string{"label", "returnStdout", "returnStatus", "encoding"}, agent: true, run: stepSh},
+		"pwd":        {display: "Determine current directory", only: "tmp", agent: true, run: stepPwd},
+		"isUnix":     {display: "Checks if running on a Unix-like node", agent: true, run: stepIsUnix},
+		"fileExists": {display: "Verify if file exists in workspace", only: "file", describe: "file", agent: true, run: stepFileExists},
+		"readFile":   {display: "Read file from workspace", only: "file", describe: "file", params: []string{"encoding"}, agent: true, run: stepReadFile},
+		"writeFile":  {display: "Write file to workspace", describe: "file", params: []string{"file", "text", "encoding"}, agent: true, run: stepWriteFile},
+		"deleteDir":  {display: "Recursively delete the current directory from the workspace", agent: true, run: stepDeleteDir},
+		"cleanWs": {display: "Delete workspace when build is done", agent: true, run: stepCleanWs,
+			params: []string{"cleanWhenAborted", "cleanWhenFailure", "cleanWhenNotBuilt", "cleanWhenSuccess", "cleanWhenUnstable", "skipWhenFailed", "deleteDirs", "notFailBuild", "disableDeferredWipeout", "patterns"}},
 		"git":              {display: "Git", only: "url", describe: "url", params: []string{"branch", "credentialsId", "changelog", "poll"}, agent: true, run: stepGit},
 		"checkout":         {display: "Check out from version control", only: "scm", params: []string{"changelog", "poll"}, agent: true, run: stepCheckout},
 		"archiveArtifacts": {display: "Archive the artifacts", only: "artifacts", params: []string{"excludes", "allowEmptyArchive", "fingerprint", "onlyIfSuccessful", "caseSensitive", "defaultExcludes", "followSymlinks"}, agent: true, run: stepArchive},
@@ -101,6 +103,7 @@ func init() {
 		"stage":      {block: true, only: "name", run: stepStage},
 		"parallel":   {block: true, run: stepParallel},
 	}
+	maps.Copy(stepDefs, moreSteps())
 }
 
 // Step runs a step that the script calls.

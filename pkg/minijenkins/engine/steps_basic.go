@@ -171,28 +171,20 @@ func stepPwd(ctx context.Context, c *stepCall) (any, error) {
 func stepIsUnix(context.Context, *stepCall) (any, error) { return true, nil }
 
 func stepFileExists(ctx context.Context, c *stepCall) (any, error) {
-	exists := false
-	err := c.agent(ctx, func(a *agentHandle) error {
-		r, err := a.Open(ctx, flowOf(ctx).resolve(c.text("file")))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		exists = true
-		return r.Close()
-	})
-	return exists, err
+	return c.exists(ctx, c.text("file"))
 }
 
 func stepReadFile(ctx context.Context, c *stepCall) (any, error) {
 	if e := c.text("encoding"); e != "" && !strings.EqualFold(e, "UTF-8") {
 		return nil, failed("readFile: encoding %s is not supported by the built-in runner; use UTF-8 or Jenkins", clip(e))
 	}
-	file := flowOf(ctx).resolve(c.text("file"))
-	var content []byte
-	err := c.agent(ctx, func(a *agentHandle) error {
+	content, err := c.readAgentFile(ctx, flowOf(ctx).resolve(c.text("file")))
+	return string(content), err
+}
+
+// readAgentFile reads a file of bounded size.
+func (c *stepCall) readAgentFile(ctx context.Context, file string) (content []byte, err error) {
+	err = c.agent(ctx, func(a *agentHandle) error {
 		r, err := a.Open(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return &groovy.Exception{Class: "java.nio.file.NoSuchFileException", Message: file, Pos: c.pos}
@@ -204,9 +196,9 @@ func stepReadFile(ctx context.Context, c *stepCall) (any, error) {
 		return errors.Join(err, r.Close())
 	})
 	if err == nil && len(content) > maxStdout {
-		return nil, failed("%s has more than %d bytes, too much for readFile", file, maxStdout)
+		return nil, failed("%s has more than %d bytes, too much for %s", file, maxStdout, c.name)
 	}
-	return string(content), err
+	return content, err
 }
 
 func stepWriteFile(ctx context.Context, c *stepCall) (any, error) {
@@ -219,15 +211,6 @@ func stepWriteFile(ctx context.Context, c *stepCall) (any, error) {
 
 func stepDeleteDir(ctx context.Context, c *stepCall) (any, error) {
 	return nil, c.agent(ctx, func(a *agentHandle) error { return a.RemoveAll(ctx, flowOf(ctx).dir) })
-}
-
-func stepCleanWs(ctx context.Context, c *stepCall) (any, error) {
-	c.say("[WS-CLEANUP] Deleting project workspace...")
-	err := c.agent(ctx, func(a *agentHandle) error { return a.RemoveAll(ctx, a.Workspace()) })
-	if err == nil {
-		c.say("[WS-CLEANUP] done")
-	}
-	return nil, err
 }
 
 func stepArchive(ctx context.Context, c *stepCall) (any, error) {
@@ -251,7 +234,10 @@ func stepArchive(ctx context.Context, c *stepCall) (any, error) {
 			return err
 		}
 		for _, name := range files {
-			if err := c.archive(ctx, a, dir, name); err != nil {
+			if clean := path.Clean("/" + name)[1:]; clean != name || clean == "" {
+				return failed("The agent named an artifact with a bad path: %q", name)
+			}
+			if err := c.keep(ctx, a, path.Join(dir, name), name); err != nil {
 				return err
 			}
 		}
@@ -272,20 +258,4 @@ func stepArchive(ctx context.Context, c *stepCall) (any, error) {
 		c.say("Recording fingerprints")
 	}
 	return nil, nil
-}
-
-func (c *stepCall) archive(ctx context.Context, a *agentHandle, dir, name string) error {
-	clean := path.Clean("/" + name)[1:]
-	if clean != name || clean == "" {
-		return failed("The agent named an artifact with a bad path: %q", name)
-	}
-	r, err := a.Open(ctx, path.Join(dir, name))
-	if err != nil {
-		return fmt.Errorf("artifact %s: %w", name, err)
-	}
-	if err := c.b.spec.Artifacts.Put(ctx, name, r); err != nil {
-		_ = r.Close()
-		return failed("Artifact %s could not be kept: %v", name, err)
-	}
-	return r.Close()
 }

@@ -154,7 +154,7 @@ func (c *stepCall) catch(ctx context.Context, def Result) (any, error) {
 		case ctx.Err() != nil || errors.As(err, &limit):
 			// An abort of the build goes on.
 			return err
-		case resultOf(err) == ResultAborted && !interruptions:
+		case interruption(err) && !interruptions:
 			return err
 		}
 		if m := c.text("message"); m != "" {

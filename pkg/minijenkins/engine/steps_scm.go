@@ -73,6 +73,9 @@ func (c *stepCall) clone(ctx context.Context, scm SCM) (any, error) {
 		return nil, failed("%s needs the url of a repository", c.name)
 	}
 	req := CloneRequest{URL: scm.URL, Ref: scm.Branch, Dir: flowOf(ctx).dir}
+	if scm.Commit != "" {
+		req.Ref = scm.Commit
+	}
 	if scm.CredentialsID != "" {
 		cred, err := c.b.credential(ctx, scm.CredentialsID)
 		if err != nil {
@@ -119,7 +122,7 @@ func (b *build) maskURL(address string) {
 
 // checkoutDefault is the checkout that Declarative Pipeline does first on every agent.
 func (b *build) checkoutDefault(ctx context.Context, stage string) error {
-	if b.spec.SCM == nil || b.option(b.spec.Pipeline.Options, "skipDefaultCheckout") || b.stageSkipsCheckout(stage) {
+	if b.spec.SCM == nil || b.option(b.spec.Pipeline.Options, "skipDefaultCheckout") || b.stageSkipsCheckout(stage) || flowOf(ctx).cell.skipsCheckout(b, stage) {
 		return nil
 	}
 	return b.runBlock(ctx, blockStep{name: "stage", label: "Declarative: Checkout SCM", body: func(ctx context.Context, _ string) error {

@@ -54,8 +54,14 @@ func (b *build) condition(ctx context.Context, c *jenkinsfile.Condition) (bool, 
 		return groovy.Equal(expected, actual), err
 	case "environment":
 		return b.envCondition(ctx, c)
-	case "branch", "tag", "changeRequest", "buildingTag":
+	case "branch", "tag", "buildingTag":
 		return b.refCondition(ctx, c)
+	case "changeRequest":
+		return b.changeRequest(ctx, c)
+	case "changeset", "changelog":
+		return b.changeCondition(ctx, c)
+	case "triggeredBy":
+		return b.triggeredBy(ctx, c)
 	case "isRestartedRun":
 		return false, nil
 	}
@@ -92,21 +98,8 @@ func (b *build) envCondition(ctx context.Context, c *jenkinsfile.Condition) (boo
 
 // refCondition compares the branch or tag of the build with a pattern.
 func (b *build) refCondition(ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
-	variable := map[string]string{"branch": "BRANCH_NAME", "tag": "TAG_NAME", "buildingTag": "TAG_NAME", "changeRequest": "CHANGE_ID"}[c.Name]
+	variable := map[string]string{"branch": "BRANCH_NAME", "tag": "TAG_NAME", "buildingTag": "TAG_NAME"}[c.Name]
 	actual, set := b.lookupEnv(ctx, variable)
-	if c.Name == "changeRequest" {
-		target, isTarget := b.lookupEnv(ctx, "CHANGE_TARGET")
-		set = set || isTarget
-		x := c.Arg("target", false)
-		if x == nil || !set {
-			return set, nil
-		}
-		v, err := b.m.Eval(ctx, x)
-		if err != nil {
-			return false, err
-		}
-		return b.compareRef(ctx, c, groovy.ToString(v), target)
-	}
 	x := c.Arg("pattern", true)
 	if c.Name == "buildingTag" || x == nil || !set || actual == "" {
 		return set && actual != "", nil

@@ -298,6 +298,12 @@ func (a *podAgent) WriteFile(ctx context.Context, path string, content []byte) e
 	return a.explain(ctx, "write "+path, err)
 }
 
+// WriteStream implements engine.StreamWriter.
+func (a *podAgent) WriteStream(ctx context.Context, path string, size int64, content io.Reader) error {
+	_, err := a.command(ctx, content, nil, "file", "write", "--size", strconv.FormatInt(size, 10), path)
+	return a.explain(ctx, "write "+path, err)
+}
+
 // Glob implements engine.Agent.
 func (a *podAgent) Glob(ctx context.Context, dir, includes, excludes string) ([]string, error) {
 	var b bytes.Buffer

@@ -39,12 +39,35 @@ func (c *call) permitted(p permission) bool {
 	if !l.limited || p.id == "" {
 		return true
 	}
+	c.deny(p)
+	return false
+}
+
+// deny answers that the user lacks a permission.
+func (c *call) deny(p permission) {
+	l := loginOf(c.r)
 	mark(c.w)
 	h := c.w.Header()
 	h.Set("X-You-Are-Authenticated-As", l.user)
 	h.Set("X-Required-Permission", p.id)
 	writePage(c.w, http.StatusForbidden, typeHTML,
 		page("Jenkins", "<h1>Access Denied</h1><p class=\"error\">"+html.EscapeString(l.user)+" is missing the "+p.name+" permission</p>"))
+}
+
+// permittedOnBranch tells if an action on an item may be done although the item is the job of a branch, which belongs to its scan; it
+// answers if not.
+func (c *call) permittedOnBranch(it *item, action string) bool {
+	if !it.isBranch() || c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+		return true
+	}
+	switch action {
+	case "doDelete":
+		c.deny(mayDelete)
+	case "config.xml", "confirmRename", "doRename", "submitDescription":
+		c.deny(mayConfigure)
+	default:
+		return true
+	}
 	return false
 }
 

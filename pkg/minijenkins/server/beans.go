@@ -25,7 +25,15 @@ const (
 )
 
 // fullDisplayName is the name with the folders as Jenkins writes it.
-func fullDisplayName(it *item) string { return strings.Join(it.names(), " » ") }
+func fullDisplayName(it *item) string {
+	if it.isRoot() {
+		return ""
+	}
+	if up := fullDisplayName(it.up); up != "" {
+		return up + " » " + it.displayName()
+	}
+	return it.displayName()
+}
 
 func nullable(s *string) any {
 	if s == nil {
@@ -46,8 +54,8 @@ func (s *Server) itemBean(base string, it *item) *object {
 	o := bigBean(it.class()).
 		set("actions", []*object{bean(""), bean("com.cloudbees.plugins.credentials.ViewCredentialsAction")}).
 		set("description", nullable(it.cfg.description)).
-		set("displayName", it.Name).
-		set("displayNameOrNull", nil).
+		set("displayName", it.displayName()).
+		set("displayNameOrNull", displayNameOrNull(it)).
 		set("fullDisplayName", fullDisplayName(it)).
 		set("fullName", it.fullName()).
 		vis(3, "name", it.Name).
@@ -55,8 +63,8 @@ func (s *Server) itemBean(base string, it *item) *object {
 	if it.isJob() {
 		return s.jobFields(base, it, o)
 	}
-	if it.Kind == store.KindMultibranch {
-		o.set("buildable", false)
+	if it.isMulti() {
+		return s.multibranchFields(base, it, o)
 	}
 	view := func() *object {
 		return bean("hudson.model.AllView").set("description", nil).
@@ -216,6 +224,13 @@ func parameterBeans(defs []jenkinsfile.Parameter) []*object {
 
 func causeBean(c store.Cause) *object {
 	switch {
+	case c.Indexing:
+		return bean(classIndexingCause).vis(3, "shortDescription", causeText(c))
+	case c.Timer:
+		return bean("hudson.triggers.TimerTrigger$TimerTriggerCause").vis(3, "shortDescription", causeText(c))
+	case c.Upstream != nil:
+		return bean(classUpstreamCause).vis(3, "shortDescription", causeText(c)).vis(3, "upstreamBuild", c.Upstream.Build).
+			vis(3, "upstreamProject", c.Upstream.Project).vis(3, "upstreamUrl", c.Upstream.URL)
 	case c.Stage != "":
 		return bean("org.jenkinsci.plugins.pipeline.modeldefinition.causes.RestartDeclarativePipelineCause").
 			vis(3, "shortDescription", causeText(c)).vis(3, "originRunNumber", c.Replay).vis(3, "originStage", c.Stage)
@@ -225,7 +240,7 @@ func causeBean(c store.Cause) *object {
 		return bean("hudson.model.Cause$RemoteCause").vis(3, "shortDescription", causeText(c)).
 			vis(3, "addr", c.Addr).vis(3, "note", nullIfEmpty(c.Note))
 	default:
-		return bean("hudson.model.Cause$UserIdCause").vis(3, "shortDescription", causeText(c)).
+		return bean(classUserCause).vis(3, "shortDescription", causeText(c)).
 			vis(3, "userId", c.User).vis(3, "userName", c.User)
 	}
 }
@@ -285,6 +300,7 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 				vis(2, "buildingDurationMillis", b.Duration.Milliseconds()).vis(2, "executingTimeMillis", b.Duration.Milliseconds()).
 				vis(2, "executorUtilization", 1.0).vis(2, "subTaskCount", 1).
 				vis(2, "waitingDurationMillis", wait).vis(2, "waitingTimeMillis", wait))
+			out = append(out, revisionBeans(it, b)...)
 			if n := b.Tests; n != nil {
 				out = append(out, bean("hudson.tasks.junit.TestResultAction").vis(2, "failCount", n.Failed).vis(2, "skipCount", n.Skipped).
 					vis(2, "totalCount", n.Total).vis(2, "urlName", "testReport"))
@@ -401,6 +417,9 @@ func (s *Server) queueBean(base string, q *store.QueueItem) *object {
 		o.vis(2, "why", nil).set("cancelled", q.Cancelled)
 		if q.Cancelled {
 			return o.set("executable", nil)
+		}
+		if job.isMulti() {
+			return o.set("executable", bean(classIndexing))
 		}
 		return o.set("executable", bean(classRun).vis(2, "number", q.Number).vis(2, "url", buildURL(base, job, q.Number)))
 	}

@@ -67,9 +67,20 @@ func (s *Server) bluePipelines(c *call) {
 	s.mu.RLock()
 	for len(c.segs) >= 2 && c.segs[0] == "pipelines" {
 		name := c.segs[1]
+		if it.isMulti() {
+			break // its branches have an address of their own
+		}
 		if it = it.kids[name]; it == nil {
 			s.mu.RUnlock()
 			failBlue(c.w, http.StatusNotFound, "Pipeline "+name+" not found")
+			return
+		}
+		c.segs = c.segs[2:]
+	}
+	if it.isMulti() && len(c.segs) >= 2 && c.segs[0] == "branches" {
+		if it = it.findEncoded(c.segs[1]); it == nil {
+			s.mu.RUnlock()
+			fail404(c.w)
 			return
 		}
 		c.segs = c.segs[2:]
@@ -87,6 +98,8 @@ func (s *Server) bluePipelines(c *call) {
 			}
 			return out
 		})
+	case it.isMulti():
+		s.blueMultibranch(c, it)
 	case !it.isJob():
 		fail404(c.w)
 	default:
@@ -557,7 +570,7 @@ func (s *Server) blueSearch(c *call) {
 		s.page(c, func() []*object {
 			out := []*object{}
 			for _, it := range s.root.under() {
-				if !it.isRoot() && (filter == "" || !it.isFolder()) && globMatch(terms["pipeline"], it.fullName()) {
+				if !it.isRoot() && !it.isBranch() && (filter == "" || !it.isFolder()) && globMatch(terms["pipeline"], it.fullName()) {
 					out = append(out, s.pipelineBean(it))
 				}
 			}

@@ -78,8 +78,11 @@ func blueUserBean(name string) *object {
 // pipelineBean is a folder, a job or a multibranch job.
 func (s *Server) pipelineBean(it *item) *object {
 	self := it.bluePath()
-	if it.isRoot() {
+	switch {
+	case it.isRoot():
 		self = blueOrg + "pipelines/"
+	case it.isBranch():
+		return s.branchBean(it)
 	}
 	class := "io.jenkins.blueocean.rest.impl.pipeline.PipelineImpl"
 	names := []string{"scm", "actions", "runs", "trends", "queue"}
@@ -98,8 +101,11 @@ func (s *Server) pipelineBean(it *item) *object {
 		o.in("disabled", it.cfg.disabled)
 	}
 	o.in("displayName", it.Name)
-	if !it.isFolder() {
+	switch it.Kind {
+	case store.KindPipeline:
 		o.in("estimatedDurationInMillis", it.estimate())
+	case store.KindMultibranch:
+		o.in("estimatedDurationInMillis", scanEstimate(it))
 	}
 	o.in("fullDisplayName", strings.TrimSuffix(encodeSegments("", it.names()), "/")).in("fullName", it.fullName())
 	if it.isJob() {
@@ -112,12 +118,8 @@ func (s *Server) pipelineBean(it *item) *object {
 	default:
 		o.in("parameters", nil)
 	}
-	perms := bean("")
-	for _, p := range []string{"read", "stop", "start", "create", "configure"} {
-		perms.in(p, true)
-	}
-	o.in("permissions", perms)
-	if !it.isJob() {
+	o.in("permissions", permissionsBean(true))
+	if it.isFolder() {
 		// The names are those of folders; for a job there is null.
 		folders, jobs, names := 0, 0, []any{}
 		for _, k := range it.children() {
@@ -136,14 +138,18 @@ func (s *Server) pipelineBean(it *item) *object {
 		score, _, _ := it.weather()
 		o.in("weatherScore", score)
 	case store.KindMultibranch:
-		o.in("weatherScore", 100).in("branchNames", []string{}).in("scriptPath", "Jenkinsfile").
-			in("scmSource", bean("io.jenkins.blueocean.rest.impl.pipeline.scm.ScmSourceImpl").in("apiUrl", nil).in("id", nil))
-		for _, n := range []string{"numberOfFailingBranches", "numberOfFailingPullRequests", "numberOfSuccessfulBranches",
-			"numberOfSuccessfulPullRequests", "totalNumberOfBranches", "totalNumberOfPullRequests"} {
-			o.in(n, 0)
-		}
+		s.multibranchNumbers(it, o)
 	}
 	return o
+}
+
+// permissionsBean says what a user may do with a pipeline.
+func permissionsBean(configure bool) *object {
+	perms := bean("")
+	for _, p := range []string{"read", "stop", "start", "create"} {
+		perms.in(p, true)
+	}
+	return perms.in("configure", configure)
 }
 
 func (s *Server) latestRunBean(it *item) *object {
@@ -165,7 +171,7 @@ func blueCauses(causes []store.Cause) []*object {
 		switch {
 		case c.Remote:
 			o.in("addr", c.Addr).in("note", nullIfEmpty(c.Note))
-		case c.Replay == 0:
+		case c.Replay == 0 && !c.Indexing && !c.Timer && c.Upstream == nil:
 			o.in("userId", c.User).in("userName", c.User)
 		}
 		out = append(out, o)
@@ -221,7 +227,7 @@ func (s *Server) runBean(it *item, b *store.Build, class string) *object {
 		in("startTime", timeOrNull(b.Started)).in("state", string(state)).in("type", "WorkflowRun").
 		in("changeSet", []*object{})
 	if class == classBlueRun {
-		o.in("branch", nil).in("commitId", nil).in("commitUrl", nil).in("pullRequest", nil)
+		o.in("branch", branchInfo(it)).in("commitId", nullIfEmpty(b.Commit)).in("commitUrl", nil).in("pullRequest", nil)
 	}
 	return o
 }

@@ -308,11 +308,13 @@ func (s *Server) useCredential(key store.BuildKey, id string) (*credentialEntry,
 		return nil, err
 	}
 	next := *found
-	next.Used = used(found.Used, job.fullName(), key.Number)
-	if err := s.store.PutCredential(&next, nil); err != nil {
-		return nil, err
+	var isNew bool
+	if next.Used, isNew = used(found.Used, job.fullName(), key.Number); isNew {
+		if err := s.store.PutCredential(&next, nil); err != nil {
+			return nil, err
+		}
+		s.credentials.put(&next)
 	}
-	s.credentials.put(&next)
 	return &credentialEntry{Credential: next, secrets: secrets}, nil
 }
 
@@ -348,18 +350,27 @@ func (c credentialSource) Credential(_ context.Context, id string) (engine.Crede
 	return out, true, nil
 }
 
-// used adds a build to a copy of the list.
-func used(list []store.CredentialUse, job string, number int) []store.CredentialUse {
-	out := slices.Clone(list)
-	i := slices.IndexFunc(out, func(u store.CredentialUse) bool { return u.Job == job })
+// What is remembered of the use of an entry: the newest builds of the newest jobs. All of it is written to the disk at each use.
+const (
+	maxUseBuilds = 200
+	maxUseJobs   = 200
+)
+
+// used adds a build to a copy of the list. It gives the list itself if the build is in it, or too old to be remembered.
+func used(list []store.CredentialUse, job string, number int) (out []store.CredentialUse, isNew bool) {
+	i := slices.IndexFunc(list, func(u store.CredentialUse) bool { return u.Job == job })
 	if i < 0 {
-		return append(out, store.CredentialUse{Job: job, Builds: []int{number}})
+		out = append(slices.Clone(list), store.CredentialUse{Job: job, Builds: []int{number}})
+		return out[max(0, len(out)-maxUseJobs):], true
 	}
-	at, there := slices.BinarySearch(out[i].Builds, number)
-	if !there {
-		out[i].Builds = slices.Insert(slices.Clone(out[i].Builds), at, number)
+	at, there := slices.BinarySearch(list[i].Builds, number)
+	if there || at == 0 && len(list[i].Builds) >= maxUseBuilds {
+		return list, false
 	}
-	return out
+	out = slices.Clone(list)
+	builds := slices.Insert(slices.Clone(out[i].Builds), at, number)
+	out[i].Builds = builds[max(0, len(builds)-maxUseBuilds):]
+	return out, true
 }
 
 // credentialStoreBean is the store of a folder. s.mu is held, as in the functions below.

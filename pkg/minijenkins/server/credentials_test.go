@@ -5,6 +5,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -152,5 +153,28 @@ func TestCredentialAddresses(t *testing.T) {
 	h.folder("shop")
 	if body := h.get(storeOf("shop") + "/api/json?depth=1"); !strings.Contains(body, `"credentials":[]`) {
 		t.Errorf("a new folder has the credentials of the deleted one: %s", body)
+	}
+}
+
+// TestCredentialUseIsBounded: each use is written to the disk with all that came before.
+func TestCredentialUseIsBounded(t *testing.T) {
+	var list []store.CredentialUse
+	for n := range 3 * maxUseBuilds {
+		list, _ = used(list, "a/b", n+1)
+	}
+	if _, isNew := used(list, "a/b", 1); isNew {
+		t.Error("a use longer ago than what is remembered is new")
+	}
+	if builds := list[0].Builds; len(builds) != maxUseBuilds || builds[0] != 2*maxUseBuilds+1 || builds[maxUseBuilds-1] != 3*maxUseBuilds {
+		t.Errorf("%d builds, %d to %d", len(builds), builds[0], builds[len(builds)-1])
+	}
+	for n := range 2 * maxUseJobs {
+		list, _ = used(list, fmt.Sprintf("a/job-%d", n), 1)
+	}
+	if len(list) != maxUseJobs || list[maxUseJobs-1].Job != fmt.Sprintf("a/job-%d", 2*maxUseJobs-1) {
+		t.Errorf("%d jobs, the last is %s", len(list), list[len(list)-1].Job)
+	}
+	if _, isNew := used(list, list[3].Job, 1); isNew {
+		t.Error("a use that is known is new")
 	}
 }

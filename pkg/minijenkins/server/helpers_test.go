@@ -49,6 +49,8 @@ type localAgents struct {
 	live map[string]bool
 	// shell, if not nil, runs the scripts.
 	shell func(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error)
+	// clone, if not nil, stands for git; it returns the commit.
+	clone func(req engine.CloneRequest) (string, error)
 	// anyLabel has every label known.
 	anyLabel bool
 	// block, if not nil, makes Acquire wait for it with a reason.
@@ -163,7 +165,10 @@ func (a *localAgent) Glob(_ context.Context, dir, includes, excludes string) ([]
 	return slices.Compact(out), nil
 }
 
-func (a *localAgent) Clone(context.Context, engine.CloneRequest, io.Writer) (string, error) {
+func (a *localAgent) Clone(_ context.Context, req engine.CloneRequest, _ io.Writer) (string, error) {
+	if a.l != nil && a.l.clone != nil {
+		return a.l.clone(req)
+	}
 	return "", errors.New("no clone in tests")
 }
 

@@ -43,7 +43,7 @@ func (s *Server) itemAction(c *call, it *item) {
 		return
 	}
 	action := c.segs[0]
-	if !c.permitted(itemPermissions[action]) {
+	if !c.permitted(itemPermissions[action]) || !c.permittedOnBranch(it, action) {
 		return
 	}
 	switch action {
@@ -68,17 +68,20 @@ func (s *Server) itemAction(c *call, it *item) {
 			s.changeItem(c, it, action)
 		}
 	default:
-		if it.isJob() {
+		switch {
+		case it.isJob():
 			s.jobAction(c, it)
-			return
+		case it.isMulti():
+			s.multibranchAction(c, it)
+		default:
+			fail404(c.w)
 		}
-		fail404(c.w)
 	}
 }
 
 func (s *Server) itemPage(c *call, it *item) {
 	if c.r.Method == http.MethodDelete && !it.isRoot() {
-		if !c.permitted(mayDelete) {
+		if !c.permitted(mayDelete) || !c.permittedOnBranch(it, "doDelete") {
 			return
 		}
 		if err := s.deleteItem(c.r.Context(), it); err != nil {
@@ -237,6 +240,7 @@ func (s *Server) addItem(c *call, up *item, it *store.Item, isXML bool) {
 	n := newItem(it, cfg, up)
 	s.items[it.ID], up.kids[it.Name] = n, n
 	if isXML {
+		s.scanAfterChange(c.r.Context(), n)
 		empty(c.w, http.StatusOK)
 		return
 	}
@@ -266,6 +270,7 @@ func (s *Server) configXML(c *call, it *item) {
 			fail500(c.w, c.r, err.Error())
 			return
 		}
+		s.scanAfterChange(c.r.Context(), it)
 		empty(c.w, http.StatusOK)
 	default:
 		fail404(c.w)
@@ -396,6 +401,9 @@ func (s *Server) deleteItem(ctx context.Context, it *item) error {
 		delete(s.items, id)
 		delete(s.credentials, id)
 		s.dropQueueOf(id)
+		if sc := s.scans[id]; sc != nil {
+			sc.cancel()
+		}
 		for key, r := range s.runs {
 			if key.Job == id {
 				klog.FromContext(ctx).V(1).Info("build interrupted, its job is deleted", "job", r.jobName, "number", key.Number)

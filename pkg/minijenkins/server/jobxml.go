@@ -43,6 +43,8 @@ type jobConfig struct {
 	disabled    bool
 	// authToken lets a request with it start the job as a remote cause.
 	authToken string
+	// cron is the schedule of the timer trigger.
+	cron string
 	// properties are the classes of the job properties, in order.
 	properties []string
 	// hasParameters tells an empty list from none.
@@ -55,6 +57,8 @@ type jobConfig struct {
 	definition string
 	script     string
 	scm        scmConfig
+	// multi is of a multi-branch job.
+	multi multiConfig
 }
 
 // scmConfig is the repository of a CpsScmFlowDefinition.
@@ -231,6 +235,7 @@ func parseConfig(doc []byte) (*jobConfig, error) {
 		c.description = &d.text
 	}
 	c.authToken = strings.TrimSpace(root.value("authToken"))
+	c.cron = timerSpec(root)
 	if def := root.child("definition"); def != nil {
 		c.definition = def.attrs["class"]
 		c.script = def.value("script")
@@ -240,6 +245,9 @@ func parseConfig(doc []byte) (*jobConfig, error) {
 			branch:        strings.TrimSpace(def.value("scm", "branches", "hudson.plugins.git.BranchSpec", "name")),
 			scriptPath:    strings.TrimSpace(def.value("scriptPath")),
 		}
+	}
+	if c.kind == store.KindMultibranch {
+		c.multi = multiConfigOf(root)
 	}
 	if props := root.child("properties"); props != nil {
 		for _, p := range props.children {

@@ -37,6 +37,18 @@ func newItem(it *store.Item, cfg *jobConfig, up *item) *item {
 func (it *item) isRoot() bool   { return it.up == nil }
 func (it *item) isFolder() bool { return it.Kind == store.KindFolder }
 func (it *item) isJob() bool    { return it.Kind == store.KindPipeline }
+func (it *item) isMulti() bool  { return it.Kind == store.KindMultibranch }
+
+// isBranch tells if the item is the job of a branch.
+func (it *item) isBranch() bool { return it.Branch != nil && it.up != nil && it.up.isMulti() }
+
+// displayName is what people see: of a branch its name in the repository.
+func (it *item) displayName() string {
+	if it.isBranch() {
+		return it.Branch.Name
+	}
+	return it.Name
+}
 
 // names are the names from the top to the item.
 func (it *item) names() []string {
@@ -51,11 +63,14 @@ func (it *item) names() []string {
 func (it *item) fullName() string { return strings.Join(it.names(), "/") }
 
 // path is the encoded path of the item, with slashes on both ends.
-func (it *item) path() string { return "/" + encodeSegments("job/", it.names()) }
+func (it *item) path() string { return "/" + encodeNames(it.names()) }
 
 // bluePath is the path in Blue Ocean, with a slash at the end. Blue Ocean does not encode names in
 // its links.
 func (it *item) bluePath() string {
+	if it.isBranch() {
+		return it.up.bluePath() + "branches/" + encodeSegment(it.Name) + "/"
+	}
 	p := blueOrg
 	for _, n := range it.names() {
 		p += "pipelines/" + n + "/"
@@ -298,6 +313,9 @@ func (s *Server) load(st *store.State) error {
 		}
 		it.up = up
 		up.kids[it.Name] = it
+		if it.Branch != nil && !it.Branch.Dead.IsZero() {
+			it.cfg.disabled = true
+		}
 	}
 	for _, b := range st.Builds {
 		if it := s.items[b.Job]; it != nil {

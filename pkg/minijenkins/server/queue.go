@@ -42,6 +42,14 @@ type start struct {
 	script, stage string
 }
 
+// causes are the cause of the start, or none.
+func (st start) causes() []store.Cause {
+	if st.cause == (store.Cause{}) {
+		return nil
+	}
+	return []store.Cause{st.cause}
+}
+
 // enqueue puts a start into the queue. An equal item that has not left yet takes it in: its quiet
 // period is shortened if need be and it gets one more cause. s.mu is held.
 func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error) {
@@ -52,7 +60,7 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 			continue
 		}
 		changed := *o
-		changed.Causes = append(slices.Clone(o.Causes), st.cause)
+		changed.Causes = append(slices.Clone(o.Causes), st.causes()...)
 		if due.Before(o.Due) {
 			changed.Due = due
 		}
@@ -63,7 +71,7 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 		s.poke()
 		return o, true, nil
 	}
-	q = &store.QueueItem{Job: st.job.ID, Entered: now, Due: due, Params: st.params, Causes: []store.Cause{st.cause}, Script: st.script, Stage: st.stage}
+	q = &store.QueueItem{Job: st.job.ID, Entered: now, Due: due, Params: st.params, Causes: st.causes(), Script: st.script, Stage: st.stage}
 	if err := s.store.AddQueueItem(q); err != nil {
 		return nil, false, fmt.Errorf("queue: %w", err)
 	}
@@ -90,6 +98,7 @@ func (s *Server) leaveLine(q *store.QueueItem) {
 		job.line = withoutItem(job.line, q)
 	}
 	s.left = append(s.left, q)
+	s.hasLeft(q.ID)
 }
 
 func withoutItem(list []*store.QueueItem, q *store.QueueItem) []*store.QueueItem {
@@ -103,6 +112,11 @@ func withoutItem(list []*store.QueueItem, q *store.QueueItem) []*store.QueueItem
 // dropQueueOf forgets the items of a deleted job. s.mu is held.
 func (s *Server) dropQueueOf(job uint64) {
 	gone := func(q *store.QueueItem) bool { return q.Job == job }
+	for _, q := range s.line {
+		if gone(q) {
+			s.hasLeft(q.ID)
+		}
+	}
 	s.line, s.left = slices.DeleteFunc(s.line, gone), slices.DeleteFunc(s.left, gone)
 	maps.DeleteFunc(s.queue, func(_ int64, q *store.QueueItem) bool { return q.Job == job })
 }
@@ -175,6 +189,12 @@ func (s *Server) scheduleOnce(ctx context.Context) time.Duration {
 			next = min(next, 5*time.Second)
 		}
 	}
+	if !s.quieting {
+		if !now.Before(s.periodicAt) {
+			s.periodicAt = now.Add(s.duePeriodicScans(now))
+		}
+		next = min(next, s.periodicAt.Sub(now))
+	}
 	return min(next, s.expire(now))
 }
 
@@ -204,6 +224,9 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 	job := s.items[q.Job]
 	if job == nil || job.cfg.disabled {
 		return s.cancelItem(q.ID)
+	}
+	if job.isMulti() {
+		return s.leaveForScan(job, q, now)
 	}
 	if other := s.blocker(job); other != nil {
 		if job.cfg.abortPrevious || job.AbortPrevious {

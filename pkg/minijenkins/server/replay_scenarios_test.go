@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
 
 // scenario says how a file is replayed.
@@ -168,8 +170,28 @@ var scenarios = map[string]scenario{
 			"dev: stop":                                       func(r *replay) { r.asked("rec-07b/noid", 2, 1) },
 		},
 	},
-	"08-multibranch": {none: "multi-branch jobs from git are not part of it"},
-	"10-converter":   {out: map[string]string{`^tools: `: "the tools of an installation are not known here"}},
+	"08-multibranch": {
+		options: []option{withFileSCM},
+		setup: func(r *replay) {
+			r.folder("rec-08c")
+			r.repo = recordedRepo(r.t)
+			r.agents.clone = func(req engine.CloneRequest) (string, error) { return req.Ref, nil }
+		},
+		before: map[string]func(*replay){
+			"scan": func(r *replay) {
+				r.repo.commit("main", map[string]string{"README": "more\n"})
+				r.repo.remove("fix#1")
+			},
+		},
+		out: map[string]string{
+			`^blue just after the configuration|^scan: branches while scanning`: "the scan takes a moment only",
+			`: nodes$`: "Jenkins counts one step more in the checkout",
+			`^blue: (pipeline|branches|runs of|folder with)|^blue after the removal`: "the order is that in which the builds of the branches began or ended",
+			`change ?[sS]et`:     "there are no change sets",
+			`^queue of the scan`: "items of another recording are in that queue",
+		},
+	},
+	"10-converter": {out: map[string]string{`^tools: `: "the tools of an installation are not known here"}},
 	"11-checks": {
 		setup: func(r *replay) {
 			r.folder("rec-11")
@@ -278,6 +300,13 @@ func idle(r *replay) {
 		defer r.s.mu.RUnlock()
 		return len(r.s.waiting()) == 0 && len(r.s.runs) == 0
 	})
+}
+
+// withFileSCM allows repositories on the disk.
+func withFileSCM(c *Config, _ *Server) {
+	if c != nil {
+		c.AllowFileSCM = true
+	}
 }
 
 // starting puts the server into a third of its start: 503, 401, 503.

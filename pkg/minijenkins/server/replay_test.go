@@ -69,6 +69,8 @@ type replay struct {
 	// ids maps the recorded IDs of nodes, with their job and run, to their names.
 	ids    map[string]string
 	crumbs map[string]string
+	// repo stands for the recorded repository.
+	repo *gitRepo
 }
 
 const recordings = "../../jenkins/testdata/recordings/"
@@ -424,6 +426,9 @@ func (r *replay) fill(ex exchange, s string) string {
 	user, _, _ := strings.Cut(ex.Request.Credentials, ":")
 	if user == "" {
 		user = testUser
+	}
+	if r.repo != nil {
+		s = strings.ReplaceAll(s, "file:///srv/repo/git/svc.git", r.repo.url())
 	}
 	return strings.ReplaceAll(s, "CRUMB", r.s.crumb(user, "session"))
 }

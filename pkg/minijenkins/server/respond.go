@@ -166,5 +166,10 @@ func encodeSegments(prefix string, names []string) string {
 	return b.String()
 }
 
+// encodeNames encodes the names of an item for its path, in which Jenkins leaves a plus sign as it is.
+func encodeNames(names []string) string {
+	return strings.ReplaceAll(encodeSegments("job/", names), "%2B", "+")
+}
+
 // encodeSegment encodes a name as a path segment the way Jenkins does: only what must be.
 func encodeSegment(s string) string { return strings.ReplaceAll(url.PathEscape(s), "+", "%2B") }

@@ -207,6 +207,8 @@ func (s *Server) top(c *call) {
 		s.overallLoad(c)
 	case "blue":
 		s.blue(c)
+	case "git":
+		s.gitRoutes(c)
 	case "createItem", "checkJobName":
 		c.segs = append([]string{first}, c.segs...)
 		s.itemAction(c, s.root)
@@ -422,10 +424,10 @@ func (s *Server) cancelQueueItem(c *call, ref string) {
 func (s *Server) lookup(c *call) *item {
 	it := s.root
 	for len(c.segs) >= 2 && c.segs[0] == "job" && it != nil {
-		if it.Kind != store.KindFolder {
+		if it.isJob() {
 			return nil
 		}
-		it = it.find(c.segs[1])
+		it = it.findEncoded(c.segs[1])
 		c.segs = c.segs[2:]
 	}
 	return it

@@ -122,6 +122,12 @@ func (r *buildRun) writeCauses() {
 
 func causeText(c store.Cause) string {
 	switch {
+	case c.Indexing:
+		return "Branch indexing"
+	case c.Timer:
+		return "Started by timer"
+	case c.Upstream != nil:
+		return upstreamText(c.Upstream)
 	case c.Stage != "":
 		return "Restarted from build #" + strconv.Itoa(c.Replay) + ", stage " + c.Stage
 	case c.Rebuild:
@@ -173,54 +179,22 @@ func (r *buildRun) execute() (engine.Result, error) {
 		return engine.ResultFailure, err
 	}
 	prev := r.takeOver(p)
-	return r.s.run(r.ctx, engine.RunSpec{
+	spec, end := r.withServices(engine.RunSpec{
 		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm,
 		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
 		Build: engine.BuildInfo{
 			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
 			JobName: r.jobName, Number: r.key.Number, PreviousResult: prev, StartTime: r.build.Started,
-			BuildURL: r.env()["BUILD_URL"], JobURL: r.env()["JOB_URL"],
+			BuildURL: r.env()["BUILD_URL"], JobURL: r.env()["JOB_URL"], Branch: r.branch(),
 		},
 	})
+	defer end()
+	return r.s.run(r.ctx, spec)
 }
 
 func (r *buildRun) jobProject() string {
 	top, _, _ := strings.Cut(r.jobName, "/")
 	return top
-}
-
-// source finds the Jenkinsfile.
-func (r *buildRun) source() (string, *engine.SCM, error) {
-	r.s.mu.RLock()
-	cfg := r.job.cfg
-	r.s.mu.RUnlock()
-	if r.script != "" {
-		return r.script, nil, nil
-	}
-	switch cfg.definition {
-	case definitionScript:
-		return cfg.script, nil, nil
-	case definitionFromSCM:
-		if r.s.cfg.LoadSCM == nil || cfg.scm.url == "" {
-			return "", nil, errors.New("the Jenkinsfile of this job comes from a repository that minijenkins cannot read; put it into the job")
-		}
-		path := cfg.scm.scriptPath
-		if path == "" {
-			path = "Jenkinsfile"
-		}
-		scm := engine.SCM{URL: cfg.scm.url, Branch: strings.TrimPrefix(cfg.scm.branch, "*/"), CredentialsID: cfg.scm.credentialsID}
-		ctx, cancel := context.WithTimeout(r.ctx, 2*time.Minute)
-		defer cancel()
-		script, err := r.s.cfg.LoadSCM(ctx, scm, path)
-		if err != nil {
-			return "", nil, fmt.Errorf("read %s: %w", path, err)
-		}
-		return script, &scm, nil
-	case "":
-		return "", nil, errors.New("the job has no Pipeline definition")
-	default:
-		return "", nil, fmt.Errorf("minijenkins does not know the definition %s", cfg.definition)
-	}
 }
 
 // params are the values of the build's parameters; those that only the Jenkinsfile defines have
@@ -251,6 +225,7 @@ func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	next.Parameters = p.Parameters()
 	next.NoConcurrent, next.AbortPrevious = concurrencyOf(p)
 	next.Discard = discarderOf(p)
+	next.Cron = cronOf(p)
 	if r.s.items[next.ID] != nil && !reflect.DeepEqual(next, *r.job.Item) && r.s.store.PutItem(&next) == nil {
 		*r.job.Item = next
 	}
@@ -265,13 +240,15 @@ func (r *buildRun) env() map[string]string {
 	n := strconv.Itoa(r.key.Number)
 	base := r.jobName[strings.LastIndexByte(r.jobName, '/')+1:]
 	root := r.s.buildURLBase() + "/"
-	jobURL := strings.TrimSuffix(root, "/") + "/" + encodeSegments("job/", strings.Split(r.jobName, "/"))
-	return map[string]string{
+	jobURL := strings.TrimSuffix(root, "/") + "/" + encodeNames(strings.Split(r.jobName, "/"))
+	out := map[string]string{
 		"BUILD_NUMBER": n, "BUILD_ID": n, "BUILD_DISPLAY_NAME": "#" + n,
 		"BUILD_TAG": "jenkins-" + strings.ReplaceAll(r.jobName, "/", "-") + "-" + n,
 		"BUILD_URL": jobURL + n + "/", "JOB_URL": jobURL, "JOB_NAME": r.jobName, "JOB_BASE_NAME": base,
 		"JENKINS_URL": root, "HUDSON_URL": root, "EXECUTOR_NUMBER": "0", "CI": "true",
 	}
+	r.branchEnv(out)
+	return out
 }
 
 // compileErrors writes the problems of a Jenkinsfile the way Groovy's compiler does, each with its
@@ -439,7 +416,7 @@ func (s *Server) endInterrupted(b *store.Build, reason string) error {
 	b.Building, b.Result, b.Duration = false, engine.ResultAborted, max(time.Millisecond, end.Sub(b.Started))
 	b.AbortedBy = append(b.AbortedBy, reason)
 	dropSecrets(b)
-	return s.store.PutBuild(b)
+	return errors.Join(s.store.PutBuild(b), s.store.DropStashes(b.Key()))
 }
 
 // discard deletes the builds that the job's discarder does not keep: too many or too old, not the

@@ -59,11 +59,20 @@ type Config struct {
 	// EventsQueue bounds how many events wait for the receiver; beyond it the oldest are dropped.
 	// 0 means 8192.
 	EventsQueue int
+	// MaxStash bounds the stashes of one build on disk, in bytes; 0 means 1 GiB.
+	MaxStash int64
 	// StartDelay is for tests of clients: for so long the server answers as a Jenkins that starts,
 	// with 503 and, in the middle third, with 401 to everybody. 0 means not at all.
 	StartDelay time.Duration
-	// LoadSCM reads the Jenkinsfile of a job whose definition is a repository; nil refuses such jobs.
+	// LoadSCM reads the Jenkinsfile of a job whose definition is a repository; nil reads it from the repository, with the credential of
+	// the job's folder. Multi-branch jobs do not use it.
 	LoadSCM func(ctx context.Context, scm engine.SCM, path string) (string, error)
+	// AllowFileSCM allows repositories at file:// addresses, which are on the server's own disk. It is for tests.
+	AllowFileSCM bool
+	// ScanTimeout bounds the scan of a multi-branch job and the reading of a Jenkinsfile; 0 means 10 min.
+	ScanTimeout time.Duration
+	// MaxSCMBytes bounds what a scan, or the reading of a Jenkinsfile, takes from the repository's server, in bytes; 0 means 256 MiB.
+	MaxSCMBytes int64
 }
 
 // AgentDeps is what a source of agents gets from the server.
@@ -114,6 +123,8 @@ type Server struct {
 	// lag is how long after its quiet period an item begins. It is 0 but in tests, which are as slow as Jenkins.
 	lag  time.Duration
 	wake chan struct{}
+	// scanSlots bounds how many scans run at once.
+	scanSlots chan struct{}
 	// born is when the server was made.
 	born time.Time
 
@@ -127,13 +138,17 @@ type Server struct {
 	line, left   []*store.QueueItem
 	placeholders map[int64]*placeholder
 	runs         map[store.BuildKey]*buildRun
-	templates    []*store.Template
-	clouds       map[string]*store.Cloud
-	credentials  credentials
-	quieting     bool
-	quietReason  string
-	base         context.Context //nolint:containedctx // it is the life of all builds
-	wg           sync.WaitGroup
+	// scans are the scans that run, by the ID of the multi-branch job; periodicAt is when to look again which are due.
+	scans       map[uint64]*scan
+	periodicAt  time.Time
+	templates   []*store.Template
+	clouds      map[string]*store.Cloud
+	credentials credentials
+	steps       stepServices
+	quieting    bool
+	quietReason string
+	base        context.Context //nolint:containedctx // it is the life of all builds
+	wg          sync.WaitGroup
 }
 
 // New opens the state folder and ends the builds that were running when the last process died. It
@@ -168,6 +183,7 @@ func New(cfg Config) (*Server, error) {
 		now: time.Now, wake: make(chan struct{}, 1),
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
+		scans: map[uint64]*scan{}, scanSlots: make(chan struct{}, maxScans),
 	}
 	s.born = s.now()
 	s.events = newEventSender(&s.cfg, s.now, st.Flush)
@@ -197,6 +213,10 @@ func setDefaults(cfg *Config) {
 	if cfg.EventsQueue <= 0 {
 		cfg.EventsQueue = defaultEventsQueue
 	}
+	orElse(&cfg.ScanTimeout, defaultScanTimeout)
+	if cfg.MaxStash <= 0 {
+		cfg.MaxStash = defaultMaxStash
+	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 16 << 20
 	}
@@ -223,7 +243,10 @@ func (s *Server) restoreState() error {
 	if err := s.store.Flush(); err != nil {
 		return err
 	}
-	return s.store.Sweep(func(k store.BuildKey) bool { return known[k] })
+	if err := s.restoreScans(); err != nil {
+		return err
+	}
+	return s.store.Sweep(func(k store.BuildKey) bool { return known[k] }, func(job uint64) bool { return s.items[job] != nil })
 }
 
 // templateList copies the templates for the source of agents.
@@ -254,6 +277,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.agents.Run(work) })
 	g.Go(func() error { s.schedule(gctx); return nil })
+	g.Go(func() error { s.runTimers(gctx); return nil })
 	if s.events != nil {
 		g.Go(func() error { return s.events.run(work) })
 	}
@@ -299,6 +323,9 @@ func (s *Server) listen(ctx context.Context) error {
 func (s *Server) drain(ctx context.Context) {
 	s.mu.Lock()
 	s.quieting = true
+	for _, sc := range s.scans {
+		sc.cancel()
+	}
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()

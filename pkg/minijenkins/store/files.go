@@ -175,8 +175,11 @@ func (s *Store) Artifacts(k BuildKey) ([]Artifact, error) {
 	return out, nil
 }
 
-// Sweep removes the files of builds that the database does not know.
-func (s *Store) Sweep(known func(BuildKey) bool) error {
+// Sweep removes the files of builds that the database does not know, and of scans of jobs that it does not know.
+func (s *Store) Sweep(known func(BuildKey) bool, scanned func(job uint64) bool) error {
+	if err := s.sweepScratch(); err != nil {
+		return err
+	}
 	jobs, err := fs.ReadDir(s.root.FS(), ".")
 	if err != nil {
 		return fmt.Errorf("list builds folder: %w", err)
@@ -193,7 +196,7 @@ func (s *Store) Sweep(known func(BuildKey) bool) error {
 		left := 0
 		for _, b := range builds {
 			n, err := strconv.Atoi(b.Name())
-			if err == nil && known(BuildKey{id, n}) {
+			if err == nil && known(BuildKey{id, n}) || b.Name() == scanLog && scanned(id) {
 				left++
 				continue
 			}

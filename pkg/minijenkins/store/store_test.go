@@ -262,7 +262,7 @@ func TestArtifactPaths(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Error(entries, err)
 	}
-	if err := s.Sweep(func(BuildKey) bool { return false }); err != nil {
+	if err := s.Sweep(func(BuildKey) bool { return false }, func(uint64) bool { return false }); err != nil {
 		t.Fatal(err)
 	}
 	if entries, _ := os.ReadDir(filepath.Join(dir, "builds")); len(entries) != 0 {

@@ -43,6 +43,36 @@ type Item struct {
 	NoConcurrent  bool                    `json:"noConcurrent,omitempty"`
 	AbortPrevious bool                    `json:"abortPrevious,omitempty"`
 	Discard       Discard                 `json:"discard,omitzero"`
+	// Cron is the schedule of the Jenkinsfile's trigger cron; one of config.xml goes before it.
+	Cron string `json:"cron,omitempty"`
+	// Branch says which branch a job is of; nil for other jobs.
+	Branch *Branch `json:"branch,omitempty"`
+	// Scan is how the last scan of a multi-branch job went; nil if there was none.
+	Scan *Scan `json:"scan,omitempty"`
+}
+
+// Branch is the branch or tag of a repository that the job of a multi-branch job builds.
+type Branch struct {
+	// Name is the name in the repository; the job's name is its encoding.
+	Name string `json:"name"`
+	// Tag tells a tag from a branch.
+	Tag bool `json:"tag,omitempty"`
+	// Primary says that it is the repository's default branch.
+	Primary bool `json:"primary,omitempty"`
+	// Commit is where the last scan saw it, for which a build was asked for unless it is a tag. Path is that of the Jenkinsfile
+	// found there.
+	Commit string `json:"commit,omitempty"`
+	Path   string `json:"path,omitempty"`
+	// Dead is when a scan first did not find it; zero while it exists.
+	Dead time.Time `json:"dead,omitzero"`
+}
+
+// Scan is the last scan of a multi-branch job.
+type Scan struct {
+	Started time.Time `json:"started"`
+	// Duration and Result are zero while it runs.
+	Duration time.Duration `json:"duration,omitempty"`
+	Result   engine.Result `json:"result,omitempty"`
 }
 
 // Discard says how many builds a job keeps and for how many days; 0 or less means no bound.
@@ -71,6 +101,21 @@ type Cause struct {
 	Rebuild bool `json:"rebuild,omitempty"`
 	// Stage is the stage from which that build is run again, empty for all of it.
 	Stage string `json:"stage,omitempty"`
+	// Indexing says that a scan found the branch changed; Timer that its time had come.
+	Indexing bool `json:"indexing,omitempty"`
+	Timer    bool `json:"timer,omitempty"`
+	// Upstream is the build that asked for this one.
+	Upstream *Upstream `json:"upstream,omitempty"`
+}
+
+// Upstream is a build that started another.
+type Upstream struct {
+	// Project is the full name of its job, URL that of the job without the server's.
+	Project string `json:"project"`
+	Build   int    `json:"build"`
+	URL     string `json:"url"`
+	// Depth counts the builds in the row of which each started the next.
+	Depth int `json:"depth"`
 }
 
 // Build is one build of a job.
@@ -101,6 +146,8 @@ type Build struct {
 	AbortedBy []string `json:"abortedBy,omitempty"`
 	// Script is the Jenkinsfile of a replay; empty for the job's own.
 	Script string `json:"script,omitempty"`
+	// Commit is what the Jenkinsfile was read from; empty if it did not come from a repository.
+	Commit string `json:"commit,omitempty"`
 }
 
 // Key is the build's key in the store.

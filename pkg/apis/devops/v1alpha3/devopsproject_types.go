@@ -4,6 +4,7 @@
 package v1alpha3
 
 import (
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -61,6 +62,21 @@ type DevOpsProject struct {
 	// status is what was last observed.
 	// +optional
 	Status DevOpsProjectStatus `json:"status,omitempty"`
+}
+
+// OwnsFolder tells if the namespace of the project's name is its own, and was given the Jenkins folder of that
+// name. Without it nothing may be read or changed in the folder for an object of the namespace: what users write
+// into their objects would reach the jobs of others. It stays so while Jenkins is away and while the project is
+// being deleted.
+func (p *DevOpsProject) OwnsFolder() bool {
+	if p.Status.AdminNamespace != p.Name {
+		return false
+	}
+	if c := meta.FindStatusCondition(p.Status.Conditions, ConditionFolderReady); c != nil {
+		return c.Status == metav1.ConditionTrue
+	}
+	// A project of a version without that condition.
+	return meta.IsStatusConditionTrue(p.Status.Conditions, ConditionReady)
 }
 
 // DevOpsProjectSpec is the wanted state of a project.

@@ -34,7 +34,7 @@ const (
 
 // InputSource reads and answers the inputs that builds wait at. Errors are those of pkg/jenkins.
 type InputSource interface {
-	// InputStages gives the stages of a build with their steps.
+	// InputStages gives the stages of a build, those that have not finished with their steps.
 	InputStages(ctx context.Context, build Build) ([]jenkins.Stage, error)
 	SubmitInput(ctx context.Context, build Build, answer jenkins.Answer) error
 }
@@ -256,8 +256,11 @@ func (h *Handler) Inputs(req *restful.Request, resp *restful.Response) error {
 func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, who *submitter) ([]PendingInput, error) {
 	inputs := []PendingInput{}
 	build, known := buildOf(run)
-	if !known || h.sources.Inputs == nil {
+	if !known {
 		return inputs, nil
+	}
+	if h.sources.Inputs == nil {
+		return nil, response.Unavailable("this server does not know Jenkins, which knows what a build waits for: start it with --jenkins-url")
 	}
 	stages, err := h.sources.Inputs.InputStages(ctx, build)
 	if err != nil {
@@ -365,6 +368,8 @@ func textOf(v InputValue) (string, error) {
 		return value, nil
 	case bool:
 		return strconv.FormatBool(value), nil
+	case int64: // what the decoder makes of a number that is whole
+		return strconv.FormatInt(value, 10), nil
 	case float64:
 		return strconv.FormatFloat(value, 'f', -1, 64), nil
 	}

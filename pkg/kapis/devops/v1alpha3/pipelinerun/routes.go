@@ -11,6 +11,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 )
@@ -106,8 +107,10 @@ func (r routes) files() {
 	name := ws.PathParameter(crud.ParamName, "name of the run")
 	ws.Route(r.finish(ws.GET(r.object()+"/nodedetails"), "getPipelineRunStages", access("get", "")).To(kapis.Handle(r.h.Stages)).
 		Doc("Read the stages of a run and their steps").
+		Notes("Those of a running build are Jenkins'. If it does not answer they are the last that are known: the headers Age and Warning say so. "+
+			"approvable is there on a step that waits for an input which the user may answer.").
 		Param(name).
-		Returns(http.StatusOK, "OK", []Stage{}).
+		Returns(http.StatusOK, "OK", []jenkins.Stage{}).
 		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}))
 	ws.Route(r.finish(ws.GET(r.object()+"/log"), "getPipelineRunLog", access("get", "log")).To(kapis.Handle(r.h.Log)).
 		Doc("Read or follow the log of a run").
@@ -130,37 +133,4 @@ func (r routes) files() {
 		Param(ws.QueryParameter("filename", "path of the artifact").Required(true)).
 		Returns(http.StatusOK, "OK", []byte{}).
 		Returns(http.StatusNotFound, "There is no such artifact", metav1.Status{}))
-}
-
-// Stage describes a stage for the API description; the answer is passed on as the controller wrote
-// it and may have more fields.
-type Stage struct {
-	// ID is Jenkins' id of the node.
-	ID string `json:"id"`
-	// DisplayName is the stage's name.
-	DisplayName string `json:"displayName"`
-	// Type is STAGE or PARALLEL.
-	Type string `json:"type"`
-	// State is QUEUED, RUNNING, PAUSED, SKIPPED, NOT_BUILT or FINISHED.
-	State string `json:"state"`
-	// Result is SUCCESS, UNSTABLE, FAILURE, NOT_BUILT, ABORTED or UNKNOWN.
-	Result string `json:"result"`
-	// DurationInMillis is how long it took.
-	DurationInMillis int64 `json:"durationInMillis"`
-	// Steps are its steps.
-	Steps []Step `json:"steps"`
-}
-
-// Step describes a step of a stage.
-type Step struct {
-	// ID is Jenkins' id of the node.
-	ID string `json:"id"`
-	// DisplayName is the step's name.
-	DisplayName string `json:"displayName"`
-	// DisplayDescription is what it does.
-	DisplayDescription string `json:"displayDescription,omitempty"`
-	// State and Result are as in a stage.
-	State string `json:"state"`
-	// Result is as in a stage.
-	Result string `json:"result"`
 }

@@ -1,0 +1,145 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
+)
+
+// maxLocks bounds how many locks one step may ask for, maxLockName the name of one in bytes.
+const (
+	maxLocks    = 64
+	maxLockName = 512
+)
+
+// lockNames reads resource and extra.
+func (c *stepCall) lockNames() ([]string, error) {
+	wrong := func(format string) error {
+		return &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: format, Pos: c.pos}
+	}
+	names := []string{c.text("resource")}
+	if v := c.args["extra"]; v != nil {
+		list, ok := v.(*groovy.List)
+		if !ok || len(list.Items) > maxLocks {
+			return nil, wrong("lock: extra must be a list of at most " + itoa(maxLocks) + " [resource: 'name']")
+		}
+		for _, item := range list.Items {
+			m, ok := item.(*groovy.Map)
+			if !ok {
+				return nil, wrong("lock: extra must be a list of [resource: 'name']")
+			}
+			if label, _ := m.Get("label"); label != nil {
+				return nil, failed("lock: labels are not supported by the built-in runner; use Jenkins")
+			}
+			r, _ := m.Get("resource")
+			names = append(names, groovy.ToString(r))
+		}
+	}
+	for i, n := range names {
+		if names[i] = strings.TrimSpace(n); names[i] == "" || n == "null" || len(n) > maxLockName {
+			return nil, wrong("lock needs a resource with a name of at most " + itoa(maxLockName) + " bytes")
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	// One of each resource exists.
+	if q, given := c.args["quantity"]; given && q != nil {
+		if n, ok := q.(int64); !ok || n < 0 || n > int64(len(names)) {
+			return nil, failed("lock: quantity %s of %d resource(s) is not supported by the built-in runner; use Jenkins", clip(groovy.ToString(q)), len(names))
+		}
+	}
+	return names, nil
+}
+
+func lockText(names []string) string {
+	parts := make([]string, len(names))
+	for i, n := range names {
+		parts[i] = "Resource: " + n
+	}
+	return strings.Join(parts, ", ")
+}
+
+func stepLock(ctx context.Context, c *stepCall) (any, error) {
+	names, err := c.lockNames()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range names {
+		if slices.Contains(flowOf(ctx).locks, n) {
+			return nil, failed("lock: this build holds [Resource: %s] here already and would wait for itself", n)
+		}
+	}
+	text := lockText(names)
+	var release func()
+	skipped := false
+	return c.runBlock(ctx, blockStep{
+		before: func(ctx context.Context) (context.Context, error) {
+			c.b.stamped(ctx, "Trying to acquire lock on ["+text+"]")
+			if release, err = c.acquireLocks(ctx, names); err != nil {
+				return ctx, err
+			}
+			if skipped = release == nil; skipped {
+				c.b.stamped(ctx, "["+text+"] is locked, skipping execution...")
+				return ctx, nil
+			}
+			c.b.stamped(ctx, "Lock acquired on ["+text+"]")
+			ctx = withFlow(ctx, func(f *flow) { f.locks = append(slices.Clone(f.locks), names...) })
+			if v := c.text("variable"); envName(v) {
+				vars := [][2]string{{v, strings.Join(names, ",")}}
+				for i, n := range names {
+					vars = append(vars, [2]string{v + itoa(i), n})
+				}
+				ctx = c.b.overlay(ctx, vars)
+			}
+			return ctx, nil
+		},
+		skip: func() bool { return skipped },
+		after: func(ctx context.Context, err error) error {
+			if release != nil {
+				release()
+				c.b.stamped(ctx, "Lock released on resource ["+text+"]")
+			}
+			return err
+		},
+	})
+}
+
+// acquireLocks waits for locks. While it waits the stage says for what, and there is a step with it.
+func (c *stepCall) acquireLocks(ctx context.Context, names []string) (release func(), err error) {
+	b := c.b
+	id, node := itoa(b.lastID), flowOf(ctx).node
+	var step Step
+	req := LockRequest{Names: names, Holder: (&buildObject{b}).String(), First: c.flag("inversePrecedence"), NoWait: c.flag("skipIfLocked")}
+	waiting := func(name, holder string) {
+		reason := "[Resource: " + name + "] is locked by build " + holder + ", waiting for execution..."
+		b.setBlocked(node, b.masks.apply(reason))
+		began := step.StartTime
+		step = b.newStep(ctx, id, "Lock shared resource", name+": locked by "+holder)
+		if step.State = StateQueued; !began.IsZero() {
+			step.StartTime = began
+		}
+		b.rec.PutStep(step)
+		w := b.writer(ctx, id)
+		_, _ = w.Write([]byte(reason + "\n"))
+		w.Close()
+	}
+	b.baton.aside(func() { release, err = b.spec.Locks.Acquire(ctx, req, waiting) })
+	if step.ID == "" {
+		if err != nil {
+			return nil, interrupted(ctx)
+		}
+		return release, nil
+	}
+	b.setBlocked(node, "")
+	if err != nil {
+		b.noteAbort(ctx)
+		err = interrupted(ctx)
+	}
+	b.closeStep(step, resultOf(err), err)
+	return release, err
+}

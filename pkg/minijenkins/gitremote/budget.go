@@ -1,0 +1,58 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gitremote
+
+import (
+	"io"
+	"net/http"
+	"sync"
+)
+
+// budget is how many bytes may still be read.
+type budget struct {
+	mu   sync.Mutex
+	left int64
+}
+
+func (b *budget) take(n int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left -= int64(n); b.left < 0 {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// budgetReader reads within a budget.
+type budgetReader struct {
+	r io.Reader
+	b *budget
+}
+
+func (r *budgetReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	if over := r.b.take(n); over != nil {
+		return 0, over
+	}
+	return n, err //nolint:wrapcheck // io.EOF must stay itself
+}
+
+// bounded takes the bodies of all answers from a budget, so that a server cannot send more than it.
+type bounded struct {
+	inner http.RoundTripper
+	b     *budget
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller looks into it
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{&budgetReader{resp.Body, t.b}, resp.Body}
+	return resp, nil
+}

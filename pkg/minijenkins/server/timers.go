@@ -1,0 +1,131 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/cron"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+const (
+	propTriggers = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
+	timerTrigger = "hudson.triggers.TimerTrigger"
+)
+
+// timerOf is a schedule that was read.
+type timerOf struct {
+	text, seed string
+	schedule   *cron.Schedule
+}
+
+// cronOf reads the triggers cron('…') of a Jenkinsfile; several are lines of one schedule.
+func cronOf(p *jenkinsfile.Pipeline) string {
+	var lines []string
+	for _, d := range p.Triggers {
+		if spec, ok := jenkinsfile.ConstantText(d.Arg("spec", true)); d.Name == "cron" && ok && spec != "" {
+			lines = append(lines, spec)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// timerSpec reads the schedule of the timer trigger in a config.xml.
+func timerSpec(root *element) string {
+	if spec := root.value("properties", propTriggers, "triggers", timerTrigger, "spec"); spec != "" {
+		return spec
+	}
+	return root.value("triggers", timerTrigger, "spec")
+}
+
+// runTimers starts the jobs whose time has come until ctx ends.
+func (s *Server) runTimers(ctx context.Context) {
+	last := s.now().Truncate(time.Minute)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := s.now()
+		timer.Reset(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if next := s.now().Truncate(time.Minute); next.After(last) {
+			s.fireTimers(ctx, last.Add(time.Minute), next)
+			last = next
+		}
+	}
+}
+
+// fireTimers starts each job once whose schedule has a minute from the first to the last one. Minutes that passed while the
+// server was down are not made up for, as in Jenkins.
+func (s *Server) fireTimers(ctx context.Context, from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.steps.timers == nil {
+		s.steps.timers = map[uint64]timerOf{}
+	}
+	for id := range s.steps.timers {
+		if s.items[id] == nil {
+			delete(s.steps.timers, id)
+		}
+	}
+	for id, job := range s.items {
+		if !job.isJob() || job.cfg.disabled || job.cfg.cron == "" && job.Cron == "" {
+			continue
+		}
+		schedule := s.scheduleOf(id, job)
+		if schedule == nil {
+			continue
+		}
+		if at, ok := schedule.Next(from); !ok || at.After(to) {
+			continue
+		}
+		if err := s.startByTimer(job); err != nil {
+			klog.FromContext(ctx).Error(err, "job is not started by its timer", "job", job.fullName())
+		}
+	}
+}
+
+// scheduleOf is the schedule of a job, nil if it cannot be read. s.mu is held.
+func (s *Server) scheduleOf(id uint64, job *item) *cron.Schedule {
+	text, seed := job.cfg.cron, job.fullName()
+	if text == "" {
+		text = job.Cron
+	}
+	known, ok := s.steps.timers[id]
+	if !ok || known.text != text || known.seed != seed {
+		schedule, err := cron.Parse(text, seed)
+		if err != nil {
+			s.logger().Error(err, "schedule cannot be read", "job", seed)
+		}
+		known = timerOf{text, seed, schedule}
+		s.steps.timers[id] = known
+	}
+	return known.schedule
+}
+
+// startByTimer queues a build unless one that a timer asked for is waiting. s.mu is held.
+func (s *Server) startByTimer(job *item) error {
+	params, err := valuesOf(job.parameters(), nil)
+	if err != nil {
+		return err
+	}
+	cause := store.Cause{Timer: true}
+	if slices.ContainsFunc(job.line, func(q *store.QueueItem) bool {
+		return slices.Equal(q.Params, params) && slices.Contains(q.Causes, cause)
+	}) {
+		return nil
+	}
+	_, _, err = s.enqueue(start{job: job, params: params, cause: cause, quiet: s.cfg.QuietPeriod})
+	return err
+}
