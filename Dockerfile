@@ -10,7 +10,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
-    -ldflags "-s -w -X github.com/slipway-dev/slipway/pkg/version.gitVersion=$VERSION" \
+    -ldflags "-s -w -X github.com/slipway-dev/slipway/pkg/version.gitVersion=$VERSION -X main.version=$VERSION" \
     -o /out/entrypoint ./cmd/$BINARY \
  && ln -s entrypoint /out/slipway-agent
 

@@ -55,6 +55,8 @@ func TestEditJenkinsfile(t *testing.T) {
 		"no mode":    {"what data is must be said", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile", body(doc), 400, "mode must be raw", unchanged},
 		"other mode": {"what data is must be said", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=xml", body(doc), 400, "mode must be raw", unchanged},
 		"no body":    {"nothing to store", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=raw", " ", 400, "the body is empty", unchanged},
+		"no data":    {"it is not cleared by an oversight", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=raw", `{}`, 400, "data is missing", unchanged},
+		"null":       {"as none", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=raw", `{"data":null}`, 400, "data is missing", unchanged},
 		"a list":     {"data is a text", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=json", `{"data":{}}`, 400, "data", unchanged},
 		"unknown":    {"a field that does not exist", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=raw", `{"dat":"x"}`, 400, "dat", unchanged},
 		"large":      {"it would not fit in the annotations", own, "ann", "/namespaces/ann-demo/pipelines/build/jenkinsfile?mode=json", body(strings.Repeat("x", 200<<10)), 413, "edit the Jenkinsfile itself", unchanged},

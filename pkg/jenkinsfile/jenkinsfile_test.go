@@ -152,6 +152,10 @@ func TestErrors(t *testing.T) {
 		"Import":         {wrap("steps { import foo }"), []string{"Expected a step"}},
 		"OneLine":        {"pipeline { agent any stages { } }", []string{`Not a valid section definition: "agent any stages { }"`}},
 		"Char":           {"pipeline { agent any\n § }", []string{"unexpected char: '§' @ line 2, column 2."}},
+		"LockKind":       {wrap("steps { lock(resource: 'x', quantity: 'two') { echo 'x' } }"), []string{`Expecting "int" but got "two" of type class java.lang.String instead`}},
+		"BuildArgs":      {wrap("steps { build wait: false }"), []string{`Missing required parameter: "job"`}},
+		"AxisTwice":      {wrap("matrix { axes { axis { name 'A'; values 'x' }\n axis { name 'A'; notValues 'y' } }\n stages { stage('s') { steps { echo 'x' } } } }"), []string{`Duplicate axis name: "A"`, "notValues can only be used in excludes"}},
+		"ExcludeAxis":    {wrap("matrix { axes { axis { name 'A'; values 'x' } }\n excludes { exclude { axis { name 'B'; values 'x' } } }\n stages { stage('s') { steps { echo 'x' } } } }"), []string{`The axis "B" of the exclude is not among those of the matrix @ line 5`}},
 		"Unicode":        {"pipeline { agent any\n stages { stage('größe €') { steps { nosuch( } } } }", []string{"@ line 2, column 46."}},
 	}
 	for name, tc := range cases {

@@ -69,7 +69,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "slipway.jenkinsAccountNamespace" -}}
 {{- $account := .Values.jenkins.serviceAccount -}}
-{{- if $account.create -}}{{ .Values.workerNamespace }}{{- else -}}{{ $account.namespace | default .Values.workerNamespace }}{{- end -}}
+{{- if $account.create -}}{{ .Release.Namespace }}{{- else -}}{{ $account.namespace | default .Values.workerNamespace }}{{- end -}}
 {{- end }}
 
 {{- /* The flags about agent pods. */ -}}

@@ -164,7 +164,10 @@ func stepUnstash(ctx context.Context, c *stepCall) (any, error) {
 		}
 		var exec []string
 		for _, f := range z.File {
-			if err := a.restore(ctx, path.Join(dir, f.Name), f); err != nil {
+			if !usablePath(f.Name) {
+				return failed("Stash ‘%s’ has a file with a bad path: %q", name, f.Name)
+			}
+			if err := a.restore(ctx, path.Join(dir, f.Name), f); err != nil { //nolint:gosec // the path was checked
 				return err
 			}
 			if f.Mode()&0o100 != 0 {
@@ -182,7 +185,7 @@ func (h *agentHandle) restore(ctx context.Context, target string, f *zip.File) (
 		return failed("Stashed file %s could not be read: %v", f.Name, err)
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	size := int64(f.UncompressedSize64) //nolint:gosec // the archive is ours
+	size := int64(f.UncompressedSize64)
 	if w, ok := h.Agent.(StreamWriter); ok {
 		return w.WriteStream(ctx, target, size, r)
 	}

@@ -111,14 +111,14 @@ func (s *Server) jobFields(base string, it *item, o *object) *object {
 			}
 			return h[len(h)-1]
 		})).
-		lazy(2, "healthReport", func() any { return healthReport(it) }).
+		lazy(1, "healthReport", func() any { return healthReport(it) }).
 		set("inQueue", len(it.line) > 0).
 		set("keepDependencies", false)
 	for _, f := range buildFilters {
 		o.lazy(1, f.name, ref(func() *store.Build { return it.build(f.name) }))
 	}
 	return o.set("nextBuildNumber", max(1, it.NextBuild)).
-		inLazy(2, "property", func() any { return propertyBeans(it) }).
+		inLazy(1, "property", func() any { return propertyBeans(it) }).
 		lazy(1, "queueItem", func() any {
 			if q := it.line; len(q) > 0 {
 				return s.queueBean(base, q[0])

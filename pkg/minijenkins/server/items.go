@@ -229,6 +229,8 @@ func (s *Server) addItem(c *call, up *item, it *store.Item, isXML bool) {
 		return
 	}
 	it.Kind = cfg.kind
+	// Branches whose names differ only in case live side by side.
+	it.CaseSensitive = it.CaseSensitive || it.Kind == store.KindMultibranch
 	if !up.isRoot() && s.items[up.ID] != up {
 		fail404(c.w) // the folder was deleted meanwhile
 		return

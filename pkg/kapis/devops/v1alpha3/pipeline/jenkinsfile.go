@@ -31,8 +31,8 @@ const maxDocument = 128 << 10
 
 // JenkinsfileEdit is the body of an edit of a Jenkinsfile.
 type JenkinsfileEdit struct {
-	// data is the Jenkinsfile, or its JSON form as text.
-	Data string `json:"data"`
+	// data is the Jenkinsfile, or its JSON form as text. An empty text clears the Jenkinsfile.
+	Data *string `json:"data"`
 }
 
 // JenkinsfileResult is the answer to an edit of a Jenkinsfile.
@@ -81,16 +81,20 @@ func (e jenkinsfileEditor) update(req *restful.Request, resp *restful.Response) 
 	if err := request.DecodeJSON(req.Request, &body); err != nil {
 		return err
 	}
-	if mode == modeJSON && len(body.Data) > maxDocument {
+	if body.Data == nil {
+		return apierrors.NewBadRequest("data is missing: it is the Jenkinsfile or its JSON form, as a text")
+	}
+	data := *body.Data
+	if mode == modeJSON && len(data) > maxDocument {
 		return response.NewStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
-			fmt.Sprintf("the JSON form has %d bytes, more than %d; edit the Jenkinsfile itself (mode=raw)", len(body.Data), maxDocument))
+			fmt.Sprintf("the JSON form has %d bytes, more than %d; edit the Jenkinsfile itself (mode=raw)", len(data), maxDocument))
 	}
 	pipeline := &devopsv1alpha3.Pipeline{}
 	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		if err := e.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), pipeline); err != nil {
 			return err
 		}
-		if err := setEdit(pipeline, mode, body.Data); err != nil {
+		if err := setEdit(pipeline, mode, data); err != nil {
 			return err
 		}
 		return c.Update(ctx, pipeline, crud.FieldOwner)
