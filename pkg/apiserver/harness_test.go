@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
@@ -65,7 +66,7 @@ func (c actAs) ClientFor(u user.Info) (client.WithWatch, error) {
 func newWorld(t *testing.T, change func(*Config), objects ...client.Object) *world {
 	t.Helper()
 	scheme := scheme.New()
-	kube := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	kube := fake.NewClientBuilder().WithScheme(scheme).WithObjects(withProjects(objects)...).Build()
 	// The fake has no authenticator: like Kubernetes, it answers that it does not know a token.
 	kube = interceptor.NewClient(kube, interceptor.Funcs{
 		Create: func(ctx context.Context, kube client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
@@ -114,6 +115,28 @@ func newWorld(t *testing.T, change func(*Config), objects ...client.Object) *wor
 		t.Fatalf("New: %v", err)
 	}
 	return w
+}
+
+// withProjects adds the projects of the runs, which have their Jenkins folders.
+func withProjects(objects []client.Object) []client.Object {
+	known := map[string]bool{}
+	for _, obj := range objects {
+		if _, ok := obj.(*devopsv1alpha3.DevOpsProject); ok {
+			known[obj.GetName()] = true
+		}
+	}
+	all := slices.Clone(objects)
+	for _, obj := range objects {
+		if _, ok := obj.(*devopsv1alpha3.PipelineRun); !ok || known[obj.GetNamespace()] {
+			continue
+		}
+		known[obj.GetNamespace()] = true
+		project := &devopsv1alpha3.DevOpsProject{ObjectMeta: metav1.ObjectMeta{Name: obj.GetNamespace()}}
+		project.Status.AdminNamespace = project.Name
+		project.Status.Conditions = []metav1.Condition{{Type: devopsv1alpha3.ConditionFolderReady, Status: metav1.ConditionTrue}}
+		all = append(all, project)
+	}
+	return all
 }
 
 // failing gives a client that answers every call with err.

@@ -181,7 +181,7 @@ func (h *Handler) Resume(req *restful.Request, resp *restful.Response) error {
 			return forbidden(input)
 		}
 	}
-	build, _ := buildOf(run)
+	build, _ := h.buildOf(req.Request.Context(), run)
 	for _, input := range inputs {
 		if err := h.sources.Inputs.SubmitInput(req.Request.Context(), build, jenkins.Answer{Node: input.Node, Step: input.Step, InputID: input.ID}); err != nil {
 			return err
@@ -206,7 +206,7 @@ func (h *Handler) Replay(req *restful.Request, resp *restful.Response) error {
 	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), original); err != nil {
 		return err
 	}
-	if _, known := buildOf(original); !known {
+	if _, known := h.buildOf(ctx, original); !known {
 		return conflict("pipelinerun %q has no build that could be replayed", original.Name)
 	}
 	pipeline := &devopsv1alpha3.Pipeline{}
@@ -255,7 +255,7 @@ func (h *Handler) Inputs(req *restful.Request, resp *restful.Response) error {
 // pending asks Jenkins what a build waits for.
 func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, who *submitter) ([]PendingInput, error) {
 	inputs := []PendingInput{}
-	build, known := buildOf(run)
+	build, known := h.buildOf(ctx, run)
 	if !known {
 		return inputs, nil
 	}
@@ -326,7 +326,7 @@ func (h *Handler) Answer(req *restful.Request, resp *restful.Response) error {
 			return err
 		}
 	}
-	build, _ := buildOf(run)
+	build, _ := h.buildOf(ctx, run)
 	if err := h.sources.Inputs.SubmitInput(ctx, build, answer); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (h *Handler) listFiles(ctx context.Context, run *devopsv1alpha3.PipelineRun
 	if h.stored(run) {
 		return h.sources.Archive.List(ctx, archivePrefix(run)+"artifacts/")
 	}
-	build, known := buildOf(run)
+	build, known := h.buildOf(ctx, run)
 	if !known || h.sources.Artifacts == nil {
 		return nil, nil
 	}
@@ -119,7 +119,7 @@ func (h *Handler) openFile(ctx context.Context, run *devopsv1alpha3.PipelineRun,
 	if h.stored(run) {
 		return h.sources.Archive.Open(ctx, archivePrefix(run)+"artifacts/"+name, 0)
 	}
-	build, known := buildOf(run)
+	build, known := h.buildOf(ctx, run)
 	if !known || h.sources.Artifacts == nil {
 		return Content{}, jenkins.ErrNotFound
 	}

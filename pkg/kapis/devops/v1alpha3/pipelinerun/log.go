@@ -168,7 +168,7 @@ func (h *Handler) readLog(ctx context.Context, run *devopsv1alpha3.PipelineRun, 
 			return part, err
 		}
 	}
-	build, known := buildOf(run)
+	build, known := h.buildOf(ctx, run)
 	if !known || h.sources.Logs == nil {
 		// Without a build there is no log, and if the run has not ended there will be.
 		return LogPart{Text: http.NoBody, Next: start, More: !ended(run) && h.sources.Logs != nil}, nil
@@ -202,8 +202,13 @@ func archivePrefix(run *devopsv1alpha3.PipelineRun) string {
 	return fmt.Sprintf("runs/%s/%s-%s/", run.Namespace, run.Name, run.UID)
 }
 
-// buildOf gives the Jenkins build of a run, once it is known.
-func buildOf(run *devopsv1alpha3.PipelineRun) (Build, bool) {
+// buildOf gives the Jenkins build of a run, once it is known. Its number stands in an annotation that
+// users can write, so a folder that is not known to be the project's own is left alone.
+func (h *Handler) buildOf(ctx context.Context, run *devopsv1alpha3.PipelineRun) (Build, bool) {
+	project := &devopsv1alpha3.DevOpsProject{}
+	if err := h.deps.Store.Get(ctx, "", run.Namespace, project); err != nil || !project.OwnsFolder() {
+		return Build{}, false
+	}
 	number, err := strconv.ParseInt(run.Annotations[devopsv1alpha3.JenkinsPipelineRunIDAnnotation], 10, 64)
 	if err != nil || number < 1 || run.Spec.PipelineRef == nil || run.Spec.PipelineRef.Name == "" {
 		return Build{}, false

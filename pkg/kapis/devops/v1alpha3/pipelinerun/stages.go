@@ -103,7 +103,7 @@ func (h *Handler) Stages(req *restful.Request, resp *restful.Response) error {
 	if err != nil {
 		return err
 	}
-	if build, known := buildOf(run); known && !ended(run) && h.sources.Stages != nil {
+	if build, known := h.buildOf(req.Request.Context(), run); known && !ended(run) && h.sources.Stages != nil {
 		stages, err := h.live.read(req.Request.Context(), string(run.UID), build)
 		if err == nil {
 			return h.showStages(req, resp, stages)
