@@ -386,6 +386,41 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// TestForeignFolder reads what Jenkins has of a run whose project was not given the folder of its name:
+// the folder may be another's, and the number of the build is what a user wrote.
+func TestForeignFolder(t *testing.T) {
+	foreign := func(change func(*devopsv1alpha3.DevOpsProject)) *devopsv1alpha3.DevOpsProject {
+		project := &devopsv1alpha3.DevOpsProject{ObjectMeta: metav1.ObjectMeta{Name: "ann-demo"}}
+		project.Status.AdminNamespace = "ann-demo"
+		project.Status.Conditions = []metav1.Condition{{Type: devopsv1alpha3.ConditionFolderReady, Status: metav1.ConditionTrue}}
+		change(project)
+		return project
+	}
+	for name, project := range map[string]*devopsv1alpha3.DevOpsProject{
+		"folder in conflict":        foreign(func(p *devopsv1alpha3.DevOpsProject) { p.Status.Conditions[0].Status = metav1.ConditionFalse }),
+		"namespace of another":      foreign(func(p *devopsv1alpha3.DevOpsProject) { p.Status.AdminNamespace = "ann-other" }),
+		"the project is not there":  foreign(func(p *devopsv1alpha3.DevOpsProject) { p.Name = "ann-third" }),
+		"nothing known of a folder": foreign(func(p *devopsv1alpha3.DevOpsProject) { p.Status.Conditions = nil }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := &fakeSources{text: "secret"}
+			w := newWorld(t, withSources(source), sampleRun("r", nil), project)
+			if name == "the project is not there" {
+				if err := w.kube.Delete(context.Background(), &devopsv1alpha3.DevOpsProject{ObjectMeta: metav1.ObjectMeta{Name: "ann-demo"}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, path := range []string{"log", "artifacts", "artifacts/download?filename=live/a.txt"} {
+				answer := w.do(call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/r/" + path})
+				download := strings.HasPrefix(path, "artifacts/download")
+				if strings.Contains(answer.Body.String(), "secret") || !download && strings.Contains(answer.Body.String(), "a.txt") || download && answer.Code == 200 || source.build.Number != 0 {
+					t.Errorf("%s: %d %s, Jenkins was asked for %+v", path, answer.Code, answer.Body, source.build)
+				}
+			}
+		})
+	}
+}
+
 func TestFollowLog(t *testing.T) {
 	source := &fakeSources{text: "one\n", more: true}
 	w := newWorld(t, withSources(source), sampleRun("r", nil))
