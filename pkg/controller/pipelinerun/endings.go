@@ -17,7 +17,7 @@ const (
 	endingTime = 30 * time.Second
 	// gatherTime is how long a build that has ended waits for others of its job that do, so that they are
 	// read together. That is worth it while gatherLive runs are live.
-	gatherTime = 500 * time.Millisecond
+	gatherTime = time.Second
 	gatherLive = 50
 	// endingSlack is how many builds more are asked for: some may have begun that nobody has seen yet.
 	endingSlack = 3

@@ -331,10 +331,7 @@ var loads = map[string]struct {
 // TestLoad has many live runs of 20 pipelines, whose builds take 20 simulated seconds, and checks how many
 // calls a run costs over its life, the archive of its log included, and how late its end is known.
 func TestLoad(t *testing.T) {
-	n := 300 // the benchmark has 1,000
-	if testing.Short() {
-		n = 100
-	}
+	const n = 300 // the benchmark has 1,000
 	for name, want := range loads {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

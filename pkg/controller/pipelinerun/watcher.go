@@ -52,8 +52,9 @@ const (
 	// wakeAgain is when a run is woken again whose build has ended, or is not in the answer: the pass
 	// that it was woken for may have failed.
 	wakeAgain = 5 * time.Second
-	// fullTrust is how much events are trusted at most. Each event adds 1 and each change that no event
-	// told takes 2 away; they are relied on while it is positive.
+	// fullTrust is how much events are trusted at most. Each event adds 1 and each change that a query
+	// saw first takes 1 away; they are relied on while it is positive. A build has four events and two
+	// changes: where they come at all, a query that overtakes some does no harm.
 	fullTrust = 10
 	// trustTime is for how long events are relied on after the last one.
 	trustTime = 2 * time.Minute
@@ -597,7 +598,7 @@ func (w *Watcher) compare(name string, jobs map[string][]jenkins.BuildStatus, fo
 		switch {
 		case news:
 			// An event would have told.
-			w.trust = max(w.trust-2, -1)
+			w.trust = max(w.trust-1, -1)
 		case seen.building || now.Sub(run.asked) < min(wakeAgain, w.options.Slowest):
 			// An ended run is named until it is forgotten: the pass that it woke may have failed.
 			continue
