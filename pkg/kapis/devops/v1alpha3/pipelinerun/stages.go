@@ -124,18 +124,24 @@ func (h *Handler) keptStages(req *restful.Request, resp *restful.Response, run *
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	stages := []jenkins.Stage{}
-	if text := kept.Data[devopsv1alpha3.StageConfigMapKey]; text != "" {
-		if err := json.Unmarshal([]byte(text), &stages); err != nil {
-			return fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list of stages"))
-		}
+	text := kept.Data[devopsv1alpha3.StageConfigMapKey]
+	if text == "" {
+		text = "[]"
 	}
-	if !ended(run) && run.Status.UpdateTime != nil {
+	raw, stages := []json.RawMessage{}, []jenkins.Stage{}
+	if json.Unmarshal([]byte(text), &raw) != nil || json.Unmarshal([]byte(text), &stages) != nil {
+		return fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list of stages"))
+	}
+	if ended(run) || h.sources.Stages == nil {
+		response.Write(resp.ResponseWriter, req.Request, http.StatusOK, raw)
+		return nil
+	}
+	if run.Status.UpdateTime != nil {
 		age := max(0, time.Since(run.Status.UpdateTime.Time))
 		resp.Header().Set("Age", strconv.Itoa(int(age/time.Second)))
-		if h.sources.Stages != nil && resp.Header().Get("Warning") == "" {
-			resp.Header().Set("Warning", fmt.Sprintf("110 slipway %q", "Jenkins does not show the stages now; these are from before"))
-		}
+	}
+	if resp.Header().Get("Warning") == "" {
+		resp.Header().Set("Warning", fmt.Sprintf("110 slipway %q", "Jenkins does not show the stages now; these are from before"))
 	}
 	return h.showStages(req, resp, stages)
 }
