@@ -107,7 +107,7 @@ func isChain(stages []Stage) bool {
 			stage.State == StateSkipped
 		last := i == len(stages)-1
 		linked := last && len(stage.Edges) == 0 || !last && len(stage.Edges) == 1 && stage.Edges[0].ID == stages[i+1].ID
-		if !good || !linked || stage.Type != "STAGE" || i > 0 && number(stage.ID) <= number(stages[i-1].ID) {
+		if !good || !linked || stage.Type != "STAGE" || number(stage.ID) < 0 || i > 0 && number(stage.ID) <= number(stages[i-1].ID) {
 			return false
 		}
 	}

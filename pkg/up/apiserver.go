@@ -54,6 +54,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 			Artifacts: sources.Jenkins{Client: u.jenkins},
 			Archive:   sources.Store{Store: u.objects},
 			Inputs:    sources.Jenkins{Client: u.jenkins},
+			Stages:    sources.Jenkins{Client: u.jenkins},
 			Sealer:    sealer,
 		},
 		Jenkins:     u.jenkins,

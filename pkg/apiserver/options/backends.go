@@ -27,6 +27,7 @@ func applyBackends(o *backends.Options, config *apiserver.Config) error {
 	if client != nil {
 		config.Jenkins, config.Credentials = client, client
 		config.Sources.Logs = sources.Jenkins{Client: client}
+		config.Sources.Stages = sources.Jenkins{Client: client}
 		config.Sources.Artifacts = sources.Jenkins{Client: client}
 		config.Sources.Inputs = sources.Jenkins{Client: client}
 	}

@@ -88,7 +88,7 @@ func TestApplyTo(t *testing.T) {
 	if config.Limits.Rate.PerSecond >= 0 || config.Authorization.DenyTTL >= 0 || config.Authorization.AllowTTL != 10*time.Second {
 		t.Errorf("0 must turn off, not give the default: %+v %+v", config.Limits.Rate, config.Authorization)
 	}
-	if config.Sources.Logs == nil || config.Sources.Artifacts == nil || config.Sources.Archive == nil || !config.DisableTokenReview {
+	if config.Sources.Stages == nil || config.Sources.Logs == nil || config.Sources.Artifacts == nil || config.Sources.Archive == nil || !config.DisableTokenReview {
 		t.Errorf("sources or token review are not set: %+v", config.Sources)
 	}
 	if config.Serving.TLS != nil || config.Serving.ShutdownDelay != 5*time.Second {

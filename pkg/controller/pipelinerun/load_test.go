@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	jenkinsevents "github.com/slipway-dev/slipway/pkg/jenkins/events"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
@@ -96,13 +98,46 @@ func newLoad(tb testing.TB, events bool, lasts time.Duration) *load {
 	l.r.setDefaults()
 	if events {
 		ws := new(restful.WebService)
-		webhook.AddRoutes(ws, webhook.Deps{Secret: []byte(loadSecret), Reader: l.cluster, Client: kube})
+		webhook.AddRoutes(ws, webhook.Deps{Secret: []byte(loadSecret), Reader: indexed{l.cluster}, Client: kube})
 		container := restful.NewContainer()
 		container.Add(ws)
 		l.routes = container
 	}
 	return l
 }
+
+// indexed finds runs by their UID and by their pipeline as a cache with indices does; the fake would copy
+// all runs for it.
+type indexed struct{ client.Client }
+
+func (c indexed) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	options := (&client.ListOptions{}).ApplyOptions(opts)
+	runs, ok := list.(*devopsv1alpha3.PipelineRunList)
+	if !ok || options.FieldSelector == nil {
+		return c.Client.List(ctx, list, opts...)
+	}
+	add := func(name string) error {
+		pr := &devopsv1alpha3.PipelineRun{}
+		err := c.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, pr)
+		if err == nil {
+			runs.Items = append(runs.Items, *pr)
+		}
+		return err
+	}
+	if uid, found := options.FieldSelector.RequiresExactMatch(index.RunUID); found {
+		return client.IgnoreNotFound(add(strings.TrimPrefix(uid, "uid-")))
+	}
+	if name, found := options.FieldSelector.RequiresExactMatch(index.RunPipeline); found {
+		first, err := strconv.Atoi(strings.TrimPrefix(name, "p"))
+		for i := first; err == nil; i += loadPipelines {
+			err = add(loadName(i))
+		}
+		return client.IgnoreNotFound(err)
+	}
+	return c.Client.List(ctx, list, opts...)
+}
+
+func loadName(i int) string { return fmt.Sprintf("run-%04d", i) }
 
 // watched is the cluster with what its watches would bring.
 func (l *load) watched() client.Client {
@@ -137,6 +172,9 @@ func (l *load) watched() client.Client {
 	return interceptor.NewClient(l.cluster, interceptor.Funcs{
 		Get: func(ctx context.Context, _ client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			return l.cluster.Get(ctx, key, obj, opts...) // from the cache
+		},
+		List: func(ctx context.Context, _ client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			return indexed{l.cluster}.List(ctx, list, opts...)
 		},
 		Patch: func(ctx context.Context, _ client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
 			return around(ctx, obj, func() error { return inner.Patch(ctx, obj, patch, opts...) })
@@ -261,7 +299,7 @@ func (l *load) run(n int, over time.Duration) figures {
 	l.work(ctx)
 	began, most := time.Now(), 0
 	for i := range n {
-		pr := newRun(fmt.Sprintf("run-%04d", i), param("V", fmt.Sprint(i)))
+		pr := newRun(loadName(i), param("V", fmt.Sprint(i)))
 		pr.Spec.PipelineRef.Name = fmt.Sprintf("p%02d", i%loadPipelines)
 		if err := l.cluster.Create(l.Context(), pr); err != nil {
 			l.Fatal(err)

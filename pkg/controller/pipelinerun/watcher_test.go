@@ -156,3 +156,130 @@ func TestWatcherTellsOutages(t *testing.T) {
 		t.Error("the outage did not end")
 	}
 }
+
+// TestWatcherRelaxesWhileEventsTell: where events come, queries are a safety net; where they fail, they are
+// what tells.
+func TestWatcherRelaxesWhileEventsTell(t *testing.T) {
+	source, now := &bulk{}, newClock()
+	source.set()
+	w, err := NewWatcher(source, WatcherOptions{Now: now.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := w.newPace()
+	if got := p.next(0); got != DefaultFastest {
+		t.Errorf("without events the first query comes after %s", got)
+	}
+	w.Told()
+	if got := p.next(0); got != DefaultEventInterval {
+		t.Errorf("with events the next query comes after %s", got)
+	}
+	now.advance(trustTime)
+	if got := p.next(0); got != DefaultFastest {
+		t.Errorf("events that do not come any more are relied on: %s", got)
+	}
+	w.Told()
+	w.Track(client.ObjectKey{Namespace: ns, Name: "a"}, Target{Folder: ns, Job: "job", QueueItem: 5})
+	for n := range int64(2) {
+		source.set(jenkins.BuildStatus{Number: 1, QueueID: 5, Building: n == 0, Result: "SUCCESS"})
+		if wake, err := w.poll(t.Context(), ns, w.folders[ns]); err != nil || len(wake) != 1 {
+			t.Fatalf("%v %v", wake, err)
+		}
+	}
+	if got := p.next(0); got != DefaultFastest {
+		t.Errorf("events that tell nothing of what changes are relied on: %s", got)
+	}
+	for range 100 {
+		w.Track(client.ObjectKey{Namespace: ns, Name: "x"}, Target{Folder: fmt.Sprint(len(w.folders)), Job: "job"})
+	}
+	if got := p.next(2 * time.Second); got != dutyCycle*2*time.Second {
+		t.Errorf("a slow Jenkins is asked again after %s", got)
+	}
+}
+
+// TestWatcherFollowsOldBuilds: builds that live long are followed, however many come after them.
+func TestWatcherFollowsOldBuilds(t *testing.T) {
+	source := &bulk{}
+	w, err := NewWatcher(source, WatcherOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, newer := client.ObjectKey{Namespace: ns, Name: "old"}, client.ObjectKey{Namespace: ns, Name: "newer"}
+	w.Track(old, Target{Folder: ns, Job: "job", Build: 1})
+	poll := func() int64 {
+		t.Helper()
+		if _, err := w.poll(t.Context(), ns, w.folders[ns]); err != nil {
+			t.Fatal(err)
+		}
+		return source.depth.Load()
+	}
+	source.set(jenkins.BuildStatus{Number: 1, Building: true})
+	if got := poll(); got != minDepth {
+		t.Errorf("depth %d", got)
+	}
+	w.Track(newer, Target{Folder: ns, Job: "job", Build: 80})
+	if got := poll(); got < 80 || got > maxDepth {
+		t.Errorf("depth %d for builds 1 and 80", got)
+	}
+	source.set(jenkins.BuildStatus{Number: 5000, Building: true})
+	poll()
+	if got := poll(); got != minDepth {
+		t.Errorf("depth %d for a build that no query can reach", got)
+	}
+	if !w.Sight(old).Missing {
+		t.Error("a build that is too old is not asked for on its own")
+	}
+}
+
+// TestWatcherTellsWhyRunsWait: one look at the queue tells it for all.
+func TestWatcherTellsWhyRunsWait(t *testing.T) {
+	source, now := &bulk{}, newClock()
+	source.set()
+	w, err := NewWatcher(source, WatcherOptions{Now: now.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(name string) client.ObjectKey { return client.ObjectKey{Namespace: ns, Name: name} }
+	w.Track(key("start"), Target{Folder: ns, Job: "job", QueueItem: 5})
+	w.Track(key("agent"), Target{Folder: ns, Job: "job", QueueItem: 4, Build: 3, NoAgent: true})
+	w.Track(key("busy"), Target{Folder: ns, Job: "job", Build: 2})
+	w.Track(key("thief"), Target{Folder: "other", Job: "job", QueueItem: 5})
+	if got := w.queueSettled(); got != queueSettle {
+		t.Errorf("the queue is looked at after %s", got)
+	}
+	now.advance(queueSettle)
+	items := func(why string) {
+		source.queue.Store(&[]jenkins.Waiting{{ID: 5, Why: why, Job: ns + "/job"}, {ID: 9, Why: "no nodes with the label", Job: ns + "/job", Build: 3}, {ID: 10, Why: "x", Job: ns + "/job", Build: 2}})
+	}
+	items("expires in 3.2 sec")
+	wake, err := w.pollQueue(t.Context())
+	if err != nil || len(wake) != 2 || w.Sight(key("start")).Why != "expires in 3.2 sec" || w.Sight(key("agent")).Why != "no nodes with the label" {
+		t.Errorf("%v %v %+v %+v", wake, err, w.Sight(key("start")), w.Sight(key("agent")))
+	}
+	if w.Sight(key("busy")).Why != "" || w.Sight(key("thief")).Why != "" {
+		t.Error("a run is told why another one waits")
+	}
+	items("expires in 1.0 sec")
+	if wake, _ := w.pollQueue(t.Context()); len(wake) != 0 {
+		t.Errorf("%v woken for a number that counts down", wake)
+	}
+	// An item that is in neither list was cancelled, or is just leaving.
+	source.queue.Store(&[]jenkins.Waiting{})
+	for i := range 3 {
+		if missing := w.Sight(key("start")).Missing; missing != (i > 1) {
+			t.Errorf("after %d looks: missing %t", i, missing)
+		}
+		if _, err := w.poll(t.Context(), ns, w.folders[ns]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.pollQueue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"start", "agent", "thief"} {
+		w.Forget(key(name))
+	}
+	if got := w.queueSettled(); got >= 0 {
+		t.Errorf("nobody waits, and the queue is looked at after %s", got)
+	}
+}
