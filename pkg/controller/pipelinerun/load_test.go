@@ -389,7 +389,8 @@ func BenchmarkLoad(b *testing.B) {
 	for name, want := range loads {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				f := newLoad(b, want.events, 20*time.Second).run(1000, 40*time.Second)
+				f := newLoad(b, want.events, time.Minute).run(1000, 40*time.Second)
+				b.Logf("calls: %v", f.calls)
 				b.ReportMetric(f.perRun, "calls/run")
 				b.ReportMetric(f.p50.Seconds(), "lag-p50-s")
 				b.ReportMetric(f.p95.Seconds(), "lag-p95-s")
