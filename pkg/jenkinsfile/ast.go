@@ -262,10 +262,11 @@ type (
 		Span
 		Stmts []Stmt
 	}
-	// FuncDecl is def name(params) { … } at the top of a script.
+	// FuncDecl is Type name(params) { … } at the top of a script.
 	FuncDecl struct {
 		Span
 		Name        string
+		Type        string
 		Params      []Param
 		Body        *Block
 		Annotations []string

@@ -163,21 +163,27 @@ func ValidateJenkinsfile(source string) error {
 // fails where Jenkins fails and loses what Jenkins loses, the names of libraries; MergeJSON does
 // neither. The error is a *ConvertError with Jenkins' messages.
 func FromJSON(doc []byte) (string, error) {
+	source, _, err := printDoc(doc)
+	return source, err
+}
+
+// printDoc writes the Jenkinsfile of a document with the printer, which knows where its parts are.
+func printDoc(doc []byte) (string, *printer, error) {
 	d, err := parseDoc(doc, documentSchema)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if problems := d.check(false); len(problems) > 0 {
-		return "", &ConvertError{Problems: problems}
+		return "", nil, &ConvertError{Problems: problems}
 	}
 	b := elementBuilder{jenkins: true}
 	p := newPrinter("  ")
 	p.element(b.pipeline(d.Pipeline), "")
 	source := strings.TrimSuffix(p.out.String(), "\n")
 	if _, err := Parse(source); err != nil {
-		return "", printedError(err, p)
+		return "", nil, printedError(err, p)
 	}
-	return source, nil
+	return source, p, nil
 }
 
 // ValidateJSON says what is wrong with a document as Jenkins' validateJson does: nil or a

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // checkConvertError fails unless the error is one that a caller can show.
@@ -52,6 +55,43 @@ func FuzzToJSON(f *testing.F) {
 		}
 		if got != src {
 			t.Fatalf("changed:\n%q\n%q", src, got)
+		}
+	})
+}
+
+// slow is longer than any input may take, on a machine that does other things as well.
+const slow = 20 * time.Second
+
+// FuzzConvert: what was converted there and back says the same from then on. The first way loses what
+// Jenkins loses.
+func FuzzConvert(f *testing.F) {
+	for _, src := range mergeCorpus(f) {
+		f.Add(src)
+	}
+	f.Fuzz(func(t *testing.T, src string) {
+		begin := time.Now()
+		defer func() {
+			if d := time.Since(begin); d > slow {
+				t.Errorf("took %v", d)
+			}
+		}()
+		doc, err := ToJSON(src)
+		if err != nil {
+			checkConvertError(t, err)
+			return
+		}
+		printed, err := FromJSON(doc)
+		if err != nil {
+			checkConvertError(t, err)
+			return
+		}
+		doc, err = ToJSON(printed)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, printed)
+		}
+		again, err := FromJSON(doc)
+		if err != nil || again != printed {
+			t.Fatalf("%v\n%s\n%s\n%s", err, src, doc, cmp.Diff(printed, again))
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,22 +39,24 @@ func exchanges(tb testing.TB) []exchange {
 // answer makes the call here and gives the data of the answer in Jenkins' shape.
 func (e exchange) answer(tb testing.TB) []byte {
 	tb.Helper()
+	// The recorded Jenkins had no tools.
+	jenkins := Converter{Tools: map[string][]string{}}
 	var err error
 	var doc []byte
 	var source string
 	switch e.Call {
 	case "toJson":
-		doc, err = ToJSON(e.Input)
+		doc, err = jenkins.ToJSON(e.Input)
 	case "stepsToJson":
 		doc, err = StepsToJSON(e.Input)
 	case "toJenkinsfile":
-		source, err = FromJSON([]byte(e.Input))
+		source, err = jenkins.FromJSON([]byte(e.Input))
 	case "stepsToJenkinsfile":
 		source, err = StepsFromJSON([]byte(e.Input))
 	case "validateJenkinsfile":
-		err = ValidateJenkinsfile(e.Input)
+		err = jenkins.ValidateJenkinsfile(e.Input)
 	case "validateJson":
-		err = ValidateJSON([]byte(e.Input))
+		err = jenkins.ValidateJSON([]byte(e.Input))
 	default:
 		tb.Fatalf("%s: unknown call %s", e.Name, e.Call)
 	}
@@ -81,13 +84,6 @@ func (e exchange) answer(tb testing.TB) []byte {
 // TestConverterAgrees compares with every recorded answer, byte for byte but for blanks: the order of
 // the keys counts, and so do the messages.
 func TestConverterAgrees(t *testing.T) {
-	const wantEqual = 261
-	// different are the answers that differ, with the reason.
-	const tools = "Jenkins refuses tools that are not installed on it; which are is not known here"
-	different := map[string]string{
-		"tools: toJson":              tools,
-		"tools: validateJenkinsfile": tools,
-	}
 	all := exchanges(t)
 	equal := 0
 	for _, e := range all {
@@ -95,23 +91,42 @@ func TestConverterAgrees(t *testing.T) {
 		if err := json.Compact(&want, e.Answer); err != nil {
 			t.Fatal(err)
 		}
-		got := e.answer(t)
-		reason, excepted := different[e.Name]
-		switch {
-		case bytes.Equal(got, want.Bytes()):
-			equal++
-			if excepted {
-				t.Errorf("%s: equal now, no longer an exception", e.Name)
-			}
-		case excepted:
-			t.Logf("%s differs: %s", e.Name, reason)
-		default:
+		if got := e.answer(t); !bytes.Equal(got, want.Bytes()) {
 			t.Errorf("%s:\n got %s\nwant %s\n%s", e.Name, got, want.Bytes(), diffJSON(got, want.Bytes()))
+			continue
 		}
+		equal++
 	}
-	t.Logf("equal / all: %d / %d", equal, len(all))
-	if equal < wantEqual {
-		t.Errorf("%d answers are equal, fewer than %d", equal, wantEqual)
+	const least = 263
+	if t.Logf("equal / all: %d / %d", equal, len(all)); len(all) < least {
+		t.Errorf("%d recorded answers, fewer than %d", len(all), least)
+	}
+}
+
+func TestConverterTools(t *testing.T) {
+	src := "pipeline {\n  agent any\n  tools {\n    maven 'maven-3'\n    jdk \"jdk-${x}\"\n  }\n  stages { stage('a') { tools { jdk 'jdk-11' }\n steps { echo 'x' } } }\n}"
+	doc, err := ToJSON(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reason, c := range map[string]struct {
+		tools map[string][]string
+		want  string
+	}{
+		"not known":           {nil, ""},
+		"all there":           {map[string][]string{"maven": {"maven-3"}, "jdk": {"jdk-11"}}, ""},
+		"one of another name": {map[string][]string{"maven": {"maven-3"}, "jdk": {"jdk-8", "jdk-17"}}, `Tool type "jdk" does not have an install of "jdk-11" configured - did you mean "jdk-17"?`},
+		"none of that type":   {map[string][]string{"jdk": {"jdk-11"}}, `Tool type "maven" does not have an install of "maven-3" configured - did you mean "null"?`},
+	} {
+		jenkins := Converter{Tools: c.tools}
+		_, err := jenkins.ToJSON(src)
+		_, errJSON := jenkins.FromJSON(doc)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", reason, err, c.want)
+		}
+		if (errJSON == nil) != (c.want == "") || errJSON != nil && !strings.Contains(errJSON.Error(), "tools/0/value: "+c.want) {
+			t.Errorf("%s: %v, want %s", reason, errJSON, c.want)
+		}
 	}
 }
 

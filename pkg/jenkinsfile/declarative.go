@@ -9,7 +9,7 @@ import (
 )
 
 // Parse reads a Declarative Pipeline. The error is an *ErrorList with everything that was found;
-// errors.Is(err, ErrScripted) tells that there is no pipeline block at the top level.
+// errors.Is(err, ErrScripted) tells that there is no pipeline block at the top level; see Load.
 func Parse(src string) (*Pipeline, error) {
 	script, err := ParseScript(src)
 	if err != nil {

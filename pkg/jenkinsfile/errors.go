@@ -32,7 +32,7 @@ const (
 const maxChain = 2000
 
 // ErrScripted is wrapped by Parse's error if the source holds no pipeline {} block at its top
-// level. Such a file is a scripted pipeline, which only Jenkins can run, or no pipeline at all.
+// level. Such a file is a Scripted Pipeline, which Load reads.
 var ErrScripted = errors.New("scripted pipeline")
 
 // Error is one problem at a position.

@@ -175,7 +175,7 @@ func (p *parser) declaration(annotations []string) Stmt {
 		return nil
 	}
 	if p.at(1).op("(") {
-		return p.funcDecl(from, annotations)
+		return p.funcDecl(from, typ, annotations)
 	}
 	d := &VarDecl{Type: typ, Annotations: annotations}
 	for {
@@ -230,8 +230,8 @@ func (p *parser) tupleDecl(from Pos, annotations []string) Stmt {
 	return d
 }
 
-func (p *parser) funcDecl(from Pos, annotations []string) Stmt {
-	f := &FuncDecl{Name: p.next().text, Annotations: annotations}
+func (p *parser) funcDecl(from Pos, typ string, annotations []string) Stmt {
+	f := &FuncDecl{Name: p.next().text, Type: typ, Annotations: annotations}
 	p.expect("(")
 	f.Params = p.params(")")
 	p.expect(")")

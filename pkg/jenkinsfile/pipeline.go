@@ -8,11 +8,17 @@ import (
 	"sort"
 )
 
-// Pipeline is a parsed Declarative Pipeline.
+// Pipeline is a parsed Jenkinsfile: a Declarative Pipeline or, if Script is set, a Scripted one.
 type Pipeline struct {
 	Span
 	// Source is the whole Jenkinsfile.
 	Source string
+	// Script is the whole file of a Scripted Pipeline (see Load), nil for a Declarative one. Of the other
+	// fields only Options, ParameterDefs and Triggers may be set then: what its step properties sets, as
+	// far as that is known without running it.
+	Script *Script
+	// SetsProperties says that a Scripted Pipeline calls the step properties somewhere.
+	SetsProperties bool
 	// Preamble is what stands outside of the pipeline block: functions, imports, variables.
 	Preamble []Stmt
 	Agent    *Agent

@@ -27,6 +27,9 @@ type Request struct {
 	Dir string `json:"dir"`
 	// Env is added to the environment of the agent.
 	Env map[string]string `json:"env,omitempty"`
+	// Base is the environment of the agent, as NAME=VALUE; nil means that of this process. It is for a process
+	// whose own environment is none of the step's business, and no part of a request that comes from outside.
+	Base []string `json:"-"`
 	// SeparateStdout keeps stdout apart from the log.
 	SeparateStdout bool `json:"separateStdout,omitempty"`
 }
@@ -152,7 +155,9 @@ func (s *Store) spawn(id string, req *Request, tmp, self string) (bool, error) {
 		_ = cmd.Wait()
 		return false, nil
 	}
-	return true, cmd.Process.Release()
+	// A process that lives longer than the step has to collect it.
+	go func() { _ = cmd.Wait() }()
+	return true, nil
 }
 
 // hiddenEnv are variables of the container that a step must not get: the secret of the inbound agent
@@ -161,7 +166,11 @@ var hiddenEnv = []string{"JENKINS_SECRET"}
 
 func environment(req *Request) []string {
 	env := map[string]string{}
-	for _, kv := range os.Environ() {
+	base := req.Base
+	if base == nil {
+		base = os.Environ()
+	}
+	for _, kv := range base {
 		if k, v, ok := strings.Cut(kv, "="); ok && !slices.Contains(hiddenEnv, k) {
 			env[k] = v
 		}

@@ -6,6 +6,10 @@ package step
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +69,60 @@ func (s *Store) Stop(ctx context.Context, id string, grace time.Duration) (Resul
 	}
 }
 
+// StopAll ends what all steps of the store left, also those that have ended: what a script put into the
+// background is in the step's session still. TERM, and KILL after the grace.
+func (s *Store) StopAll(ctx context.Context, grace time.Duration) error {
+	leaders, err := s.leaders()
+	if err != nil || len(leaders) == 0 {
+		return err
+	}
+	sent := map[int]unix.Signal{}
+	deadline := time.Now().Add(grace)
+	for pause := minWait; ; pause = min(2*pause, maxWait) {
+		left, err := sessions(leaders...)
+		switch now := time.Now(); {
+		case err != nil || len(left) == 0:
+			return err
+		case now.After(deadline.Add(settle)):
+			return agent.Fail(agent.ExitError, "NotStopped", "%d processes do not end although they got KILL", len(left))
+		case now.Before(deadline):
+			signalOnce(left, unix.SIGTERM, sent)
+		default:
+			signalOnce(left, unix.SIGKILL, sent)
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("stop steps: %w", context.Cause(ctx))
+		case <-timer.C:
+		}
+	}
+}
+
+// leaders are the supervisors of all steps since the machine was started.
+func (s *Store) leaders() ([]proc.Identity, error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list steps: %w", err)
+	}
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	var out []proc.Identity
+	for _, e := range entries {
+		var id proc.Identity
+		if readJSON(filepath.Join(s.dir, e.Name(), supervisorFile), &id) == nil && id.BootID == self.BootID {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
 // signalOnce sends sig to those that did not get it yet.
 func signalOnce(procs []proc.Stat, sig unix.Signal, sent map[int]unix.Signal) {
 	for _, p := range procs {
@@ -79,21 +137,27 @@ func signalOnce(procs []proc.Stat, sig unix.Signal, sent map[int]unix.Signal) {
 }
 
 // session lists the living processes of the session that the supervisor made, itself excluded.
-func session(leader proc.Identity) ([]proc.Stat, error) {
+func session(leader proc.Identity) ([]proc.Stat, error) { return sessions(leader) }
+
+// sessions lists the living processes of the sessions that the supervisors made, themselves excluded.
+func sessions(leaders ...proc.Identity) ([]proc.Stat, error) {
 	all, err := proc.List()
 	if err != nil {
 		return nil, err
 	}
+	began := make(map[int]uint64, len(leaders))
+	for _, l := range leaders {
+		began[l.PID] = max(began[l.PID], l.StartTime)
+	}
+	for _, p := range all {
+		if start, ok := began[p.PID]; ok && p.StartTime != start {
+			// The number was free and is somebody else's now, so nothing of ours is left.
+			delete(began, p.PID)
+		}
+	}
 	var out []proc.Stat
 	for _, p := range all {
-		if p.PID == leader.PID {
-			if p.StartTime != leader.StartTime {
-				// The number was free and is somebody else's now, so nothing of ours is left.
-				return nil, nil
-			}
-			continue
-		}
-		if p.Session == leader.PID && p.StartTime >= leader.StartTime && p.State != 'Z' {
+		if start, ok := began[p.Session]; ok && p.PID != p.Session && p.StartTime >= start && p.State != 'Z' {
 			out = append(out, p)
 		}
 	}

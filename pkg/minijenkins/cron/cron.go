@@ -8,6 +8,7 @@ package cron
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,16 +44,25 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("Invalid input: %q: line %d:%d: %s", e.Spec, e.Line, e.Column, e.Message)
 }
 
+// maxSize bounds a schedule in bytes, far beyond what anybody writes.
+const maxSize = 64 << 10
+
+var lineEnd = regexp.MustCompile("\r\n|\r|\n")
+
 // Parse reads a schedule: lines, comments that begin with # and, in the first line, TZ=zone. seed is
-// the full name of the job that H depends on; with an empty one H is the least value.
+// the full name of the job that H depends on; with an empty one H is the least value. The error is a
+// *SyntaxError.
 func Parse(text, seed string) (*Schedule, error) {
+	if len(text) > maxSize {
+		return nil, &SyntaxError{Message: fmt.Sprintf("A schedule must not have more than %d bytes", maxSize)}
+	}
 	s := &Schedule{loc: time.UTC}
 	h := newHash(seed)
-	for i, line := range regexp.MustCompile("\r\n|\r|\n").Split(text, -1) {
+	for i, line := range lineEnd.Split(text, -1) {
 		line = strings.TrimSpace(line)
 		if zone, ok := strings.CutPrefix(line, "TZ="); ok && i == 0 {
-			loc, err := time.LoadLocation(zone)
-			if err != nil || zone == "" || zone == "Local" {
+			loc, ok := location(zone)
+			if !ok {
 				return nil, &SyntaxError{Message: "Invalid or unsupported timezone '" + zone + "'"}
 			}
 			s.loc = loc
@@ -70,260 +80,35 @@ func Parse(text, seed string) (*Schedule, error) {
 	return s, nil
 }
 
-// aliases are the schedules with names.
-var aliases = map[string]string{
-	"yearly": "H H H H *", "annually": "H H H H *", "monthly": "H H H * *", "weekly": "H H * * H",
-	"daily": "H H * * *", "midnight": "H H(0-2) * * *", "hourly": "H * * * *",
+// shortZones are the names of three letters that Java has besides those of the time zone database
+// (java.time.ZoneId.SHORT_IDS).
+var shortZones = map[string]string{
+	"ACT": "Australia/Darwin", "AET": "Australia/Sydney", "AGT": "America/Argentina/Buenos_Aires", "ART": "Africa/Cairo",
+	"AST": "America/Anchorage", "BET": "America/Sao_Paulo", "BST": "Asia/Dhaka", "CAT": "Africa/Harare", "CNT": "America/St_Johns",
+	"CST": "America/Chicago", "CTT": "Asia/Shanghai", "EAT": "Africa/Addis_Ababa", "ECT": "Europe/Paris",
+	"IET": "America/Indiana/Indianapolis", "IST": "Asia/Kolkata", "JST": "Asia/Tokyo", "MIT": "Pacific/Apia", "NET": "Asia/Yerevan",
+	"NST": "Pacific/Auckland", "PLT": "Asia/Karachi", "PNT": "America/Phoenix", "PRT": "America/Puerto_Rico", "PST": "America/Los_Angeles",
+	"SST": "Pacific/Guadalcanal", "VST": "Asia/Ho_Chi_Minh",
 }
 
-// Bounds of the fields. Jenkins hashes the day of month to 28 at most and the day of week to 6.
-var (
-	lower     = [5]int{0, 0, 1, 1, 0}
-	upper     = [5]int{59, 23, 31, 12, 7}
-	hashUpper = [5]int{59, 23, 28, 12, 6}
-)
-
-// parser reads a line.
-type parser struct {
-	spec string
-	line int
-	pos  int
-	h    *hash
+// location finds a time zone that Java knows.
+func location(zone string) (*time.Location, bool) {
+	if long, ok := shortZones[zone]; ok {
+		zone = long
+	}
+	if zone == "" || zone == "Local" || strings.HasPrefix(zone, "posix") || strings.HasPrefix(zone, "right/") {
+		return nil, false
+	}
+	loc, err := time.LoadLocation(zone)
+	return loc, err == nil
 }
 
-func (p *parser) fail(at int, format string, args ...any) error {
-	return &SyntaxError{Spec: p.spec, Line: p.line, Column: at, Message: fmt.Sprintf(format, args...)}
-}
-
-func parseLine(spec string, line int, h *hash) (Tab, error) {
-	t := Tab{spec: spec}
-	p := &parser{spec: spec, line: line, h: h}
-	if err := p.tokens(); err != nil {
-		return t, err
-	}
-	if name, ok := strings.CutPrefix(spec, "@"); ok {
-		full, ok := aliases[name]
-		if !ok {
-			return t, p.fail(1, "mismatched input '%s' expecting {'yearly', 'annually', 'monthly', 'weekly', 'daily', 'midnight', 'hourly'}", name)
-		}
-		p.spec = full
-	}
-	for field := range t.bits {
-		if field > 0 {
-			if err := p.space(field); err != nil {
-				return t, err
-			}
-		}
-		bits, err := p.field(field)
-		if err != nil {
-			return t, err
-		}
-		t.bits[field] = bits
-	}
-	if p.pos < len(p.spec) {
-		return t, p.fail(p.pos, "mismatched input '%s' expecting {<EOF>, '/', ','}", p.spec[p.pos:p.pos+1])
-	}
-	// Both 0 and 7 are Sunday.
-	if t.bits[4]&(1<<7) != 0 {
-		t.bits[4] = t.bits[4]&^(1<<7) | 1
-	}
-	return t, nil
-}
-
-// tokens refuses characters that no schedule has.
-func (p *parser) tokens() error {
-	for i := 0; i < len(p.spec); i++ {
-		c := p.spec[i]
-		if c >= '0' && c <= '9' || strings.IndexByte(" \t*-/,H()@?", c) >= 0 {
-			continue
-		}
-		n := 1
-		for name := range aliases {
-			// As far as it could have become a name, and the character after that.
-			for k := min(len(name), len(p.spec)-i); k > 0; k-- {
-				if strings.HasPrefix(p.spec[i:], name[:k]) {
-					if k == len(name) {
-						n = -len(name)
-					} else if n >= 0 {
-						n = max(n, min(k+1, len(p.spec)-i))
-					}
-					break
-				}
-			}
-		}
-		if n < 0 {
-			i += -n - 1
-			continue
-		}
-		return p.fail(i, "token recognition error at: '%s'", p.spec[i:i+n])
-	}
-	return nil
-}
-
-func (p *parser) peek() byte {
-	if p.pos < len(p.spec) {
-		return p.spec[p.pos]
-	}
-	return 0
-}
-
-func (p *parser) space(int) error {
-	start := p.pos
-	for p.peek() == ' ' || p.peek() == '\t' {
-		p.pos++
-	}
-	switch {
-	case p.pos > start:
-		return nil
-	case p.pos == len(p.spec):
-		return p.fail(p.pos, "mismatched input '<EOF>' expecting {WS, '/', ','}")
-	}
-	return p.fail(p.pos, "mismatched input '%c' expecting {WS, '/', ','}", p.peek())
-}
-
-// field reads a list of terms.
-func (p *parser) field(f int) (uint64, error) {
-	var bits uint64
-	for {
-		b, err := p.term(f)
-		if err != nil {
-			return 0, err
-		}
-		bits |= b
-		if p.peek() != ',' {
-			return bits, nil
-		}
-		p.pos++
-	}
-}
-
-func (p *parser) term(f int) (uint64, error) {
-	switch c := p.peek(); {
-	case c == '*':
-		p.pos++
-		return p.steps(lower[f], upper[f], f)
-	case c == 'H':
-		p.pos++
-		return p.hashed(f)
-	case c >= '0' && c <= '9':
-		from, err := p.number(f)
-		if err != nil {
-			return 0, err
-		}
-		if p.peek() != '-' {
-			return 1 << from, nil
-		}
-		p.pos++
-		to, err := p.number(f)
-		if err != nil {
-			return 0, err
-		}
-		return p.steps(from, to, f)
-	case c == 0:
-		return 0, p.fail(p.pos, "mismatched input '<EOF>' expecting {'*', 'H', NUMBER}")
-	default:
-		return 0, p.fail(p.pos, "mismatched input '%c' expecting {'*', 'H', NUMBER}", c)
-	}
-}
-
-// hashed reads what follows an H.
-func (p *parser) hashed(f int) (uint64, error) {
-	from, to := lower[f], hashUpper[f]
-	if p.peek() == '(' {
-		p.pos++
-		var err error
-		if from, err = p.number(f); err != nil {
-			return 0, err
-		}
-		if p.peek() != '-' {
-			return 0, p.fail(p.pos, "mismatched input '%c' expecting '-'", p.peek())
-		}
-		p.pos++
-		if to, err = p.number(f); err != nil {
-			return 0, err
-		}
-		if p.peek() != ')' {
-			return 0, p.fail(p.pos, "mismatched input '%c' expecting ')'", p.peek())
-		}
-		p.pos++
-		if from > to {
-			return 0, p.fail(p.pos, "You mean %d-%d?", to, from)
-		}
-	}
-	step, given, err := p.step()
-	switch {
-	case err != nil:
-		return 0, err
-	case given && step <= 0:
-		return 0, p.fail(p.pos, "step must be positive, but found %d", step)
-	case given && step > to-from+1:
-		return 0, p.fail(p.pos, "%d is an invalid value. Must be within 1 and %d", step, to-from+1)
-	case given && step > 1:
-		var bits uint64
-		for i := p.h.next(step) + from; i <= to; i += step {
-			bits |= 1 << i
-		}
-		return bits, nil
-	}
-	return 1 << (from + p.h.next(to+1-from)), nil
-}
-
-// steps reads an optional step behind a range.
-func (p *parser) steps(from, to, _ int) (uint64, error) {
-	step, given, err := p.step()
-	switch {
-	case err != nil:
-		return 0, err
-	case from > to:
-		return 0, p.fail(p.pos, "You mean %d-%d?", to, from)
-	case given && step <= 0:
-		return 0, p.fail(p.pos, "step must be positive, but found %d", step)
-	case !given:
-		step = 1
-	}
-	var bits uint64
-	for i := from; i <= to; i += step {
-		bits |= 1 << i
-	}
-	return bits, nil
-}
-
-func (p *parser) step() (n int, given bool, err error) {
-	if p.peek() != '/' {
-		return 0, false, nil
-	}
-	p.pos++
-	n, err = p.digits()
-	return n, true, err
-}
-
-func (p *parser) digits() (int, error) {
-	start := p.pos
-	for p.peek() >= '0' && p.peek() <= '9' {
-		p.pos++
-	}
-	n, err := strconv.Atoi(p.spec[start:p.pos])
-	if err != nil {
-		return 0, p.fail(start, "mismatched input '%s' expecting NUMBER", p.spec[start:min(len(p.spec), start+1)])
-	}
-	return n, nil
-}
-
-func (p *parser) number(f int) (int, error) {
-	n, err := p.digits()
-	if err == nil && (n < lower[f] || n > upper[f]) {
-		err = p.fail(p.pos, "%d is an invalid value. Must be within %d and %d", n, lower[f], upper[f])
-	}
-	return n, err
-}
-
-// horizon is how far a time is looked for, as in Jenkins: what is rarer counts as never.
-const horizon = 2 * 366
-
-// Next is the first time that is not before t; false if there is none within two years.
+// Next is the first minute that is not before t at which a job with the schedule is started; false if
+// there is none within two years. Where the clock is put forward a time in the gap does not come, where
+// it is put back the hour comes twice: as in Jenkins, which looks at the clock each minute.
 func (s *Schedule) Next(t time.Time) (time.Time, bool) { return s.search(t, 1) }
 
-// Previous is the last time that is not behind t; false if there is none within two years.
+// Previous is the last such minute that is not behind t; false if there is none within two years.
 func (s *Schedule) Previous(t time.Time) (time.Time, bool) { return s.search(t, -1) }
 
 func (s *Schedule) search(t time.Time, dir int) (best time.Time, found bool) {
@@ -336,30 +121,65 @@ func (s *Schedule) search(t time.Time, dir int) (best time.Time, found bool) {
 	return best, found
 }
 
+// Rare tells if a line of the schedule has no time within two years from t, or none in the two years
+// before it.
+func (s *Schedule) Rare(t time.Time) bool {
+	return slices.ContainsFunc(s.Tabs, func(tab Tab) bool {
+		_, runs := tab.search(t.In(s.loc), 1)
+		_, ran := tab.search(t.In(s.loc), -1)
+		return !runs || !ran
+	})
+}
+
 func (tab Tab) has(field, v int) bool { return tab.bits[field]&(1<<v) != 0 }
 
+func (tab Tab) onDay(t time.Time) bool {
+	return tab.has(2, t.Day()) && tab.has(3, int(t.Month())) && tab.has(4, int(t.Weekday()))
+}
+
+// search walks over real minutes and reads the clock of the zone, but leaps over days and hours that
+// do not match. As in Jenkins what is rarer than once in two years counts as never.
 func (tab Tab) search(t time.Time, dir int) (time.Time, bool) {
-	y, m, d := t.Date()
-	for i := range horizon {
-		day := time.Date(y, m, d+dir*i, 0, 0, 0, 0, t.Location())
-		if !tab.has(2, day.Day()) || !tab.has(3, int(day.Month())) || !tab.has(4, int(day.Weekday())) {
-			continue
-		}
-		for j := range 24 * 60 {
-			at := j
-			if dir < 0 {
-				at = 24*60 - 1 - j
-			}
-			if !tab.has(1, at/60) || !tab.has(0, at%60) {
-				continue
-			}
-			c := time.Date(day.Year(), day.Month(), day.Day(), at/60, at%60, 0, 0, t.Location())
-			if dir > 0 && !c.Before(t) || dir < 0 && !c.After(t) {
-				return c, true
-			}
+	limit := t.AddDate(2*dir, 0, 0)
+	// The clock of the zone counts, which once was off by seconds.
+	begin := t.Add(-time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
+	if dir > 0 && begin.Before(t) {
+		begin = begin.Add(time.Minute)
+	}
+	for at := begin; dir > 0 && !at.After(limit) || dir < 0 && !at.Before(limit); {
+		switch {
+		case !tab.onDay(at):
+			at = otherDay(at, dir)
+		case !tab.has(1, at.Hour()):
+			at = otherHour(at, dir)
+		case !tab.has(0, at.Minute()):
+			at = at.Add(time.Duration(dir) * time.Minute)
+		default:
+			return at, true
 		}
 	}
 	return time.Time{}, false
+}
+
+// otherHour is the first minute of the next hour, or the last of the one before.
+func otherHour(t time.Time, dir int) time.Time {
+	if dir > 0 {
+		return t.Add(time.Duration(60-t.Minute()) * time.Minute)
+	}
+	return t.Add(-time.Duration(t.Minute()+1) * time.Minute)
+}
+
+// otherDay is the first minute of the next day, or the last of the one before. Midnight need not be
+// there, or may be there twice, where the clock is changed: it is come near by half a day, then by hours
+// and minutes.
+func otherDay(t time.Time, dir int) time.Time {
+	day := t.YearDay()
+	for _, step := range []time.Duration{6 * time.Hour, time.Hour, time.Minute} {
+		for next := t.Add(time.Duration(dir) * step); next.YearDay() == day; next = t.Add(time.Duration(dir) * step) {
+			t = next
+		}
+	}
+	return t.Add(time.Duration(dir) * time.Minute)
 }
 
 // Warning is what Jenkins says about a schedule that is allowed but not wise; empty for nothing.

@@ -9,24 +9,21 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
-	"github.com/slipway-dev/slipway/pkg/minijenkins/cron"
 )
 
 // advice ends every message about something that only Jenkins can do.
 const advice = "the built-in pipeline runner does not support it; connect a Jenkins server and run this pipeline there"
-
-// ignoredOptions change nothing that the engine does: the server keeps them, or they tune Jenkins.
-var ignoredOptions = map[string]bool{
-	"buildDiscarder": true, "disableConcurrentBuilds": true, "skipDefaultCheckout": true, "skipStagesAfterUnstable": true,
-	"parallelsAlwaysFailFast": true, "quietPeriod": true, "disableResume": true, "durabilityHint": true, "preserveStashes": true,
-	"newContainerPerStage": true, "disableRestartFromStage": true, "overrideIndexTriggers": true,
-}
 
 // Check refuses what the engine cannot run, before anything starts. The error is a *CheckError. If
 // agents is nil, labels are not looked up.
 func Check(p *jenkinsfile.Pipeline, agents AgentProvider) error {
 	c := &checker{agents: agents, declared: map[string]bool{}}
 	c.pipeline(p)
+	return c.found()
+}
+
+// found gives the problems in the order of their places.
+func (c *checker) found() error {
 	if len(c.problems) == 0 {
 		return nil
 	}
@@ -41,6 +38,8 @@ type checker struct {
 	agents AgentProvider
 	// declared are the names that the Jenkinsfile itself defines: functions, variables, parameters.
 	declared map[string]bool
+	// loaded is set for a file that a script loads: it may call what another file defines.
+	loaded   bool
 	problems []*UnsupportedError
 }
 
@@ -53,6 +52,10 @@ func (c *checker) unsupported(pos jenkinsfile.Pos, kind, name string) {
 }
 
 func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
+	if p.Script != nil {
+		c.script(p)
+		return
+	}
 	for _, s := range p.Preamble {
 		c.preamble(s)
 		jenkinsfile.Walk(s, c.declare)
@@ -75,9 +78,8 @@ func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
 		c.unsupported(d.From, "directive", "libraries")
 	}
 	for _, d := range p.ParameterDefs {
-		if d.Name == "run" || d.Name == "runParam" || d.Name == "credentials" {
-			c.unsupported(d.From, "parameter", d.Name)
-		}
+		def, known := parameterDefs[d.Name]
+		c.refuseFeature(d.From, "parameter", d.Name, def, known)
 	}
 	p.WalkStages(c.stage)
 }
@@ -178,11 +180,15 @@ func (c *checker) node(n jenkinsfile.Node) {
 			return
 		}
 		def, ok := stepDefs[n.Name]
+		if !ok && c.loaded && refusedSteps[n.Name] == "" {
+			return
+		}
 		if !ok {
-			c.unsupported(n.NamePos, "step", n.Name)
+			c.refuseFeature(n.NamePos, "step", n.Name, refusedFor(refusedSteps[n.Name]), false)
 			return
 		}
 		c.stepArgs(n, def)
+		c.nodeLabel(n)
 	case *jenkinsfile.New:
 		c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)
 	case *jenkinsfile.ClassDecl:
@@ -230,31 +236,7 @@ func (c *checker) stage(s *jenkinsfile.Stage) {
 
 func (c *checker) options(list []*jenkinsfile.Directive) {
 	for _, o := range list {
-		switch o.Name {
-		case "timeout", "retry", "timestamps", "lock", "ansiColor", "withEnv", "catchError", "warnError", "withCredentials":
-			c.argNames(o.Name, o.Args, stepDefs[o.Name])
-		default:
-			if !ignoredOptions[o.Name] {
-				c.unsupported(o.From, "option", o.Name)
-			}
-		}
-	}
-}
-
-// trigger refuses triggers but cron, and schedules that are not known or not right.
-func (c *checker) trigger(d *jenkinsfile.Directive) {
-	if d.Name != "cron" {
-		c.unsupported(d.From, "trigger", d.Name)
-		return
-	}
-	x := d.Arg("spec", true)
-	spec, known := jenkinsfile.ConstantText(x)
-	if x == nil || !known {
-		c.refuse(d.From, "cron", "trigger \"cron\" with a schedule that is not a constant: %s", advice)
-		return
-	}
-	if _, err := cron.Parse(spec, ""); err != nil {
-		c.refuse(d.From, "cron", "%v", err)
+		c.option(o)
 	}
 }
 
@@ -270,12 +252,8 @@ func (c *checker) agent(a *jenkinsfile.Agent) {
 	if a == nil {
 		return
 	}
-	switch a.Type {
-	case jenkinsfile.AgentAny, jenkinsfile.AgentNone:
-		return
-	case jenkinsfile.AgentLabel, jenkinsfile.AgentNode:
-	default:
-		c.unsupported(a.From, "agent", a.Type)
+	def, supported := agentDefs[a.Type]
+	if c.refuseFeature(a.From, "agent", a.Type, def, supported) || a.Type == jenkinsfile.AgentAny || a.Type == jenkinsfile.AgentNone {
 		return
 	}
 	for _, f := range a.Fields {

@@ -1,12 +1,14 @@
 // Copyright 2026 The Slipway Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package engine runs Declarative Pipelines for minijenkins: it takes a parsed Jenkinsfile and drives
+// Package engine runs Declarative and Scripted Pipelines for minijenkins: it takes a parsed Jenkinsfile and drives
 // agents, records nodes, steps and logs the way Jenkins and Blue Ocean report them.
 package engine
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -154,6 +156,9 @@ type CloneRequest struct {
 
 // AgentRequest asks for an agent.
 type AgentRequest struct {
+	// ID is unique over all requests and stable over a restart of the server: an agent that was made for
+	// the same ID before is given again. Empty asks for a new one.
+	ID string
 	// Label is the label expression; empty for "agent any".
 	Label string
 	// Node is the stage that asks; empty for the whole pipeline.
@@ -168,6 +173,51 @@ type AgentProvider interface {
 	// HasLabel tells if some template or node carries the label, so that a build that can never
 	// start is refused before it begins.
 	HasLabel(label string) bool
+}
+
+// AgentResumer is an AgentProvider that finds the agents of builds that go on after a restart.
+type AgentResumer interface {
+	// Resume returns the agent that Acquire gave under that name before the restart. An agent that is gone
+	// meanwhile is no error here: its steps fail.
+	Resume(ctx context.Context, req AgentRequest, name, workspace string) (Agent, error)
+}
+
+// ErrSuspended is the cause to cancel a build's context with when the server stops and the build is to go
+// on after the next start, and what Run returns then: nothing was ended, released or recorded as over.
+var ErrSuspended = errors.New("the build is suspended")
+
+// Event is one entry of a build's history: something that the script could not work out by itself.
+type Event struct {
+	// Key says which branch did it and its place there ("0.12"); Kind what it was ("sh", "abort", "time").
+	Key  string `json:"key"`
+	Kind string `json:"kind"`
+	// Begin marks what has begun, with what must be known to go on with it; it is in no order to the others.
+	Begin bool `json:"begin,omitempty"`
+	// Turn is the number of the turn in which the branch went on with it; see baton.
+	Turn uint64    `json:"turn,omitempty"`
+	Time time.Time `json:"time"`
+	// Value is the result in JSON, Error its failure in JSON.
+	Value json.RawMessage `json:"value,omitempty"`
+	Error json.RawMessage `json:"error,omitempty"`
+	// Step and Output are the step whose log it wrote to and how many bytes that were.
+	Step   string `json:"step,omitempty"`
+	Output int64  `json:"output,omitempty"`
+}
+
+// History keeps the events of a build, so that it can go on after a restart of the server.
+type History interface {
+	// Events are those of the time before the restart, in the order in which they were appended. A new
+	// build has none.
+	Events() []Event
+	// Append adds an event. It is on disk when Append returns, together with the log up to then.
+	Append(ctx context.Context, e Event) error
+}
+
+// LogSkipper is a Recorder whose log has bytes from before a restart. Each writer that Log returns drops as
+// many bytes as its step has in the log already.
+type LogSkipper interface {
+	// Skip says that n bytes of a step are in the log and will not be written again.
+	Skip(stepID string, n int64)
 }
 
 // Artifacts takes what archiveArtifacts collects.
@@ -210,9 +260,15 @@ type RunSpec struct {
 	Changes func(ctx context.Context) ([]Change, error)
 	// Credentials resolves credentials('id') and the credentialsId of git; nil knows none.
 	Credentials CredentialSource
+	// History keeps what a restart of the server must not lose; nil means that the build ends with the
+	// process. With events in it the build goes on where they end, and Pipeline is not checked again.
+	History History
 	// FirstStage is the top stage that a restarted build begins with; those before it are not built.
 	// Empty runs all.
 	FirstStage string
+	// SetProperties takes what the step properties of a Scripted Pipeline sets for the job: Options,
+	// ParameterDefs and Triggers of p, with constants only; what p does not have is unset. Nil forgets it.
+	SetProperties func(ctx context.Context, p *jenkinsfile.Pipeline) error
 	// Inputs asks people for the step input; nil makes that step fail.
 	Inputs Inputs
 	// SCM is what checkout scm clones; nil if the Jenkinsfile did not come from a repository.

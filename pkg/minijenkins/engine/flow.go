@@ -37,6 +37,8 @@ type build struct {
 	ranNode *graphNode
 	// milestone is the last that it passed, -1 for none; milestones counts them.
 	milestone, milestones int
+	// loaded counts the scripts of the step load.
+	loaded int
 	// changes are those of the build, nil until they were asked for.
 	changes []Change
 	graphMu sync.Mutex

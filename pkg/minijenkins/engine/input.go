@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // Jenkins makes the ID of an input of it, nothing is protected
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -172,8 +174,8 @@ const symbolKey = "$class"
 func symbol(c *stepCall) *groovy.Map {
 	m := groovy.NewMap()
 	m.Put(symbolKey, c.name)
-	for k, v := range c.args {
-		m.Put(k, v)
+	for _, k := range slices.Sorted(maps.Keys(c.args)) {
+		m.Put(k, c.args[k])
 	}
 	return m
 }

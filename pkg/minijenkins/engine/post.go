@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -18,7 +19,7 @@ func (b *build) pipelinePost(ctx context.Context, err error) error {
 	b.postDone = true
 	b.noteAbort(ctx)
 	post := b.spec.Pipeline.Post
-	if len(b.satisfied(post, worse(b.result, resultOf(err)))) == 0 {
+	if !b.anySatisfied(post, postState{err: resultOf(err)}) {
 		return nil
 	}
 	ctx, cancel := b.cleanup(ctx)
@@ -32,14 +33,11 @@ func (b *build) pipelinePost(ctx context.Context, err error) error {
 	}})
 }
 
-// runPost runs the conditions that hold for the result so far. An error in one of them does not keep
-// the others from running.
+// runPost runs the conditions that hold. Each is looked at when its turn comes, so an error in one of them counts for the later ones; it does
+// not keep them from running.
 func (b *build) runPost(ctx context.Context, post []*jenkinsfile.PostCondition, err error, begin func()) error {
-	if len(post) == 0 {
-		return nil
-	}
-	conditions := b.satisfied(post, worse(b.result, resultOf(err)))
-	if len(conditions) == 0 {
+	state := postState{err: resultOf(err), stage: begin != nil}
+	if !b.anySatisfied(post, state) {
 		return nil
 	}
 	ctx, cancel := b.cleanup(ctx)
@@ -48,14 +46,22 @@ func (b *build) runPost(ctx context.Context, post []*jenkinsfile.PostCondition, 
 		begin()
 	}
 	var first error
-	for _, c := range conditions {
-		cctx := withFlow(ctx, func(f *flow) {
-			f.path += "!" + c.Name
-			f.shells = new(int)
-		})
-		if stepErr := b.runSteps(cctx, c.Steps.List); stepErr != nil {
+	for _, name := range jenkinsfile.PostConditions {
+		for _, c := range post {
+			if c.Name != name || !b.holds(name, state) {
+				continue
+			}
+			cctx := withFlow(ctx, func(f *flow) {
+				f.path += "!" + c.Name
+				f.shells = new(int)
+			})
+			stepErr := b.runSteps(cctx, c.Steps.List)
+			if stepErr == nil {
+				continue
+			}
 			b.line("Error when executing " + c.Name + " post condition:")
 			_, _ = io.WriteString(b.rec.Log(""), b.masks.apply(errorText(stepErr)))
+			state.err = worse(state.err, resultOf(stepErr))
 			if first == nil {
 				first = stepErr
 			}
@@ -64,44 +70,45 @@ func (b *build) runPost(ctx context.Context, post []*jenkinsfile.PostCondition, 
 	return first
 }
 
-// satisfied returns the conditions that hold, in the order in which they run.
-func (b *build) satisfied(post []*jenkinsfile.PostCondition, result Result) []*jenkinsfile.PostCondition {
-	var out []*jenkinsfile.PostCondition
-	for _, name := range jenkinsfile.PostConditions {
-		for _, c := range post {
-			if c.Name == name && holds(name, result, b.spec.Build.PreviousResult) {
-				out = append(out, c)
-			}
-		}
-	}
-	return out
+func (b *build) anySatisfied(post []*jenkinsfile.PostCondition, state postState) bool {
+	return slices.ContainsFunc(post, func(c *jenkinsfile.PostCondition) bool { return b.holds(c.Name, state) })
 }
 
-func holds(condition string, result, previous Result) bool {
-	if result == "" {
-		result = ResultSuccess
-	}
+// postState is what conditions look at beside the result of the build: the result of the error, ResultSuccess for none, and whether they
+// are those of a stage, which has not failed because another one has.
+type postState struct {
+	err   Result
+	stage bool
+}
+
+// holds tells if a post condition holds, as the classes in org.jenkinsci.plugins.pipeline.modeldefinition.model.conditions have it.
+func (b *build) holds(condition string, state postState) bool {
+	run, previous := worse(b.result, ResultSuccess), b.spec.Build.PreviousResult
+	result := worse(run, state.err)
 	switch condition {
 	case "always", "cleanup":
 		return true
 	case "changed":
-		return previous != "" && previous != result
+		return previous != result // the first build is a change, too
 	case "fixed":
 		return result == ResultSuccess && (previous == ResultFailure || previous == ResultUnstable)
 	case "regression":
 		return previous != "" && severity(result) > severity(previous)
-	case "aborted":
-		return result == ResultAborted
 	case "failure":
+		if state.stage {
+			return result != ResultAborted && state.err != ResultSuccess
+		}
 		return result == ResultFailure
 	case "success":
+		if state.stage && run == ResultFailure {
+			return state.err == ResultSuccess
+		}
 		return result == ResultSuccess
-	case "unstable":
-		return result == ResultUnstable
 	case "unsuccessful":
 		return result != ResultSuccess
-	case "notBuilt":
-		return result == ResultNotBuilt
 	}
-	return false
+	return result == resultConditions[condition]
 }
+
+// resultConditions are the conditions that stand for one result.
+var resultConditions = map[string]Result{"aborted": ResultAborted, "unstable": ResultUnstable, "notBuilt": ResultNotBuilt}

@@ -75,7 +75,11 @@ func (b *build) run(ctx context.Context) (Result, error) {
 	b.newID()
 	p := b.spec.Pipeline
 	err := b.m.ExecTop(ctx, p.Preamble)
-	if err == nil {
+	switch {
+	case err != nil:
+	case p.Script != nil:
+		err = b.runScript(ctx)
+	default:
 		err = b.inAgent(ctx, p.Agent, "", func(ctx context.Context) error {
 			return b.inEnvironment(ctx, p.Environment, func(ctx context.Context) error {
 				return b.inOptions(ctx, p.Options, b.runPipeline)

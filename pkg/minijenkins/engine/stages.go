@@ -126,13 +126,16 @@ func (b *build) skipStage(ctx context.Context, st *jenkinsfile.Stage, reason str
 type whenPlace int
 
 const (
-	beforeInput whenPlace = iota
+	beforeOptions whenPlace = iota
+	beforeInput
 	beforeAgent
 	inside
 )
 
 func placeOf(w *jenkinsfile.When) whenPlace {
 	switch {
+	case w != nil && w.BeforeOptions:
+		return beforeOptions
 	case w != nil && w.BeforeInput:
 		return beforeInput
 	case w != nil && w.BeforeAgent:
@@ -141,7 +144,7 @@ func placeOf(w *jenkinsfile.When) whenPlace {
 	return inside
 }
 
-// stageBody runs what is in a stage: input, agent, environment, when, options, steps and post.
+// stageBody runs what is in a stage: options, input, agent, environment, when, steps and post.
 func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped bool, err error) {
 	// at goes on with body if the when directive does not belong here, or holds.
 	at := func(ctx context.Context, here whenPlace, body func(context.Context) error) error {
@@ -159,18 +162,21 @@ func (b *build) stageBody(ctx context.Context, st *jenkinsfile.Stage) (skipped b
 	}
 	content := func(ctx context.Context) error {
 		b.noteRan(ctx)
-		return b.inOptions(ctx, st.Options, func(ctx context.Context) error { return b.stageContent(ctx, st) })
+		return b.stageContent(ctx, st)
 	}
 	onAgent := func(ctx context.Context) error {
 		return b.inAgent(ctx, st.Agent, st.Name, func(ctx context.Context) error {
 			return b.inEnvironment(ctx, st.Environment, func(ctx context.Context) error { return at(ctx, inside, content) })
 		})
 	}
-	err = b.inCell(ctx, st, func(ctx context.Context) error {
-		return at(ctx, beforeInput, func(ctx context.Context) error {
-			return b.inInput(ctx, st.Input, st.Name, func(ctx context.Context) error { return at(ctx, beforeAgent, onAgent) })
+	inOptions := func(ctx context.Context) error {
+		return b.inOptions(ctx, st.Options, func(ctx context.Context) error {
+			return at(ctx, beforeInput, func(ctx context.Context) error {
+				return b.inInput(ctx, st.Input, st.Name, func(ctx context.Context) error { return at(ctx, beforeAgent, onAgent) })
+			})
 		})
-	})
+	}
+	err = b.inCell(ctx, st, func(ctx context.Context) error { return at(ctx, beforeOptions, inOptions) })
 	return skipped, err
 }
 

@@ -26,6 +26,10 @@ type stepDef struct {
 	agent bool
 	// block is set if it has a block and writes its own log lines.
 	block bool
+	// sync is set if Jenkins goes on with the same branch behind it.
+	sync bool
+	// noBody is set if it is a block step without a closure.
+	noBody bool
 	// symbol is set if it is no step but a value for the arguments of one.
 	symbol bool
 	run    func(ctx context.Context, c *stepCall) (any, error)
@@ -57,11 +61,11 @@ var stepDefs map[string]stepDef
 
 func init() {
 	stepDefs = map[string]stepDef{
-		"echo":       {display: "Print Message", only: "message", describe: "message", run: stepEcho},
-		"println":    {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
-		"print":      {display: "Print Message", logName: "echo", only: "message", describe: "message", run: stepEcho},
-		"error":      {display: "Error signal", only: "message", describe: "message", run: stepError},
-		"unstable":   {display: "Set stage result to unstable", only: "message", describe: "message", run: stepUnstable},
+		"echo":       {display: "Print Message", sync: true, only: "message", describe: "message", run: stepEcho},
+		"println":    {display: "Print Message", sync: true, logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"print":      {display: "Print Message", sync: true, logName: "echo", only: "message", describe: "message", run: stepEcho},
+		"error":      {display: "Error signal", sync: true, only: "message", describe: "message", run: stepError},
+		"unstable":   {display: "Set stage result to unstable", sync: true, only: "message", describe: "message", run: stepUnstable},
 		"sleep":      {display: "Sleep", only: "time", describe: "time", params: []string{"unit"}, run: stepSleep},
 		"sh":         {display: "Shell Script", only: "script", describe: "script", params: []string{"label", "returnStdout", "returnStatus", "encoding"}, agent: true, run: stepSh},
 		"pwd":        {display: "Determine current directory", only: "tmp", agent: true, run: stepPwd},
@@ -104,6 +108,7 @@ func init() {
 		"parallel":   {block: true, run: stepParallel},
 	}
 	maps.Copy(stepDefs, moreSteps())
+	maps.Copy(stepDefs, scriptedSteps())
 }
 
 // Step runs a step that the script calls.
@@ -127,8 +132,7 @@ func (h *host) Step(ctx context.Context, inv groovy.Invocation) (any, error) {
 		return err
 	}
 	if def.agent && flowOf(ctx).agent == nil {
-		return nil, failed("Attempted to execute a step that requires a node context while ‘agent none’ was specified. "+
-			"Be sure to specify your own ‘agent’ in the stage when using ‘agent none’ (step %s).", inv.Name)
+		return nil, b.noAgent(ctx, inv, def)
 	}
 	if def.block {
 		return def.run(ctx, c)
@@ -162,7 +166,7 @@ func (c *stepCall) bind(def stepDef, inv groovy.Invocation) error {
 	if len(inv.Args) == 1 {
 		c.args[def.only] = inv.Args[0]
 	}
-	if def.block && inv.Body == nil {
+	if def.block && !def.noBody && inv.Body == nil {
 		return &groovy.Exception{Class: "java.lang.IllegalStateException", Message: inv.Name + " step must be called with a body", Pos: inv.Pos}
 	}
 	return nil
@@ -226,7 +230,9 @@ func (b *build) atomic(ctx context.Context, def stepDef, c *stepCall) (any, erro
 		}
 		b.closeStep(step, c.result, nil)
 	}
-	b.baton.yield()
+	if b.spec.Pipeline.Script == nil || !def.sync {
+		b.baton.yield()
+	}
 	return v, err
 }
 

@@ -27,45 +27,66 @@ func (b *build) allOf(ctx context.Context, conditions []*jenkinsfile.Condition) 
 	return true, nil
 }
 
-func (b *build) condition(ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
-	switch c.Name {
-	case "allOf":
-		return b.allOf(ctx, c.Children)
-	case "anyOf":
-		for _, child := range c.Children {
-			ok, err := b.condition(ctx, child)
-			if err != nil || ok {
-				return ok, err
-			}
-		}
-		return false, nil
-	case "not":
-		ok, err := b.allOf(ctx, c.Children)
-		return !ok, err
-	case "expression":
-		v, err := b.m.Exec(ctx, c.Body.Body)
-		return groovy.Truth(v), err
-	case "equals":
-		expected, err := b.condArg(ctx, c, "expected")
-		if err != nil {
-			return false, err
-		}
-		actual, err := b.condArg(ctx, c, "actual")
-		return groovy.Equal(expected, actual), err
-	case "environment":
-		return b.envCondition(ctx, c)
-	case "branch", "tag", "buildingTag":
-		return b.refCondition(ctx, c)
-	case "changeRequest":
-		return b.changeRequest(ctx, c)
-	case "changeset", "changelog":
-		return b.changeCondition(ctx, c)
-	case "triggeredBy":
-		return b.triggeredBy(ctx, c)
-	case "isRestartedRun":
-		return false, nil
+// conditionDef evaluates a condition.
+type conditionDef func(b *build, ctx context.Context, c *jenkinsfile.Condition) (bool, error)
+
+// conditionDefs are the conditions of when by name. It is filled in init, as some hold others.
+var conditionDefs map[string]conditionDef
+
+func init() {
+	conditionDefs = map[string]conditionDef{
+		"allOf": func(b *build, ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+			return b.allOf(ctx, c.Children)
+		},
+		"anyOf": (*build).anyOf,
+		"not": func(b *build, ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+			ok, err := b.allOf(ctx, c.Children)
+			return !ok, err
+		},
+		"expression": func(b *build, ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+			v, err := b.m.Exec(ctx, c.Body.Body)
+			return groovy.Truth(v), err
+		},
+		"equals":        (*build).equals,
+		"environment":   (*build).envCondition,
+		"branch":        (*build).refCondition,
+		"tag":           (*build).refCondition,
+		"buildingTag":   (*build).refCondition,
+		"changeRequest": (*build).changeRequest,
+		"changeset":     (*build).changeCondition,
+		"changelog":     (*build).changeCondition,
+		"triggeredBy":   (*build).triggeredBy,
+		"isRestartedRun": func(b *build, _ context.Context, _ *jenkinsfile.Condition) (bool, error) {
+			return b.spec.FirstStage != "", nil
+		},
 	}
-	return false, failed("The condition %s is not supported by the built-in runner; use Jenkins", c.Name)
+}
+
+func (b *build) condition(ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+	def, ok := conditionDefs[c.Name]
+	if !ok {
+		return false, failed("The condition %s is not supported by the built-in runner; use Jenkins", c.Name)
+	}
+	return def(b, ctx, c)
+}
+
+func (b *build) anyOf(ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+	for _, child := range c.Children {
+		ok, err := b.condition(ctx, child)
+		if err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+func (b *build) equals(ctx context.Context, c *jenkinsfile.Condition) (bool, error) {
+	expected, err := b.condArg(ctx, c, "expected")
+	if err != nil {
+		return false, err
+	}
+	actual, err := b.condArg(ctx, c, "actual")
+	return groovy.Equal(expected, actual), err
 }
 
 func (b *build) condArg(ctx context.Context, c *jenkinsfile.Condition, name string) (any, error) {

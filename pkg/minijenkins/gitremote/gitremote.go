@@ -294,15 +294,9 @@ func entry(db storer.EncodedObjectStorer, h Head, file string) (*object.TreeEntr
 	if !fs.ValidPath(file) || file == "." {
 		return nil, fmt.Errorf("%s: %w", file, ErrNotFound)
 	}
-	commit, err := object.GetCommit(db, plumbing.NewHash(h.Commit))
+	commit, err := commitOf(db, h)
 	if err != nil {
-		// A server may leave the commit of an annotated tag unsaid.
-		if tag, tagErr := object.GetTag(db, h.ref); tagErr == nil {
-			commit, err = tag.Commit()
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", h.Commit, notFound(err))
+		return nil, err
 	}
 	tree, err := object.GetTree(db, commit.TreeHash)
 	if err != nil {
@@ -321,6 +315,21 @@ func entry(db storer.EncodedObjectStorer, h Head, file string) (*object.TreeEntr
 	return nil, fmt.Errorf("%s is no file: %w", file, ErrNotFound)
 }
 
+// commitOf finds the commit of a head.
+func commitOf(db storer.EncodedObjectStorer, h Head) (*object.Commit, error) {
+	commit, err := object.GetCommit(db, plumbing.NewHash(h.Commit))
+	if err != nil {
+		// A server may leave the commit of an annotated tag unsaid.
+		if tag, tagErr := object.GetTag(db, h.ref); tagErr == nil {
+			commit, err = tag.Commit()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("commit %s: %w", h.Commit, notFound(err))
+	}
+	return commit, nil
+}
+
 func notFound(err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return ErrNotFound
@@ -329,18 +338,32 @@ func notFound(err error) error {
 }
 
 // look fetches the commits of heads, one deep, and shows them. Without content servers that can leave the files out.
-func (r *Remote) look(ctx context.Context, heads []Head, noContent bool, see func(storer.EncodedObjectStorer) error) (err error) {
-	if r.caps == nil {
-		return errors.New("the repository was not listed")
-	}
-	req := packp.NewUploadPackRequestFromCapabilities(r.caps)
+func (r *Remote) look(ctx context.Context, heads []Head, noContent bool, see func(storer.EncodedObjectStorer) error) error {
+	f := fetch{depth: 1, noContent: noContent}
 	seen := map[plumbing.Hash]bool{}
 	for _, h := range heads {
 		if !seen[h.ref] {
 			seen[h.ref] = true
-			req.Wants = append(req.Wants, h.ref)
+			f.wants = append(f.wants, h.ref)
 		}
 	}
+	return r.fetch(ctx, f, see)
+}
+
+// fetch is what is asked of a server: how many commits deep, and if possible without the contents of files.
+type fetch struct {
+	wants     []plumbing.Hash
+	depth     int
+	noContent bool
+}
+
+// fetch asks for it and shows what came.
+func (r *Remote) fetch(ctx context.Context, f fetch, see func(storer.EncodedObjectStorer) error) (err error) {
+	if r.caps == nil {
+		return errors.New("the repository was not listed")
+	}
+	req := packp.NewUploadPackRequestFromCapabilities(r.caps)
+	req.Wants = f.wants
 	// Progress messages and side bands are for people at terminals.
 	for _, c := range []capability.Capability{capability.Sideband, capability.Sideband64k, capability.MultiACK, capability.MultiACKDetailed, capability.ThinPack} {
 		req.Capabilities.Delete(c)
@@ -349,9 +372,9 @@ func (r *Remote) look(ctx context.Context, heads []Head, noContent bool, see fun
 		if err := req.Capabilities.Set(capability.Shallow); err != nil {
 			return fmt.Errorf("fetch: %w", err)
 		}
-		req.Depth = packp.DepthCommits(1)
+		req.Depth = packp.DepthCommits(f.depth)
 	}
-	if noContent && r.caps.Supports(capability.Filter) {
+	if f.noContent && r.caps.Supports(capability.Filter) {
 		if err := req.Capabilities.Set(capability.Filter); err != nil {
 			return fmt.Errorf("fetch: %w", err)
 		}

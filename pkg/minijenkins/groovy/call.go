@@ -89,13 +89,23 @@ func (f *frame) callExpr(s *scope, x *jenkinsfile.Call) (any, error) {
 	if x.Spread {
 		return f.spread(obj, func(item any) (any, error) { return f.invoke(item, x.Name, args.list(), x.From) })
 	}
-	if _, ok := obj.(scriptObject); ok {
-		return f.callFunction(s, x.Name, args, x.From)
+	if script, ok := obj.(*Script); ok && !forbidden[x.Name] {
+		return f.callFunction(script.funcs, x.Name, args, x.From)
 	}
 	return f.invoke(obj, x.Name, args.list(), x.From)
 }
 
 func (f *frame) callCallee(s *scope, x *jenkinsfile.Call) (any, error) {
+	// "$name"(…) and object."$name"(…) call the method of that name.
+	if p, ok := x.Callee.(*jenkinsfile.Property); ok && p.NameExpr != nil {
+		name, err := f.propertyName(s, p)
+		if err != nil {
+			return nil, err
+		}
+		named := *x
+		named.Callee, named.Object, named.Name, named.Safe, named.Spread = nil, p.Object, name, p.Safe, p.Spread
+		return f.callExpr(s, &named)
+	}
 	callee, err := f.eval(s, x.Callee)
 	if err != nil {
 		return nil, err
@@ -103,6 +113,12 @@ func (f *frame) callCallee(s *scope, x *jenkinsfile.Call) (any, error) {
 	args, err := f.arguments(s, x.Args)
 	if err != nil {
 		return nil, err
+	}
+	switch x.Callee.(type) {
+	case *jenkinsfile.GString, *jenkinsfile.Constant:
+		if name, ok := text(callee); ok {
+			return f.callFunction(s, name, args, x.From)
+		}
 	}
 	return f.invoke(callee, "call", args.list(), x.From)
 }
@@ -123,6 +139,13 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 		}
 	}
 	if !f.m.host.HasStep(name) {
+		v, ok, err := f.m.host.Global(f.ctx, name)
+		if err != nil {
+			return nil, withPos(err, pos)
+		}
+		if _, isText := text(v); ok && !isText {
+			return f.invoke(v, "call", args.list(), pos)
+		}
 		return nil, throw(pos, "java.lang.NoSuchMethodError", "No such DSL method '%s' found among steps [%s] or globals [%s]",
 			name, strings.Join(f.m.host.StepNames(), ", "), strings.Join(f.m.host.GlobalNames(), ", "))
 	}

@@ -100,8 +100,8 @@ func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if owner, ok := s.lookup(x.Name); ok {
 		return owner.vars[x.Name], nil
 	}
-	if x.Name == "this" || x.Name == "owner" || x.Name == "delegate" {
-		return scriptObject{}, nil
+	if x.Name == "owner" || x.Name == "delegate" || x.Name == "steps" {
+		return f.m.main, nil
 	}
 	v, ok, err := f.m.host.Global(f.ctx, x.Name)
 	if err != nil {
@@ -124,9 +124,6 @@ func looksLikeClass(name string) bool {
 	}
 	return false
 }
-
-// scriptObject is this.
-type scriptObject struct{}
 
 // withPos adds the place to an exception of the host that has none.
 func withPos(err error, pos jenkinsfile.Pos) error {
@@ -234,8 +231,6 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 		case "value":
 			return o.value, nil
 		}
-	case scriptObject:
-		return f.ident(f.m.globals, &jenkinsfile.Ident{Name: name, Span: jenkinsfile.Span{From: pos, To: pos}})
 	case classRef:
 		return nil, rejected(pos, "staticField "+string(o)+" "+name)
 	case Object:
@@ -522,9 +517,6 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 		if err != nil || ok {
 			return withPos(err, pos)
 		}
-	case scriptObject:
-		f.m.globals.declare(name, v)
-		return nil
 	}
 	return missingProperty(pos, name, className(obj))
 }

@@ -71,7 +71,9 @@ type Machine struct {
 	bytes  int
 	// nextCheck is the step count at which the context is looked at again.
 	nextCheck int
-	globals   *scope
+	// globals are the variables of all scripts; main is the Jenkinsfile.
+	globals *scope
+	main    *Script
 	// Cleanup makes the context that finally blocks run with once the build is aborted; nil leaves
 	// them the ended context.
 	Cleanup func(ctx context.Context) (context.Context, context.CancelFunc)
@@ -80,7 +82,9 @@ type Machine struct {
 // New makes a machine.
 func New(host Host, limits Limits) *Machine {
 	limits.setDefaults()
-	return &Machine{host: host, limits: limits, globals: newScope(nil)}
+	m := &Machine{host: host, limits: limits, globals: newScope(nil)}
+	m.main = newScript(m, "WorkflowScript")
+	return m
 }
 
 // scope holds variables.
@@ -141,51 +145,40 @@ func (m *Machine) frame(ctx context.Context) *frame {
 	return &frame{m: m, ctx: ctx, depth: d}
 }
 
-// Define sets a variable that the whole script sees.
+// Define sets a variable that all scripts see.
 func (m *Machine) Define(name string, v any) { m.globals.declare(name, v) }
 
-// Lookup returns a variable of the script's global scope.
+// Lookup returns a variable of the Jenkinsfile's top level, or one that all scripts see.
 func (m *Machine) Lookup(name string) (any, bool) {
-	v, ok := m.globals.vars[name]
-	return v, ok
+	owner, ok := m.main.local.lookup(name)
+	if !ok {
+		return nil, false
+	}
+	return owner.vars[name], true
 }
 
-// Eval evaluates an expression in the global scope.
+// Eval evaluates an expression at the Jenkinsfile's top level.
 func (m *Machine) Eval(ctx context.Context, x jenkinsfile.Expr) (any, error) {
-	return m.frame(ctx).eval(newScope(m.globals), x)
+	return m.frame(ctx).eval(newScope(m.main.local), x)
 }
 
 // Exec runs statements in a new scope and returns the value of the last one or of return.
 func (m *Machine) Exec(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
 	f := m.frame(ctx)
-	_, err := f.stmts(newScope(m.globals), body)
+	_, err := f.stmts(newScope(m.main.local), body)
 	return f.value, err
 }
 
-// ExecTop runs the statements outside of the pipeline block: functions and variables are declared
-// for the whole script.
+// ExecTop runs the statements at the top level of the Jenkinsfile. Functions and fields are declared for
+// the whole script; variables are seen by what stands below them and by closures, but not by functions.
 func (m *Machine) ExecTop(ctx context.Context, body []jenkinsfile.Stmt) error {
-	f := m.frame(ctx)
-	for _, s := range body {
-		if d, ok := s.(*jenkinsfile.FuncDecl); ok {
-			m.globals.declare(d.Name, &Closure{params: d.Params, hasParams: true, body: d.Body.Stmts, scope: m.globals, pos: d.From})
-		}
-	}
-	for _, s := range body {
-		switch s.(type) {
-		case *jenkinsfile.FuncDecl, *jenkinsfile.Import, *jenkinsfile.Annotation:
-			continue
-		}
-		if _, err := f.stmt(m.globals, s); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := m.main.run(ctx, body)
+	return err
 }
 
-// Closure makes a closure value from the tree in the global scope.
+// Closure makes a closure value from the tree at the Jenkinsfile's top level.
 func (m *Machine) Closure(c *jenkinsfile.Closure) *Closure {
-	return &Closure{params: c.Params, hasParams: c.HasParams, body: c.Body, scope: m.globals, pos: c.From}
+	return &Closure{params: c.Params, hasParams: c.HasParams, body: c.Body, scope: m.main.local, pos: c.From}
 }
 
 // Call calls a closure.

@@ -57,8 +57,7 @@ func (f *frame) stmt(s *scope, st jenkinsfile.Stmt) (control, error) {
 	case *jenkinsfile.Assert:
 		return flowNone, f.assertStmt(s, st)
 	case *jenkinsfile.FuncDecl:
-		s.declare(st.Name, &Closure{params: st.Params, hasParams: true, body: st.Body.Stmts, scope: s, pos: st.From})
-		return flowNone, nil
+		return flowNone, rejected(st.Start(), "a function that is declared inside of a block")
 	case *jenkinsfile.Import, *jenkinsfile.Annotation:
 		return flowNone, nil
 	}
@@ -108,7 +107,7 @@ func (f *frame) varDecl(s *scope, d *jenkinsfile.VarDecl) error {
 				return err
 			}
 		}
-		if _, exists := s.vars[v.Name]; exists && s != f.m.globals {
+		if _, exists := s.vars[v.Name]; exists {
 			return throw(v.Pos, "org.codehaus.groovy.control.MultipleCompilationErrorsException",
 				"The current scope already contains a variable of the name %s", v.Name)
 		}

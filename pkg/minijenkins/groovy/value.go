@@ -111,6 +111,10 @@ type Closure struct {
 	// object and method are of a method pointer.
 	object any
 	method string
+	// function is the name if it is a function of a script, returns its type, and other is the one of the
+	// same name that was declared before it.
+	function, returns string
+	other             *Closure
 }
 
 // Pos is where the closure stands in the source.

@@ -20,7 +20,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
-	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
 const (
@@ -37,7 +36,7 @@ type podAgent struct {
 	p               *Provider
 	name, container string
 	workspace       string
-	template        *store.Template
+	template        uint64
 	changed         <-chan struct{}
 	stopWatch       func()
 	release         sync.Once
@@ -109,6 +108,9 @@ func (a *podAgent) bound(ctx context.Context) (context.Context, context.CancelFu
 
 // command runs a short subcommand, with the pod's death as the error if it dies.
 func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Writer, args ...string) (*tail, error) {
+	if err := a.alive(); err != nil {
+		return &tail{}, err
+	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
 	t, err := a.agentCommand(ctx, stdin, stdout, args...)
@@ -139,7 +141,7 @@ func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdo
 	if err == nil && stdout != nil {
 		code, err = a.attach(ctx, req.ID, stdout, "--stdout")
 	}
-	if err != nil && ctx.Err() != nil && a.alive() == nil {
+	if err != nil && ctx.Err() != nil && !suspended(ctx) && a.alive() == nil {
 		a.stopStep(ctx, req.ID)
 	}
 	return code, err
@@ -361,7 +363,7 @@ func (a *podAgent) Release(ctx context.Context) (err error) {
 			a.stopLife()
 		}
 		defer a.p.giveRoom(a.template)
-		defer a.p.letGo(a.name)
+		defer a.p.letGo(a.name, true)
 		ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 		defer cancel()
 		for try := 0; ; try++ {

@@ -71,7 +71,7 @@ func TestLabel(t *testing.T) {
 func TestPodName(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z][a-z0-9-]*-[a-z0-9]{5}$`)
 	for _, n := range []string{"dc-ns.name", "A_B c", "größe", "", "---", "9lives", strings.Repeat("n", 300), "a/../b", "x.", strings.Repeat("a", 56) + "-b"} {
-		got := podName(n)
+		got := podName(n, suffix("", 0))
 		if !form.MatchString(got) || len(validation.IsDNS1123Label(got)) > 0 {
 			t.Errorf("%q gives %q", n, got)
 		}
@@ -130,11 +130,12 @@ func newFake(t *testing.T, templates ...*store.Template) *Provider {
 
 func TestRender(t *testing.T) {
 	p := newFake(t)
-	b := &buildAgents{p: p, build: Build{Project: "team", Job: "team/größe x", Number: 7}}
-	r, err := b.render(&store.Template{Name: "dc-team.app", YAML: smallPod, AgentContainer: "dev"}, "dc-team.app || größe")
+	b := &buildAgents{p: p, build: Build{ID: "inst-1-7", Project: "team", Job: "team/größe x", Number: 7}}
+	r, err := b.render(&store.Template{Name: "dc-team.app", YAML: smallPod, AgentContainer: "dev", Seq: 3, Label: "a b"}, engine.AgentRequest{Label: "dc-team.app || größe", ID: "inst-1-7-0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.name(suffix("inst-1-7-0.1", 0))
 	if r.container != "dev" || r.workingDir != defaultWorkingDir || r.pod.Namespace != "workers" {
 		t.Errorf("%+v", r)
 	}
@@ -143,7 +144,8 @@ func TestRender(t *testing.T) {
 			t.Errorf("label %s=%q: %v", k, v, e)
 		}
 	}
-	want := map[string]string{AnnotationJob: "team/größe x", AnnotationBuild: "7"}
+	want := map[string]string{AnnotationJob: "team/größe x", AnnotationBuild: "7",
+		AnnotationAgent: `{"build":"inst-1-7","request":"inst-1-7-0.1","container":"dev","template":3,"labels":["a","b"]}`}
 	if d := cmp.Diff(want, r.pod.Annotations); d != "" {
 		t.Error(d)
 	}
@@ -154,13 +156,13 @@ func TestRender(t *testing.T) {
 			t.Errorf("agent name %s", e.Value)
 		}
 	}
-	if d := cmp.Diff([]string{"JENKINS_AGENT_NAME", "JENKINS_AGENT_WORKDIR", "SLIPWAY_AGENT_MODE", "SLIPWAY_STEPS_DIR", "JENKINS_URL"}, names); d != "" {
+	if d := cmp.Diff([]string{"JENKINS_AGENT_WORKDIR", "SLIPWAY_AGENT_MODE", "SLIPWAY_STEPS_DIR", "JENKINS_URL", "JENKINS_AGENT_NAME"}, names); d != "" {
 		t.Error(d)
 	}
 	if len(r.pod.Spec.Volumes) != 1 || r.pod.Spec.Containers[1].VolumeMounts[0].MountPath != defaultWorkingDir || r.pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("%+v", r.pod.Spec)
 	}
-	own, err := b.render(&store.Template{Name: "x", YAML: `{"kind":"Pod","spec":{"volumes":[{"name":"w","emptyDir":{}}],"containers":[{"name":"c","image":"i","workingDir":"/w/","volumeMounts":[{"name":"w","mountPath":"/w"}]}]}}`}, "x")
+	own, err := b.render(&store.Template{Name: "x", YAML: `{"kind":"Pod","spec":{"volumes":[{"name":"w","emptyDir":{}}],"containers":[{"name":"c","image":"i","workingDir":"/w/","volumeMounts":[{"name":"w","mountPath":"/w"}]}]}}`}, engine.AgentRequest{Label: "x"})
 	if err != nil || len(own.pod.Spec.Volumes) != 1 || own.workingDir != "/w/" {
 		t.Errorf("own mount: %+v, %v", own, err)
 	}
@@ -169,7 +171,7 @@ func TestRender(t *testing.T) {
 		"unknown field": {YAML: "kind: Pod\nspec: {nosuch: 1, containers: [{name: a}]}"},
 	} {
 		var e *Error
-		if _, err := b.render(tmpl, "x"); !errors.As(err, &e) {
+		if _, err := b.render(tmpl, engine.AgentRequest{Label: "x"}); !errors.As(err, &e) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -243,7 +245,7 @@ func fakeAgent(t *testing.T, p *Provider) *podAgent {
 		t.Fatal(err)
 	}
 	ch, stop := p.watch("p")
-	return &podAgent{p: p, name: "p", container: "dev", workspace: "/w", changed: ch, stopWatch: stop, template: &store.Template{}}
+	return &podAgent{p: p, name: "p", container: "dev", workspace: "/w", changed: ch, stopWatch: stop}
 }
 
 // TestBrokenStream shows that a step is followed over broken exec streams without a lost or doubled byte.
@@ -308,7 +310,7 @@ func TestRoom(t *testing.T) {
 	if r := <-told; !strings.Contains(r, "in use (1 at most)") {
 		t.Error(r)
 	}
-	p.giveRoom(tmpl)
+	p.giveRoom(tmpl.Seq)
 	if err := <-got; err != nil {
 		t.Error(err)
 	}

@@ -4,6 +4,8 @@
 package kube
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	"sigs.k8s.io/yaml"
 
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
@@ -40,8 +43,45 @@ var (
 	notLabel = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 )
 
-// podName is the name of the template and five random characters.
-func podName(template string) string {
+// agentNote is what a pod says about itself, for a server that begins again.
+type agentNote struct {
+	// Build and Request are the IDs of the build and of its request for the agent.
+	Build   string `json:"build,omitempty"`
+	Request string `json:"request,omitempty"`
+	// Container is the one in which steps run; Template the Seq of the pod's template.
+	Container string   `json:"container"`
+	Template  uint64   `json:"template,omitempty"`
+	Labels    []string `json:"labels,omitempty"`
+}
+
+// noteOf reads the note of a pod; it is empty without one that can be read.
+func noteOf(pod *corev1.Pod) agentNote {
+	var n agentNote
+	if json.Unmarshal([]byte(pod.Annotations[AnnotationAgent]), &n) != nil {
+		return agentNote{}
+	}
+	return n
+}
+
+const suffixLength = 5
+
+// suffix is five characters that depend on a request and on how many of its names are taken. Without the ID
+// of a request they are random.
+func suffix(request string, taken int) string {
+	if request == "" {
+		return rand.String(suffixLength)
+	}
+	const letters = "bcdfghjklmnpqrstvwxz2456789" // no words
+	sum := sha256.Sum256([]byte(request + "\x00" + strconv.Itoa(taken)))
+	out := make([]byte, suffixLength)
+	for i := range out {
+		out[i] = letters[int(sum[i])%len(letters)]
+	}
+	return string(out)
+}
+
+// podName is the name of the template and five characters.
+func podName(template, suffix string) string {
 	base := strings.Trim(notDNS.ReplaceAllString(strings.ToLower(template), "-"), "-")
 	if len(base) > 57 {
 		base = strings.Trim(base[:57], "-")
@@ -49,7 +89,7 @@ func podName(template string) string {
 	if base == "" || base[0] < 'a' || base[0] > 'z' {
 		base = "agent-" + base
 	}
-	return strings.TrimRight(base, "-") + "-" + rand.String(5)
+	return strings.TrimRight(base, "-") + "-" + suffix
 }
 
 func labelValue(s string) string {
@@ -66,16 +106,24 @@ type rendered struct {
 	// container is the agent container; workingDir its folder for workspaces.
 	container  string
 	workingDir string
+	base       string
 }
 
-// render makes the pod of a template for a build.
-func (a *buildAgents) render(t *store.Template, label string) (*rendered, error) {
+// name gives the pod its name.
+func (r *rendered) name(suffix string) {
+	r.pod.Name = podName(r.base, suffix)
+	i := slices.IndexFunc(r.pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.container })
+	setEnv(&r.pod.Spec.Containers[i], "JENKINS_AGENT_NAME", r.pod.Name)
+}
+
+// render makes the pod of a template for a request of a build; its name is missing.
+func (a *buildAgents) render(t *store.Template, req engine.AgentRequest) (*rendered, error) {
 	src, err := parsePod(t.YAML)
 	if err != nil {
 		return nil, failf("The pod template ‘%s’ cannot be used: %v", t.ID, err)
 	}
 	pod := &corev1.Pod{Spec: src.Spec, ObjectMeta: metav1.ObjectMeta{
-		Name: podName(t.Name), Namespace: a.p.cfg.Namespace, Labels: map[string]string{}, Annotations: map[string]string{},
+		Namespace: a.p.cfg.Namespace, Labels: map[string]string{}, Annotations: map[string]string{},
 	}}
 	for k, v := range src.Labels {
 		pod.Labels[k] = v
@@ -84,7 +132,7 @@ func (a *buildAgents) render(t *store.Template, label string) (*rendered, error)
 		pod.Annotations[k] = v
 	}
 	pod.Labels["jenkins"] = "slave"
-	pod.Labels["jenkins/label"] = labelValue(label)
+	pod.Labels["jenkins/label"] = labelValue(req.Label)
 	pod.Labels[LabelInstance] = a.p.cfg.Instance
 	pod.Annotations[AnnotationJob] = a.build.Job
 	pod.Annotations[AnnotationBuild] = strconv.Itoa(a.build.Number)
@@ -103,14 +151,18 @@ func (a *buildAgents) render(t *store.Template, label string) (*rendered, error)
 		c.WorkingDir = defaultWorkingDir
 	}
 	addWorkspace(&pod.Spec, c)
-	setEnv(c, "JENKINS_AGENT_NAME", pod.Name)
 	setEnv(c, "JENKINS_AGENT_WORKDIR", c.WorkingDir)
 	setEnv(c, "SLIPWAY_AGENT_MODE", "exec")
 	setEnv(c, "SLIPWAY_STEPS_DIR", path.Join(c.WorkingDir, ".slipway-steps"))
 	if a.p.cfg.JenkinsURL != "" {
 		setEnv(c, "JENKINS_URL", a.p.cfg.JenkinsURL+"/")
 	}
-	return &rendered{pod: pod, container: c.Name, workingDir: c.WorkingDir}, nil
+	note, err := json.Marshal(agentNote{Build: a.build.ID, Request: req.ID, Container: c.Name, Template: t.Seq, Labels: strings.Fields(t.Label)})
+	if err != nil {
+		return nil, fmt.Errorf("encode agent: %w", err)
+	}
+	pod.Annotations[AnnotationAgent] = string(note)
+	return &rendered{pod: pod, container: c.Name, workingDir: c.WorkingDir, base: t.Name}, nil
 }
 
 // addWorkspace mounts an emptyDir at the working dir, unless something is mounted there.

@@ -40,6 +40,8 @@ const (
 	AnnotationJob = "slipway.dev/job"
 	// AnnotationBuild is the number of the build that a pod works for.
 	AnnotationBuild = "slipway.dev/build"
+	// AnnotationAgent has in JSON what is needed to go on with the pod after a restart.
+	AnnotationAgent = "slipway.dev/agent"
 	// AgentPath is where slipway-agent is in the agent container.
 	AgentPath = "/opt/slipway/slipway-agent"
 
@@ -65,13 +67,17 @@ type Config struct {
 	// AgentPath is where slipway-agent is in the agent container; empty means AgentPath.
 	AgentPath string
 
-	// Instance and Templates are set by the server.
+	// Instance, Templates and Running are set by the server. Running tells if the build of an ID runs; nil
+	// means that no build outlives the process.
 	Instance  string
 	Templates func() []*store.Template
+	Running   func(build string) bool
 }
 
 // Build identifies the build that asks for agents.
 type Build struct {
+	// ID is unique over all builds and stable over a restart.
+	ID string
 	// Project is the top folder of the job.
 	Project string
 	// Job is the full name of the job.
@@ -107,7 +113,11 @@ type Provider struct {
 	mu sync.Mutex
 	// live are the agents that builds hold, by pod name.
 	live map[string]*AgentInfo
-	// perTemplate counts them; room is closed and replaced when one goes.
+	// kept are the agents of a former process whose builds go on, until these ask for them; gone those that
+	// builds have given back but that may still be there.
+	kept map[string]agentNote
+	gone map[string]bool
+	// perTemplate counts the agents of live and kept; room is closed and replaced when one goes.
 	perTemplate map[uint64]int
 	room        chan struct{}
 	// watchers are told of changes of a pod, by pod name.
@@ -135,7 +145,10 @@ func newProvider(cfg Config, client kubernetes.Interface) *Provider {
 	if cfg.AgentPath == "" {
 		cfg.AgentPath = AgentPath
 	}
-	p := &Provider{cfg: cfg, client: client, live: map[string]*AgentInfo{}, perTemplate: map[uint64]int{},
+	if cfg.Running == nil {
+		cfg.Running = func(string) bool { return false }
+	}
+	p := &Provider{cfg: cfg, client: client, live: map[string]*AgentInfo{}, kept: map[string]agentNote{}, gone: map[string]bool{}, perTemplate: map[uint64]int{},
 		room: make(chan struct{}), watchers: map[string]map[chan struct{}]bool{}}
 	p.factory = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(cfg.Namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = p.selector() }))
@@ -145,17 +158,31 @@ func newProvider(cfg Config, client kubernetes.Interface) *Provider {
 	_, _ = pods.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    p.notify,
 		UpdateFunc: func(_, o any) { p.notify(o) },
-		DeleteFunc: p.notify,
+		DeleteFunc: p.deleted,
 	})
 	return p
 }
 
 func (p *Provider) selector() string { return LabelInstance + "=" + p.cfg.Instance }
 
-func (p *Provider) notify(o any) {
+// deleted is told that a pod is no more.
+func (p *Provider) deleted(o any) {
 	if t, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = t.Obj
 	}
+	p.notify(o)
+	if pod, ok := o.(*corev1.Pod); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.gone, pod.Name)
+		if note, kept := p.kept[pod.Name]; kept {
+			delete(p.kept, pod.Name)
+			p.freeRoom(note.Template)
+		}
+	}
+}
+
+func (p *Provider) notify(o any) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
 		return
@@ -206,20 +233,25 @@ func (p *Provider) Run(ctx context.Context) error {
 	}
 }
 
-// Reap deletes every pod of this instance; no build holds one when a process begins.
+// Reap deletes the pods that a former process left, but for those of builds that go on. It is called once,
+// before the first build runs.
 func (p *Provider) Reap(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	lctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := p.client.CoreV1().Pods(p.cfg.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: p.selector()})
-	if apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) {
-		// deletecollection is a verb of its own; the five usual ones are enough.
-		var list *corev1.PodList
-		list, err = p.client.CoreV1().Pods(p.cfg.Namespace).List(ctx, metav1.ListOptions{LabelSelector: p.selector()})
-		if err == nil {
-			for i := range list.Items {
-				err = errors.Join(err, p.deletePod(ctx, list.Items[i].Name))
-			}
+	list, err := p.client.CoreV1().Pods(p.cfg.Namespace).List(lctx, metav1.ListOptions{LabelSelector: p.selector()})
+	if err != nil {
+		return fmt.Errorf("kube: list old pods: %w", err)
+	}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		if pod.DeletionTimestamp != nil {
+			continue
 		}
+		if note := noteOf(pod); note.Build != "" && p.cfg.Running(note.Build) {
+			p.keep(pod.Name, note)
+			continue
+		}
+		err = errors.Join(err, p.deletePod(ctx, pod.Name))
 	}
 	if err != nil {
 		return fmt.Errorf("kube: delete old pods: %w", err)
@@ -234,10 +266,7 @@ func (p *Provider) collect(ctx context.Context) {
 		return
 	}
 	for _, pod := range pods {
-		p.mu.Lock()
-		held := p.live[pod.Name] != nil
-		p.mu.Unlock()
-		if held || pod.DeletionTimestamp != nil {
+		if pod.DeletionTimestamp != nil || !p.orphan(pod) {
 			continue
 		}
 		klog.FromContext(ctx).Info("orphan agent pod deleted", "pod", klog.KObj(pod))
@@ -245,6 +274,15 @@ func (p *Provider) collect(ctx context.Context) {
 			klog.FromContext(ctx).Error(err, "orphan agent pod cannot be deleted", "pod", klog.KObj(pod))
 		}
 	}
+}
+
+// orphan tells if a pod is of no use any more. One of a former process may be asked for as long as its build runs.
+func (p *Provider) orphan(pod *corev1.Pod) bool {
+	note := noteOf(pod)
+	running := note.Build != "" && p.cfg.Running(note.Build)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live[pod.Name] == nil && (!running || p.gone[pod.Name])
 }
 
 // deletePod deletes a pod; one that is gone is no error.
@@ -270,10 +308,15 @@ func (p *Provider) Agents() []AgentInfo {
 	return out
 }
 
-func (p *Provider) hold(name string, labels []string) {
+// hold makes an agent one that a build holds. It returns false if another build does.
+func (p *Provider) hold(name string, labels []string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.live[name] != nil {
+		return false
+	}
 	p.live[name] = &AgentInfo{Name: name, Labels: labels}
+	return true
 }
 
 func (p *Provider) update(name string, online bool, reason string) {
@@ -284,10 +327,14 @@ func (p *Provider) update(name string, online bool, reason string) {
 	}
 }
 
-func (p *Provider) letGo(name string) {
+// letGo ends what hold began. left says that the pod may still be there, for nobody.
+func (p *Provider) letGo(name string, left bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.live, name)
+	if left {
+		p.gone[name] = true
+	}
 }
 
 // ForBuild makes the provider of one build.

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
@@ -26,6 +27,13 @@ func (a *buildAgents) Acquire(ctx context.Context, req engine.AgentRequest, wait
 	if waiting == nil {
 		waiting = func(string) {}
 	}
+	if name, note, ok := a.p.claimRequest(req.ID); ok {
+		agent, err := a.adopt(ctx, name, note, waiting)
+		if !errors.Is(err, errTaken) {
+			return a.orGiveRoom(agent, err, note.Template)
+		}
+		a.p.giveRoom(note.Template) // it is on its way out
+	}
 	t, err := a.resolve(req.Label)
 	if err != nil {
 		return nil, err
@@ -33,12 +41,66 @@ func (a *buildAgents) Acquire(ctx context.Context, req engine.AgentRequest, wait
 	if err := a.p.takeRoom(ctx, t, waiting); err != nil {
 		return nil, err
 	}
-	agent, err := a.start(ctx, t, req.Label, waiting)
+	agent, err := a.start(ctx, t, req, waiting)
+	return a.orGiveRoom(agent, err, t.Seq)
+}
+
+func (a *buildAgents) orGiveRoom(agent *podAgent, err error, template uint64) (engine.Agent, error) {
 	if err != nil {
-		a.p.giveRoom(t)
+		a.p.giveRoom(template)
 		return nil, err
 	}
 	return agent, nil
+}
+
+// Resume implements engine.AgentResumer.
+func (a *buildAgents) Resume(ctx context.Context, _ engine.AgentRequest, name, workspace string) (engine.Agent, error) {
+	// Without the watch a pod that lives would look as if it were gone.
+	if !cache.WaitForCacheSync(ctx.Done(), a.p.synced) {
+		return nil, context.Cause(ctx)
+	}
+	var note agentNote
+	if pod, err := a.p.pods.Get(name); err == nil {
+		note = noteOf(pod)
+	}
+	if !a.p.hold(name, note.Labels) {
+		return nil, fmt.Errorf("agent %s: %w", name, errTaken)
+	}
+	a.p.claim(name, note.Template)
+	a.p.update(name, true, "")
+	ch, stop := a.p.watch(name)
+	return &podAgent{p: a.p, name: name, container: note.Container, changed: ch, stopWatch: stop, template: note.Template, workspace: workspace}, nil
+}
+
+// keep notes a pod of a former process.
+func (p *Provider) keep(name string, note agentNote) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept[name] = note
+	p.perTemplate[note.Template]++
+}
+
+// claim takes a pod of a former process over, with the room that it takes.
+func (p *Provider) claim(name string, template uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.kept[name]; !ok {
+		p.perTemplate[template]++
+	}
+	delete(p.kept, name)
+}
+
+// claimRequest takes over the pod that a former process made for a request, with the room that it takes.
+func (p *Provider) claimRequest(id string) (name string, note agentNote, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, note = range p.kept {
+		if id != "" && note.Request == id {
+			delete(p.kept, name)
+			return name, note, true
+		}
+	}
+	return "", agentNote{}, false
 }
 
 // takeRoom waits until the template may have one more pod.
@@ -65,47 +127,122 @@ func (p *Provider) takeRoom(ctx context.Context, t *store.Template, waiting func
 	}
 }
 
-func (p *Provider) giveRoom(t *store.Template) {
+func (p *Provider) giveRoom(template uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.perTemplate[t.Seq]--; p.perTemplate[t.Seq] <= 0 {
-		delete(p.perTemplate, t.Seq)
+	p.freeRoom(template)
+}
+
+// freeRoom is giveRoom with mu held.
+func (p *Provider) freeRoom(template uint64) {
+	if p.perTemplate[template]--; p.perTemplate[template] <= 0 {
+		delete(p.perTemplate, template)
 	}
 	close(p.room)
 	p.room = make(chan struct{})
 }
 
-// start creates the pod and waits until steps can run in it. If that fails the pod is deleted.
-func (a *buildAgents) start(ctx context.Context, t *store.Template, label string, waiting func(string)) (_ *podAgent, err error) {
-	r, err := a.render(t, label)
+// errTaken says that the name of a pod is another's, or that of one which is being deleted.
+var errTaken = errors.New("the name of the pod is taken")
+
+// maxNames is how many names of one request may be taken.
+const maxNames = 20
+
+// start creates the pod and waits until steps can run in it. A pod that was created for the same request
+// before is taken over.
+func (a *buildAgents) start(ctx context.Context, t *store.Template, req engine.AgentRequest, waiting func(string)) (*podAgent, error) {
+	r, err := a.render(t, req)
 	if err != nil {
 		return nil, err
 	}
-	name := r.pod.Name
-	p := a.p
-	p.hold(name, strings.Fields(t.Label))
-	ch, stop := p.watch(name)
-	defer func() {
+	agent := &podAgent{p: a.p, container: r.container, template: t.Seq,
+		workspace: path.Join(r.workingDir, "workspace", workspaceName(a.build.Job))}
+	for taken := range maxNames {
+		r.name(suffix(req.ID, taken))
+		agent.name = r.pod.Name
+		err = agent.begin(ctx, strings.Fields(t.Label), waiting, func() error { return a.p.create(ctx, r.pod, req.ID) })
+		if !errors.Is(err, errTaken) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return agent, nil
+}
+
+// adopt waits for a pod that a former process created.
+func (a *buildAgents) adopt(ctx context.Context, name string, note agentNote, waiting func(string)) (*podAgent, error) {
+	agent := &podAgent{p: a.p, name: name, container: note.Container, template: note.Template}
+	err := agent.begin(ctx, note.Labels, waiting, func() error {
+		pod, err := a.p.get(ctx, name)
 		if err != nil {
-			stop()
+			return err
+		}
+		i := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == note.Container })
+		if pod.DeletionTimestamp != nil || i < 0 {
+			return errTaken
+		}
+		agent.workspace = path.Join(pod.Spec.Containers[i].WorkingDir, "workspace", workspaceName(a.build.Job))
+		return nil
+	})
+	return agent, err
+}
+
+// get reads a pod; one that does not exist is errTaken: its name will not be used again.
+func (p *Provider) get(ctx context.Context, name string) (*corev1.Pod, error) {
+	cctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	pod, err := p.client.CoreV1().Pods(p.cfg.Namespace).Get(cctx, name, metav1.GetOptions{})
+	switch {
+	case err == nil:
+		return pod, nil
+	case apierrors.IsNotFound(err):
+		return nil, errTaken
+	case context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	}
+	return nil, fmt.Errorf("read agent pod: %w", err)
+}
+
+// begin makes the pod exist and waits until steps can run in it. If that fails the pod is deleted, unless the
+// build will go on after a restart.
+func (a *podAgent) begin(ctx context.Context, labels []string, waiting func(string), exist func() error) (err error) {
+	p := a.p
+	if !p.hold(a.name, labels) {
+		return errTaken
+	}
+	ch, stop := p.watch(a.name)
+	defer func() {
+		if err == nil {
+			return
+		}
+		stop()
+		left := !errors.Is(err, errTaken) && !suspended(ctx)
+		if left {
 			// The build may have been aborted; the pod must go all the same.
-			if derr := p.deletePod(context.WithoutCancel(ctx), name); derr != nil {
+			if derr := p.deletePod(context.WithoutCancel(ctx), a.name); derr != nil {
 				err = errors.Join(err, derr)
 			}
-			p.letGo(name)
 		}
+		p.letGo(a.name, left)
 	}()
-	if err := p.create(ctx, r.pod); err != nil {
-		return nil, err
+	if err := exist(); err != nil {
+		return err
 	}
-	waiting("Pod " + name + " is starting")
-	tell := tellOnce(func(reason string) { waiting("Pod " + name + ": " + reason) })
-	if err := p.waitRunning(ctx, name, r.container, ch, tell); err != nil {
-		return nil, err
+	waiting("Pod " + a.name + " is starting")
+	tell := tellOnce(func(reason string) { waiting("Pod " + a.name + ": " + reason) })
+	if err := p.waitRunning(ctx, a.name, a.container, ch, tell); err != nil {
+		return err
 	}
-	p.update(name, true, "")
-	return &podAgent{p: p, name: name, container: r.container, changed: ch, stopWatch: stop, template: t,
-		workspace: path.Join(r.workingDir, "workspace", workspaceName(a.build.Job))}, nil
+	p.update(a.name, true, "")
+	a.changed, a.stopWatch = ch, stop
+	return nil
+}
+
+// suspended tells if a context has ended because the server stops and the build is to go on later.
+func suspended(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), engine.ErrSuspended)
 }
 
 // workspaceName is the job's path; it names a folder, so what would leave it is replaced.
@@ -124,8 +261,8 @@ func tellOnce(f func(string)) func(string) {
 }
 
 // create tries the pod by a dry run, which tells of quota, Pod Security and schema errors before
-// anything exists, and creates it.
-func (p *Provider) create(ctx context.Context, pod *corev1.Pod) error {
+// anything exists, and creates it. That it exists for the same request is as good.
+func (p *Provider) create(ctx context.Context, pod *corev1.Pod, request string) error {
 	api := p.client.CoreV1().Pods(p.cfg.Namespace)
 	for _, dry := range []bool{true, false} {
 		opts := metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict}
@@ -135,6 +272,9 @@ func (p *Provider) create(ctx context.Context, pod *corev1.Pod) error {
 		cctx, cancel := context.WithTimeout(ctx, callTimeout)
 		_, err := api.Create(cctx, pod, opts)
 		cancel()
+		if apierrors.IsAlreadyExists(err) {
+			return p.ours(ctx, pod.Name, request)
+		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return cause
@@ -145,6 +285,18 @@ func (p *Provider) create(ctx context.Context, pod *corev1.Pod) error {
 			}
 			return fmt.Errorf("create agent pod: %w", err)
 		}
+	}
+	return nil
+}
+
+// ours tells if the pod of a name was made for a request; it is errTaken otherwise.
+func (p *Provider) ours(ctx context.Context, name, request string) error {
+	pod, err := p.get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if request == "" || pod.Labels[LabelInstance] != p.cfg.Instance || noteOf(pod).Request != request || pod.DeletionTimestamp != nil {
+		return errTaken
 	}
 	return nil
 }

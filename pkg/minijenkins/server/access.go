@@ -25,7 +25,7 @@ var (
 
 // itemPermissions are what the actions of an item or a build need.
 var itemPermissions = map[string]permission{
-	"createItem": mayCreate, "config.xml": mayConfigure, "confirmRename": mayConfigure, "doRename": mayConfigure, "submitDescription": mayConfigure,
+	"createItem": mayCreate, "createView": mayConfigure, "config.xml": mayConfigure, "confirmRename": mayConfigure, "doRename": mayConfigure, "submitDescription": mayConfigure,
 	"disable": mayConfigure, "enable": mayConfigure, "doDelete": mayDelete, "credentials": mayViewSecret,
 }
 
@@ -73,6 +73,6 @@ func (c *call) permittedOnBranch(it *item, action string) bool {
 
 // topAllowed tells if the first part of a path is one that users without administration have.
 func (c *call) topAllowed(first string) bool {
-	admin := slices.Contains([]string{"manage", "cloud", "quietDown", "cancelQuietDown", "safeRestart", "safeExit", "restart", "exit", "configuration-as-code"}, first)
+	admin := slices.Contains([]string{"manage", "cloud", "quietDown", "cancelQuietDown", "safeRestart", "safeExit", "restart", "exit", "configuration-as-code", "script", "scriptText"}, first)
 	return !admin || c.permitted(mayAdminister)
 }

@@ -74,6 +74,9 @@ func (s *Server) authenticate(r *http.Request) (l login, ok bool) {
 		if a.Password != "" && same(a.Password, pass) {
 			return login{user: a.Name, limited: a.Limited}, true
 		}
+		if s.tokenAccepted(a.Name, pass) {
+			return login{user: a.Name, byToken: true, limited: a.Limited}, true
+		}
 	}
 	return login{}, false
 }

@@ -66,15 +66,10 @@ func (s *Server) itemBean(base string, it *item) *object {
 	if it.isMulti() {
 		return s.multibranchFields(base, it, o)
 	}
-	view := func() *object {
-		return bean("hudson.model.AllView").set("description", nil).
-			lazy(1, "jobs", func() any { return s.childBeans(base, it) }).
-			vis(3, "name", "All").set("property", []*object{}).vis(3, "url", url)
-	}
 	return o.set("healthReport", []*object{}).
 		lazy(1, "jobs", func() any { return s.childBeans(base, it) }).
-		lazy(1, "primaryView", func() any { return view() }).
-		lazy(1, "views", func() any { return []*object{view()} })
+		lazy(1, "primaryView", func() any { return s.allView(base, it) }).
+		lazy(1, "views", func() any { return s.viewBeans(base, it) })
 }
 
 func (s *Server) childBeans(base string, it *item) list {

@@ -46,12 +46,12 @@ func checkSpec(spec, seed string, now time.Time) string {
 	if w := schedule.Warning(); w != "" {
 		parts = append(parts, validation("warning", w))
 	}
-	last, ran := schedule.Previous(now)
-	next, runs := schedule.Next(now)
+	last, _ := schedule.Previous(now)
+	next, _ := schedule.Next(now)
 	switch {
 	case len(schedule.Tabs) == 0:
 		parts = append(parts, validation("warning", "No schedules so will never run"))
-	case !ran || !runs:
+	case schedule.Rare(now):
 		parts = append(parts, validation("warning", "This schedule will match dates only rarely (e.g. February 29) or never (e.g. June 31), so this job may be triggered very rarely, if at all."))
 	default:
 		parts = append(parts, validation("ok", "Would last have run at "+last.UTC().Format(fullDate)+"; would next run at "+next.UTC().Format(fullDate)+"."))
@@ -131,7 +131,7 @@ func (s *Server) converter(c *call) {
 	}
 	if action == "validate" {
 		text := "Jenkinsfile successfully validated.\n"
-		if err := jenkinsfile.ValidateJenkinsfile(c.r.Form.Get("jenkinsfile")); err != nil {
+		if err := asInstalled.ValidateJenkinsfile(c.r.Form.Get("jenkinsfile")); err != nil {
 			text = "Errors encountered validating Jenkinsfile:\n" + err.Error() + "\n"
 		}
 		writePage(c.w, http.StatusOK, typeText, text)
@@ -153,21 +153,24 @@ func (s *Server) converter(c *call) {
 	writeValue(c, converted{"ok", data})
 }
 
+// asInstalled converts as a Jenkins without tools: minijenkins installs none.
+var asInstalled = jenkinsfile.Converter{Tools: map[string][]string{}}
+
 // conversions by action give the name and the value of what they made.
 var conversions = map[string]func(form map[string][]string) (string, any, error){
 	"toJson": func(f map[string][]string) (string, any, error) {
-		doc, err := jenkinsfile.ToJSON(firstOf(f["jenkinsfile"]))
+		doc, err := asInstalled.ToJSON(firstOf(f["jenkinsfile"]))
 		return "json", json.RawMessage(doc), err
 	},
 	"toJenkinsfile": func(f map[string][]string) (string, any, error) {
-		text, err := jenkinsfile.FromJSON([]byte(firstOf(f["json"])))
+		text, err := asInstalled.FromJSON([]byte(firstOf(f["json"])))
 		return "jenkinsfile", text, err
 	},
 	"validateJenkinsfile": func(f map[string][]string) (string, any, error) {
-		return "", nil, jenkinsfile.ValidateJenkinsfile(firstOf(f["jenkinsfile"]))
+		return "", nil, asInstalled.ValidateJenkinsfile(firstOf(f["jenkinsfile"]))
 	},
 	"validateJson": func(f map[string][]string) (string, any, error) {
-		return "", nil, jenkinsfile.ValidateJSON([]byte(firstOf(f["json"])))
+		return "", nil, asInstalled.ValidateJSON([]byte(firstOf(f["json"])))
 	},
 	"stepsToJson": func(f map[string][]string) (string, any, error) {
 		doc, err := jenkinsfile.StepsToJSON(firstOf(f["jenkinsfile"]))

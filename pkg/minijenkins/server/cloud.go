@@ -225,10 +225,15 @@ func (s *Server) computers(c *call) {
 			set("displayName", "Nodes").set("totalExecutors", len(agents)))
 		return
 	}
+	if len(c.segs) == 1 && (c.segs[0] == "doCreateItem" || c.segs[0] == "createItem") {
+		s.nodeAction(c, false)
+		return
+	}
 	name := c.next()
 	i := slices.IndexFunc(agents, func(a kube.AgentInfo) bool { return a.Name == name }) + 1
-	if i == 0 && name != "(built-in)" && name != "(master)" || !c.isAPI() {
-		fail404(c.w)
+	known := i > 0 || name == "(built-in)" || name == "(master)"
+	if !known || !c.isAPI() {
+		s.nodeAction(c, known)
 		return
 	}
 	show(c.w, c.r, list[i])

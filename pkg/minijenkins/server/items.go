@@ -18,9 +18,12 @@ import (
 )
 
 // itemRoutes serves /job/…: it finds the item and hands on what is behind it.
-func (s *Server) itemRoutes(c *call) {
+func (s *Server) itemRoutes(c *call) { s.itemsBelow(c, s.root) }
+
+// itemsBelow serves a path that begins with "job" and a name in a folder.
+func (s *Server) itemsBelow(c *call, from *item) {
 	s.mu.RLock()
-	it := s.lookup(c)
+	it := lookup(c, from)
 	if it != nil {
 		c.found(it)
 	}
@@ -56,7 +59,7 @@ func (s *Server) itemAction(c *call, it *item) {
 	case "descriptorByName":
 		c.next()
 		s.descriptor(c, c.at.full)
-	case "createItem", "checkJobName", "view":
+	case "createItem", "checkJobName", "view", "createView":
 		s.folderAction(c, it, action)
 	case "credentials":
 		s.credentialRoutes(c, it)
@@ -109,20 +112,12 @@ func (s *Server) folderAction(c *call, it *item, action string) {
 	case "checkJobName":
 		s.checkJobName(c, it)
 	case "view":
-		// "All" is the one view of a folder.
 		c.next()
-		if !strings.EqualFold(c.next(), "all") {
-			fail404(c.w)
-			return
+		s.viewRoutes(c, it)
+	case "createView":
+		if c.post() {
+			s.createView(c, it)
 		}
-		if c.isAPI() {
-			s.locked(c, func(base string) any {
-				return bean("hudson.model.AllView").set("description", nil).set("jobs", s.childBeans(base, it)).
-					vis(3, "name", "All").set("property", []*object{}).vis(3, "url", base+it.path())
-			})
-			return
-		}
-		s.itemAction(c, it)
 	}
 }
 
@@ -149,6 +144,29 @@ func (s *Server) checkJobName(c *call, it *item) {
 		msg = "<div/>"
 	}
 	writePage(c.w, http.StatusOK, typeHTML, msg)
+}
+
+// foreignKinds are the kinds of items that a Jenkins has and minijenkins does not run, by the class or the root element of config.xml.
+var foreignKinds = map[string]string{
+	"project": "Freestyle project", "hudson.model.FreeStyleProject": "Freestyle project",
+	"matrix-project": "Multi-configuration project", "hudson.matrix.MatrixProject": "Multi-configuration project",
+	"maven2-moduleset": "Maven project", "hudson.maven.MavenModuleSet": "Maven project",
+	"hudson.model.ExternalJob": "External job", "com.tikal.jenkins.plugins.multijob.MultiJobProject": "MultiJob project",
+	"com.cloudbees.plugins.flow.BuildFlow": "Build Flow",
+	"jenkins.branch.OrganizationFolder":    "Organization folder",
+}
+
+// failKind answers that items of a class are not run here. unknown is the message for a class that nobody knows, empty for a page of error.
+func failKind(c *call, class, unknown string) {
+	title, foreign := foreignKinds[class]
+	switch {
+	case foreign:
+		failForm(c.w, "minijenkins does not run items of the kind "+title+" ("+class+"), only folders, pipelines and multibranch pipelines. Use a Jenkins for it.")
+	case unknown != "":
+		failForm(c.w, unknown)
+	default:
+		fail500(c.w, c.r, (&errKind{class}).Error())
+	}
 }
 
 var modes = map[string]store.Kind{
@@ -183,7 +201,7 @@ func (s *Server) createItem(c *call, up *item) {
 			return
 		}
 		it.Config, it.CaseSensitive = body, true
-	case t == "":
+	case t == "" && mode != "copy":
 		failForm(c.w, "No Content-Type header set")
 		return
 	case mode == "":
@@ -191,7 +209,7 @@ func (s *Server) createItem(c *call, up *item) {
 		return
 	case mode == "copy":
 		s.mu.RLock()
-		from := up.find(q.Get("from"))
+		from := s.relative(up, q.Get("from"))
 		if from != nil {
 			it.Config = from.Config
 		}
@@ -203,7 +221,7 @@ func (s *Server) createItem(c *call, up *item) {
 	default:
 		kind, ok := modes[mode]
 		if !ok {
-			failForm(c.w, "No item type ‘"+mode+"’ is known")
+			failKind(c, mode, "No item type ‘"+mode+"’ is known")
 			return
 		}
 		it.Config = defaultConfig(kind)
@@ -220,7 +238,12 @@ func (s *Server) addItem(c *call, up *item, it *store.Item, isXML bool) {
 		return
 	}
 	cfg, err := parseConfig(it.Config)
-	if err != nil {
+	var kind *errKind
+	switch {
+	case errors.As(err, &kind):
+		failKind(c, kind.class, "")
+		return
+	case err != nil:
 		fail500(c.w, c.r, err.Error())
 		return
 	}

@@ -36,6 +36,14 @@ const (
 // errConfig says that a config.xml cannot be read.
 var errConfig = errors.New("bad config.xml")
 
+// errKind says that a config.xml is of a kind of item that is not known here.
+type errKind struct{ class string }
+
+func (e *errKind) Error() string { return fmt.Sprintf("%s: unknown class %q", errConfig, e.class) }
+
+// Unwrap makes it an errConfig.
+func (e *errKind) Unwrap() error { return errConfig }
+
 // jobConfig is what a config.xml says, as far as minijenkins acts on it.
 type jobConfig struct {
 	kind        store.Kind
@@ -229,7 +237,7 @@ func parseConfig(doc []byte) (*jobConfig, error) {
 	case classMultibranch:
 		c.kind = store.KindMultibranch
 	default:
-		return nil, fmt.Errorf("%w: unknown class %q", errConfig, root.name)
+		return nil, &errKind{root.name}
 	}
 	if d := root.child("description"); d != nil {
 		c.description = &d.text
@@ -325,6 +333,11 @@ func collectStrings(e *element, into *[]string) {
 // setElement replaces the text of a child of the root, or adds the child at the end, and leaves
 // every other byte alone.
 func setElement(doc []byte, name, text string) ([]byte, error) {
+	return replaceElement(doc, name, "<"+name+">"+escapeXML(text)+"</"+name+">")
+}
+
+// replaceElement replaces a child of the root by other XML, or adds that at the end, and leaves every other byte alone.
+func replaceElement(doc []byte, name, with string) ([]byte, error) {
 	d := newDecoder(prepare(doc, true))
 	depth, from, to, end := 0, -1, -1, -1
 	for {
@@ -355,11 +368,10 @@ func setElement(doc []byte, name, text string) ([]byte, error) {
 	if end < 0 || bytes.HasSuffix(bytes.TrimSpace(doc), []byte("/>")) {
 		return nil, fmt.Errorf("%w: the root element is empty", errConfig)
 	}
-	repl := "<" + name + ">" + escapeXML(text) + "</" + name + ">"
 	if from < 0 || to < 0 {
-		from, to, repl = end, end, "  "+repl+"\n"
+		from, to, with = end, end, "  "+with+"\n"
 	}
-	return bytes.Join([][]byte{doc[:from], []byte(repl), doc[to:]}, nil), nil
+	return bytes.Join([][]byte{doc[:from], []byte(with), doc[to:]}, nil), nil
 }
 
 func escapeXML(s string) string {

@@ -331,6 +331,10 @@ func (s *Server) load(st *store.State) error {
 	slices.SortStableFunc(s.left, func(a, b *store.QueueItem) int { return a.Left.Compare(b.Left) })
 	s.templates = st.Templates
 	s.credentials = credentialsOf(st.Credentials)
+	s.tokens = tokensOf(st.Tokens)
+	var err error
+	s.views, err = viewsOf(st.Views)
+	errs = append(errs, err)
 	for _, c := range st.Clouds {
 		s.clouds[c.Name] = c
 	}

@@ -141,7 +141,7 @@ func show(w http.ResponseWriter, r *http.Request, v any) {
 		fail500(w, r, err.Error())
 		return
 	}
-	writeJSON(w, r.URL.Query(), body)
+	writeAPI(w, r, body)
 }
 
 func writeJSON(w http.ResponseWriter, q url.Values, body []byte) {

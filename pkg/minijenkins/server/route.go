@@ -80,8 +80,18 @@ func (c *call) next() string {
 // rest is what is left of the path, decoded.
 func (c *call) rest() string { return strings.Join(c.segs, "/") }
 
+// isAPI tells if the rest of the path is a remote API.
 func (c *call) isAPI() bool {
-	return len(c.segs) >= 2 && c.segs[0] == "api" && c.segs[1] == "json" && (len(c.segs) == 2 || c.rest() == "api/json/api/json")
+	if len(c.segs) < 2 || c.segs[0] != "api" {
+		return false
+	}
+	switch c.segs[1] {
+	case "json":
+		return len(c.segs) == 2 || c.rest() == "api/json/api/json"
+	case "xml", "python":
+		return len(c.segs) == 2
+	}
+	return false
 }
 
 // post answers anything but POST with 405 and tells if the request is a POST.
@@ -178,6 +188,14 @@ func (s *Server) top(c *call) {
 		s.user(c, loginOf(c.r).user)
 	case "user":
 		s.user(c, c.next())
+	case "securityRealm":
+		s.securityRealm(c)
+	case "pluginManager":
+		s.pluginManager(c)
+	case "scriptText", "script":
+		refuse(c, "a script console")
+	case "safeRestart", "restart", "exit", "safeExit":
+		refuse(c, "an end over HTTP; its process is ended by who runs it")
 	case "crumbIssuer":
 		if !c.isAPI() {
 			fail404(c.w)
@@ -185,7 +203,7 @@ func (s *Server) top(c *call) {
 		}
 		s.serveCrumb(c.w, c.r)
 	case "view":
-		s.topView(c)
+		s.viewRoutes(c, s.root)
 	case "job":
 		c.segs = append([]string{first}, c.segs...)
 		s.itemRoutes(c)
@@ -209,34 +227,12 @@ func (s *Server) top(c *call) {
 		s.blue(c)
 	case "git":
 		s.gitRoutes(c)
-	case "createItem", "checkJobName":
+	case "createItem", "checkJobName", "createView":
 		c.segs = append([]string{first}, c.segs...)
 		s.itemAction(c, s.root)
 	default:
 		fail404(c.w)
 	}
-}
-
-// topView serves view/all: the root under another path.
-func (s *Server) topView(c *call) {
-	name := c.next()
-	if !strings.EqualFold(name, "all") {
-		fail404(c.w)
-		return
-	}
-	if c.isAPI() {
-		s.locked(c, func(base string) any {
-			return bean("hudson.model.AllView").set("description", nil).
-				set("jobs", s.childBeans(base, s.root)).vis(3, "name", "all").set("property", []*object{}).vis(3, "url", base+"/")
-		})
-		return
-	}
-	c.view = "/view/" + encodeSegment(name)
-	if len(c.segs) > 0 && c.segs[0] == "job" {
-		s.itemRoutes(c)
-		return
-	}
-	s.itemAction(c, s.root)
 }
 
 // locked renders an object while the model is held for reading, and answers when it is not. A nil
@@ -249,7 +245,7 @@ func (s *Server) locked(c *call, make func(base string) any) {
 	case string(body) == "null":
 		fail404(c.w)
 	default:
-		writeJSON(c.w, c.r.URL.Query(), body)
+		writeAPI(c.w, c.r, body)
 	}
 }
 
@@ -266,17 +262,16 @@ func (s *Server) rootAPI(c *call) {
 		return
 	}
 	s.locked(c, func(base string) any {
-		view := bean("hudson.model.AllView").vis(3, "name", "all").vis(3, "url", base+"/")
 		return bean("hudson.model.Hudson").
 			set("assignedLabels", []*object{bean("").vis(2, "name", "built-in")}).
 			set("mode", "NORMAL").set("nodeDescription", "the Jenkins controller's built-in node").set("nodeName", "").
 			set("numExecutors", 0).set("description", nil).
 			lazy(1, "jobs", func() any { return s.childBeans(base, s.root) }).
-			set("overallLoad", bean("")).set("primaryView", view).
+			set("overallLoad", bean("")).set("primaryView", s.allView(base, s.root)).
 			set("quietDownReason", nullIfEmpty(s.quietReason)).set("quietingDown", s.quieting).set("slaveAgentPort", -1).
 			set("unlabeledLoad", bean("jenkins.model.UnlabeledLoadStatistics")).
 			set("url", base+"/").set("useCrumbs", true).set("useSecurity", true).
-			set("views", []*object{view})
+			lazy(1, "views", func() any { return s.viewBeans(base, s.root) })
 	})
 }
 
@@ -292,16 +287,6 @@ func (s *Server) whoAmI(c *call) {
 	}
 	show(c.w, c.r, bean("hudson.security.WhoAmI").set("anonymous", l.anonymous()).set("authenticated", true).
 		set("authorities", []string{authority}).set("name", name))
-}
-
-func (s *Server) user(c *call, name string) {
-	known := slices.ContainsFunc(s.cfg.Accounts, func(a Account) bool { return a.Name == name })
-	if !known || !c.isAPI() {
-		fail404(c.w)
-		return
-	}
-	show(c.w, c.r, bean("hudson.model.User").set("absoluteUrl", s.baseURL(c.r)+"/user/"+encodeSegment(name)).
-		set("description", nil).set("fullName", name).set("id", name).set("property", []*object{}))
 }
 
 // overallLoad has the shape of Jenkins' statistics without numbers.
@@ -420,9 +405,8 @@ func (s *Server) cancelQueueItem(c *call, ref string) {
 	}
 }
 
-// lookup finds the item of a path that begins with "job"; it returns nil if there is none. s.mu is held.
-func (s *Server) lookup(c *call) *item {
-	it := s.root
+// lookup finds the item of a path that begins with "job" in a folder; it returns nil if there is none. s.mu is held.
+func lookup(c *call, it *item) *item {
 	for len(c.segs) >= 2 && c.segs[0] == "job" && it != nil {
 		if it.isJob() {
 			return nil

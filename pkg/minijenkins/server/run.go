@@ -180,7 +180,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 	}
 	prev := r.takeOver(p)
 	spec, end := r.withServices(engine.RunSpec{
-		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm,
+		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm, SetProperties: r.setProperties,
 		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
 		Build: engine.BuildInfo{
 			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
@@ -217,10 +217,30 @@ func (r *buildRun) params(p *jenkinsfile.Pipeline) ([]engine.ParamValue, error) 
 }
 
 // takeOver puts the parameters and options of the Jenkinsfile into the job, as Jenkins does when a
-// build begins, and returns the result of the build before.
+// build begins, and returns the result of the build before. A Scripted Pipeline does it by itself with
+// the step properties; see setProperties.
 func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
+	if p.Script == nil {
+		r.configure(p)
+	}
+	if prev, _ := r.job.around(r.build); prev != nil {
+		return prev.Result
+	}
+	return ""
+}
+
+// setProperties is the step properties.
+func (r *buildRun) setProperties(_ context.Context, p *jenkinsfile.Pipeline) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.configure(p)
+	return nil
+}
+
+// configure sets the parameters and options of the job. s.mu is held.
+func (r *buildRun) configure(p *jenkinsfile.Pipeline) {
 	next := *r.job.Item
 	next.Parameters = p.Parameters()
 	next.NoConcurrent, next.AbortPrevious = concurrencyOf(p)
@@ -229,10 +249,6 @@ func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	if r.s.items[next.ID] != nil && !reflect.DeepEqual(next, *r.job.Item) && r.s.store.PutItem(&next) == nil {
 		*r.job.Item = next
 	}
-	if prev, _ := r.job.around(r.build); prev != nil {
-		return prev.Result
-	}
-	return ""
 }
 
 // env are the variables that Jenkins sets for every build.

@@ -144,6 +144,8 @@ type Server struct {
 	templates   []*store.Template
 	clouds      map[string]*store.Cloud
 	credentials credentials
+	views       views
+	tokens      tokens
 	steps       stepServices
 	quieting    bool
 	quietReason string
@@ -179,7 +181,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("minijenkins: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, store: st, parse: jenkinsfile.Parse, check: engine.Check, run: engine.Run,
+		cfg: cfg, store: st, parse: jenkinsfile.Load, check: engine.Check, run: engine.Run,
 		now: time.Now, wake: make(chan struct{}, 1),
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},

@@ -6,6 +6,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,17 +22,37 @@ import (
 const (
 	maxHeld = 64 << 10
 	maxWait = time.Second
+	// resumeWait is maxWait for the line that a crash cut: its step has to come to it again.
+	resumeWait = 3 * time.Second
+)
+
+// What stands for a step in the index of a log.
+const (
+	// StepOnce is for lines that differ each time: when a log is resumed nothing of it is dropped.
+	StepOnce = "!"
+	// stepEnd is for the last lines of a build, see End.
+	stepEnd = "="
+	// breakMark begins what stands for the end that the log gave to a line of the step behind it.
+	breakMark = "+"
 )
 
 // Log is the log of a build that runs. Its file holds the text and nothing else; beside it the
 // index file has one line "OFFSET STEP" for each place where the text of another step begins. The
 // index line is written before the text, so after a crash every byte has its step.
 type Log struct {
-	mu   sync.Mutex
-	text *os.File
-	idx  *os.File
-	size int64
-	secs []section
+	// syncMu is held while the files are brought to disk; it is taken before mu.
+	syncMu sync.Mutex
+	mu     sync.Mutex
+	// settled is signalled when nothing is held back, or a line was broken for it.
+	settled *sync.Cond
+	// skip has how many bytes of each step are dropped because they are there from before a restart.
+	skip map[string]int64
+	// textDirty and idxDirty say that a file has more than is on disk for good.
+	textDirty, idxDirty, closed bool
+	text                        *os.File
+	idx                         *os.File
+	size                        int64
+	secs                        []section
 	// owner is the step of the last byte, midLine says that its line is not complete, since when.
 	owner   string
 	midLine bool
@@ -55,41 +76,67 @@ func (s *Store) CreateLog(k BuildKey, onError func(error)) (*Log, error) {
 	if err := s.root.MkdirAll(k.slash(), 0o700); err != nil {
 		return nil, fmt.Errorf("make build folder: %w", err)
 	}
-	text, err := s.root.OpenFile(k.slash()+"/log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	text, err := s.root.OpenFile(k.slash()+"/log", os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	idx, err := s.root.OpenFile(k.slash()+"/log.index", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+	l := &Log{text: text, held: map[string][]byte{}, skip: map[string]int64{}, onError: onError}
+	l.settled = sync.NewCond(&l.mu)
+	if err := l.reopen(s, k); err != nil {
+		return nil, errors.Join(fmt.Errorf("read log: %w", err), text.Close())
+	}
+	if l.idx, err = s.root.OpenFile(k.slash()+"/log.index", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("open log index: %w", err), text.Close())
-	}
-	l := &Log{text: text, idx: idx, held: map[string][]byte{}, onError: onError}
-	if l.size, err = text.Seek(0, io.SeekEnd); err == nil && l.size > 0 {
-		l.secs, err = s.readIndex(k, l.size)
-		if err == nil {
-			// The tail may be half an index line and half a text line.
-			_, err = idx.WriteString("\n")
-			l.midLine = !endsWithNewline(s, k, l.size)
-			if n := len(l.secs); n > 0 {
-				l.owner = l.secs[n-1].step
-			}
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read log: %w", err), text.Close(), idx.Close())
 	}
 	return l, nil
 }
 
-func endsWithNewline(s *Store, k BuildKey, size int64) bool {
-	f, err := s.root.Open(k.slash() + "/log")
-	if err != nil {
-		return false
+// reopen reads what is there. Its tail may be half an index line, one of which the text is missing, or half
+// a text line.
+func (l *Log) reopen(s *Store, k BuildKey) (err error) {
+	if l.size, err = l.text.Seek(0, io.SeekEnd); err != nil {
+		return err
 	}
-	defer func() { _ = f.Close() }()
-	var b [1]byte
-	_, err = f.ReadAt(b[:], size-1)
-	return err == nil && b[0] == '\n'
+	if l.secs, err = s.readIndex(k, l.size); err != nil {
+		return err
+	}
+	l.secs = pick(l.secs, nil)
+	if err := s.writeIndex(k, l.secs); err != nil || l.size == 0 {
+		return err
+	}
+	var last [1]byte
+	if _, err := l.text.ReadAt(last[:], l.size-1); err != nil {
+		return err
+	}
+	if l.midLine = last[0] != '\n'; l.midLine {
+		l.since = time.Now().Add(resumeWait - maxWait)
+	}
+	if n := len(l.secs); n > 0 {
+		l.owner = l.secs[n-1].step
+	}
+	return nil
+}
+
+// Resume makes the log one of a build that does again what it did: of each step as many bytes are dropped
+// as are there.
+func (l *Log) Resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, sec := range l.secs {
+		if sec.step != StepOnce && sec.step != stepEnd && !strings.HasPrefix(sec.step, breakMark) {
+			l.skip[sec.step] += sec.to - sec.from
+		}
+	}
+	if l.midLine && l.owner == StepOnce {
+		l.breakLine() // its rest does not come again
+	}
+}
+
+// Skip says that n bytes of a step, which are there from before, will not be written again.
+func (l *Log) Skip(step string, n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.skip[step] = max(0, l.skip[step]-n)
 }
 
 // Writer returns a writer for the text of a step; an empty ID is the text of no step.
@@ -106,7 +153,17 @@ func (w logWriter) Write(p []byte) (int, error) {
 	if w.l.err != nil {
 		return 0, w.l.err
 	}
-	w.l.write(w.step, p)
+	if w.l.closed {
+		return 0, fmt.Errorf("write log: %w", os.ErrClosed)
+	}
+	rest := p
+	if w.step != StepOnce {
+		if n := min(w.l.skip[w.step], int64(len(p))); n > 0 {
+			w.l.skip[w.step] -= n
+			rest = p[n:]
+		}
+	}
+	w.l.write(w.step, rest)
 	if w.l.err != nil {
 		return 0, w.l.err
 	}
@@ -126,14 +183,7 @@ func (l *Log) write(step string, p []byte) {
 		if len(l.held[step]) > maxHeld || time.Since(l.since) > maxWait {
 			l.breakLine()
 		} else if l.timer == nil {
-			l.timer = time.AfterFunc(maxWait, func() {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				l.timer = nil
-				if len(l.order) > 0 {
-					l.breakLine()
-				}
-			})
+			l.timer = time.AfterFunc(max(maxWait, maxWait-time.Since(l.since)), l.overdue)
 		}
 		return
 	}
@@ -141,12 +191,28 @@ func (l *Log) write(step string, p []byte) {
 	l.release()
 }
 
-// breakLine ends the line that holds the others back.
+// overdue ends the wait for the end of a line.
+func (l *Log) overdue() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer = nil; l.closed {
+		return
+	}
+	if len(l.order) > 0 {
+		l.breakLine()
+	}
+	if len(l.order) > 0 {
+		l.timer = time.AfterFunc(maxWait, l.overdue)
+	}
+}
+
+// breakLine ends the line that holds the others back. The line end is none of its step's bytes.
 func (l *Log) breakLine() {
 	if l.midLine {
-		l.append(l.owner, []byte("\n"))
+		l.append(breakMark+l.owner, []byte("\n"))
 	}
 	l.release()
+	l.settled.Broadcast()
 }
 
 // release writes what was held, in the order in which it came, up to the next line without end.
@@ -157,6 +223,9 @@ func (l *Log) release() {
 		l.order = l.order[1:]
 		delete(l.held, step)
 		l.append(step, p)
+	}
+	if len(l.order) == 0 {
+		l.settled.Broadcast()
 	}
 }
 
@@ -169,8 +238,10 @@ func (l *Log) append(step string, p []byte) {
 			l.fail(err)
 			return
 		}
+		l.idxDirty = true
 		l.secs = append(l.secs, section{step: step, from: l.size, to: l.size})
 	}
+	l.textDirty = true
 	n, err := l.text.Write(p)
 	l.size += int64(n)
 	l.secs[len(l.secs)-1].to = l.size
@@ -204,9 +275,85 @@ func (l *Log) EndStep(step string) {
 func (l *Log) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.err == nil && (len(l.order) > 0 || l.midLine) {
+	for l.err == nil && (len(l.order) > 0 || l.midLine && l.owner != stepEnd) {
 		l.breakLine()
 	}
+}
+
+// End writes the last lines of a build. What a former process has written of the same text is not written again.
+func (l *Log) End(text string) {
+	l.Flush()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := l.lastLines()
+	if rest, ok := strings.CutPrefix(text, there); ok {
+		text = rest
+	} else if l.midLine {
+		l.breakLine()
+	}
+	if text != "" && l.err == nil {
+		l.append(stepEnd, []byte(text))
+	}
+}
+
+// lastLines is the text of End that is there. It is empty if it cannot be read.
+func (l *Log) lastLines() string {
+	var out strings.Builder
+	for _, sec := range l.secs {
+		if sec.step != stepEnd {
+			continue
+		}
+		if _, err := io.Copy(&out, io.NewSectionReader(l.text, sec.from, sec.to-sec.from)); err != nil {
+			return ""
+		}
+	}
+	return out.String()
+}
+
+// LastLine is the last line that End has written, without its end; empty if it is not whole.
+func (l *Log) LastLine() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text, whole := strings.CutSuffix(l.lastLines(), "\n")
+	if !whole {
+		return ""
+	}
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// Sync brings all that was written to disk. While a line without its end holds others back it waits for a moment.
+func (l *Log) Sync() error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	l.mu.Lock()
+	if len(l.order) > 0 && l.err == nil && !l.closed {
+		l.settled.Wait()
+	}
+	for len(l.order) > 0 && l.err == nil && !l.closed {
+		l.breakLine()
+	}
+	if l.err != nil || l.closed {
+		defer l.mu.Unlock()
+		return cmp.Or(l.err, fmt.Errorf("sync log: %w", os.ErrClosed))
+	}
+	idx, text := l.idxDirty, l.textDirty
+	l.idxDirty, l.textDirty = false, false
+	l.mu.Unlock()
+	var err error
+	// A byte whose step is not known would be lost.
+	if idx {
+		err = fdatasync(l.idx)
+	}
+	if text && err == nil {
+		err = fdatasync(l.text)
+	}
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.fail(err)
+		return l.err
+	}
+	return nil
 }
 
 // Size is the number of bytes that can be read.
@@ -219,12 +366,32 @@ func (l *Log) Size() int64 {
 // Close flushes, brings the log to disk and closes it.
 func (l *Log) Close() error {
 	l.Flush()
+	return l.shut()
+}
+
+// Suspend closes the log of a build that will go on: what is held back is dropped and no line is ended.
+func (l *Log) Suspend() error {
+	l.mu.Lock()
+	clear(l.held)
+	l.order = nil
+	l.mu.Unlock()
+	return l.shut()
+}
+
+func (l *Log) shut() error {
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return l.err
+	}
+	l.closed = true
+	l.settled.Broadcast()
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	return errors.Join(l.err, l.text.Sync(), l.text.Close(), l.idx.Close())
+	return errors.Join(l.err, l.idx.Sync(), l.text.Sync(), l.text.Close(), l.idx.Close())
 }
 
 // sections copies the pieces of the steps; nil selects all.
@@ -234,22 +401,44 @@ func (l *Log) sections(want func(string) bool) []section {
 	return pick(l.secs, want)
 }
 
+// pick selects the pieces of steps that are not empty; the ends that the log gave to their lines are shown as theirs.
 func pick(secs []section, want func(string) bool) []section {
 	var out []section
 	for _, s := range secs {
-		if want(s.step) && s.to > s.from {
+		if s.to > s.from && (want == nil || want(strings.TrimPrefix(s.step, breakMark))) {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-func (s *Store) readIndex(k BuildKey, size int64) ([]section, error) {
-	data, err := s.root.ReadFile(k.slash() + "/log.index")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// writeIndex replaces the index of a log.
+func (s *Store) writeIndex(k BuildKey, secs []section) error {
+	var b bytes.Buffer
+	for _, sec := range secs {
+		fmt.Fprintf(&b, "%d %s\n", sec.from, sec.step)
+	}
+	const part = "/log.index.part"
+	f, err := s.root.OpenFile(k.slash()+part, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write log index: %w", err)
+	}
+	_, err = f.Write(b.Bytes())
+	if len(secs) > 0 {
+		err = errors.Join(err, f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = s.root.Rename(k.slash()+part, k.slash()+"/log.index")
 	}
 	if err != nil {
+		return fmt.Errorf("write log index: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) readIndex(k BuildKey, size int64) ([]section, error) {
+	data, err := s.root.ReadFile(k.slash() + "/log.index")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read log index: %w", err)
 	}
 	var secs []section
@@ -264,6 +453,13 @@ func (s *Store) readIndex(k BuildKey, size int64) ([]section, error) {
 			secs[n-1].to = from
 		}
 		secs = append(secs, section{step: step, from: from, to: size})
+	}
+	if len(secs) > 0 && secs[0].from > 0 || len(secs) == 0 && size > 0 {
+		to := size
+		if len(secs) > 0 {
+			to = secs[0].from
+		}
+		secs = append([]section{{step: StepOnce, to: to}}, secs...) // the index was lost
 	}
 	return secs, sc.Err()
 }

@@ -89,7 +89,7 @@ func Open(dir string) (*Store, error) {
 
 func (s *Store) init() error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketMeta, bucketItems, bucketBuilds, bucketNodes, bucketSteps, bucketQueue, bucketClouds, bucketTemplates, bucketCredentials} {
+		for _, b := range [][]byte{bucketMeta, bucketItems, bucketBuilds, bucketNodes, bucketSteps, bucketQueue, bucketClouds, bucketTemplates, bucketCredentials, bucketViews, bucketTokens, bucketRuns} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return fmt.Errorf("make bucket %s: %w", b, err)
 			}
@@ -195,6 +195,8 @@ type State struct {
 	Templates []*Template
 	// Credentials are without what is secret of them.
 	Credentials []*Credential
+	Views       []*View
+	Tokens      []*Token
 }
 
 // Load reads the state.
@@ -219,7 +221,13 @@ func (s *Store) Load() (*State, error) {
 		if st.Templates, err = all[Template](tx.Bucket(bucketTemplates), nil); err != nil {
 			return err
 		}
-		st.Credentials, err = all[Credential](tx.Bucket(bucketCredentials), nil)
+		if st.Credentials, err = all[Credential](tx.Bucket(bucketCredentials), nil); err != nil {
+			return err
+		}
+		if st.Views, err = all[View](tx.Bucket(bucketViews), nil); err != nil {
+			return err
+		}
+		st.Tokens, err = all[Token](tx.Bucket(bucketTokens), nil)
 		return err
 	})
 	if err != nil {
@@ -256,7 +264,7 @@ func deleteItems(tx *bbolt.Tx, ids []uint64) error {
 		if err := tx.Bucket(bucketItems).Delete(u64(id)); err != nil {
 			return err
 		}
-		for _, b := range [][]byte{bucketBuilds, bucketNodes, bucketSteps, bucketCredentials} {
+		for _, b := range [][]byte{bucketBuilds, bucketNodes, bucketSteps, bucketCredentials, bucketViews, bucketRuns} {
 			if err := deletePrefix(tx.Bucket(b), u64(id)); err != nil {
 				return err
 			}
@@ -345,7 +353,8 @@ func (s *Store) DeleteBuild(k BuildKey) error {
 		return errors.Join(
 			tx.Bucket(bucketBuilds).Delete(k.bytes()),
 			deletePrefix(tx.Bucket(bucketNodes), k.bytes()),
-			deletePrefix(tx.Bucket(bucketSteps), k.bytes()))
+			deletePrefix(tx.Bucket(bucketSteps), k.bytes()),
+			deletePrefix(tx.Bucket(bucketRuns), k.bytes()))
 	}, then: func() { _ = s.root.RemoveAll(k.dir()) }}) // what a failure leaves, Sweep removes
 }
 

@@ -1,0 +1,133 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package groovy
+
+import (
+	"context"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+)
+
+// Script is a script as a value: this in the Jenkinsfile, and what a file that was loaded beside it
+// returns. Its functions are its methods, and so are the steps. All scripts of a build share the
+// variables that were set without def.
+type Script struct {
+	m *Machine
+	// funcs holds the functions and fields; its parent has those of all scripts.
+	funcs *scope
+	// local holds the variables that def makes at the top level; functions do not see them.
+	local *scope
+	class string
+}
+
+func newScript(m *Machine, class string) *Script {
+	s := &Script{m: m, funcs: newScope(m.globals), class: class}
+	s.funcs.declare("this", s)
+	s.local = newScope(s.funcs)
+	return s
+}
+
+// Load runs a file beside the Jenkinsfile and returns what it returned (usually this) and the script
+// itself. class is its name in messages.
+func (m *Machine) Load(ctx context.Context, class string, script *jenkinsfile.Script) (any, *Script, error) {
+	s := newScript(m, class)
+	v, err := s.run(ctx, script.Stmts)
+	return v, s, err
+}
+
+// Has tells if the script has a function of that name.
+func (s *Script) Has(function string) bool {
+	_, ok := s.funcs.vars[function].(*Closure)
+	return ok
+}
+
+// run declares the functions and fields and runs the other statements.
+func (s *Script) run(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
+	f := s.m.frame(ctx)
+	for _, st := range body {
+		if d, ok := st.(*jenkinsfile.FuncDecl); ok {
+			s.declare(d)
+		}
+	}
+	for _, st := range body {
+		target := s.local
+		switch st := st.(type) {
+		case *jenkinsfile.FuncDecl, *jenkinsfile.Import, *jenkinsfile.Annotation:
+			continue
+		case *jenkinsfile.VarDecl:
+			if hasAnnotation(st.Annotations, "Field") {
+				target = s.funcs
+			}
+		}
+		flow, err := f.stmt(target, st)
+		if err != nil || flow == flowReturn {
+			return f.value, err
+		}
+	}
+	return f.value, nil
+}
+
+// declare adds a function; those of the same name are told apart by their parameters.
+func (s *Script) declare(d *jenkinsfile.FuncDecl) {
+	c := &Closure{params: d.Params, hasParams: true, body: d.Body.Stmts, scope: s.funcs, pos: d.From, function: d.Name, returns: d.Type}
+	if old, ok := s.funcs.vars[d.Name].(*Closure); ok && old.function != "" {
+		c.other = old
+	}
+	s.funcs.declare(d.Name, c)
+}
+
+func hasAnnotation(list []string, name string) bool {
+	for _, a := range list {
+		if a == name || a == "groovy.transform."+name {
+			return true
+		}
+	}
+	return false
+}
+
+// Property implements Object: the fields, the variables of all scripts, and what the host has.
+func (s *Script) Property(ctx context.Context, name string) (any, bool, error) {
+	for scope := s.funcs; scope != nil; scope = scope.parent {
+		if v, ok := scope.vars[name]; ok {
+			if c, isFunc := v.(*Closure); isFunc && c.function != "" {
+				continue
+			}
+			return v, true, nil
+		}
+	}
+	return s.m.host.Global(ctx, name)
+}
+
+// SetProperty implements Object.
+func (s *Script) SetProperty(_ context.Context, name string, value any) (bool, error) {
+	if _, ok := s.funcs.vars[name]; ok {
+		s.funcs.vars[name] = value
+		return true, nil
+	}
+	s.m.globals.declare(name, value)
+	return true, nil
+}
+
+// Call implements Object: a function of the script, a closure in a field, or a step.
+func (s *Script) Call(ctx context.Context, name string, args []any) (any, bool, error) {
+	switch name {
+	case "getBinding", "evaluate", "getClass", "invokeMethod", "run":
+		if !s.Has(name) {
+			return nil, false, nil
+		}
+	case "getProperty":
+		if len(args) == 1 {
+			return s.Property(ctx, ToString(args[0]))
+		}
+	}
+	f := s.m.frame(ctx)
+	v, err := f.callFunction(s.funcs, name, arguments{positional: args}, jenkinsfile.Pos{})
+	return v, true, err
+}
+
+// String implements Object.
+func (s *Script) String() string { return s.class + "@1" }
+
+// ClassName implements Object.
+func (s *Script) ClassName() string { return s.class }
