@@ -80,6 +80,10 @@ test-e2e: ## Only the end-to-end tests on the dev cluster
 test-jenkins: ## The contract with a Jenkins: JENKINS_URL=… JENKINS_USER=… JENKINS_TOKEN=… (or JENKINS_TOKEN_FILE); without a URL against minijenkins
 	@$(GO) test -count=1 -timeout 20m -v ./test/contract/jenkins $(ARGS)
 
+.PHONY: test-kill
+test-kill: ## kill -9 of minijenkins at 50 random moments of builds (SLIPWAY_KILLS=n, SLIPWAY_SEED=n)
+	@hack/test.sh kill
+
 .PHONY: bench-devcontainer
 bench-devcontainer: build ## Time from create to ready of ten dev containers, median
 	@hack/test.sh bench-devcontainer
@@ -88,10 +92,18 @@ bench-devcontainer: build ## Time from create to ready of ten dev containers, me
 bench-runs: ## 1,000 live runs on a real kube-apiserver: lag of their status, calls to Jenkins, memory (SLIPWAY_LIVE_RUNS=n)
 	@hack/test.sh bench-runs
 
+.PHONY: fuzz
+fuzz: ## Every fuzz target for 10 minutes (FUZZ_TIME=d)
+	@hack/test.sh fuzz
+
+.PHONY: bench-minijenkins
+bench-minijenkins: ## minijenkins: time to start, memory, 200 builds at once, 10 MB/s of log; fails if a limit is missed
+	@hack/test.sh bench-minijenkins
+
 ##@ Generate and verify
 
 .PHONY: generate
-generate: ## Regenerate deepcopy code, CRDs, RBAC, the chart's copies of them, and openapi.json
+generate: ## Regenerate deepcopy code, CRDs, RBAC, the chart's copies of them, openapi.json and docs/minijenkins-conformance.md
 	@hack/generate.sh
 
 .PHONY: verify

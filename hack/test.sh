@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Copyright 2026 The Slipway Authors.
 # SPDX-License-Identifier: Apache-2.0
-# The tests in parts, each with the time it took: test.sh all|unit|e2e|bench-devcontainer|bench-runs.
+# The tests in parts, each with the time it took:
+# test.sh all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-minijenkins|fuzz.
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 export KUBEBUILDER_ASSETS=$BIN
@@ -43,8 +44,22 @@ case ${1:-all} in
     build_control_plane
     go test -count=1 -timeout 30m -run '^$' -bench LiveRuns -benchtime 1x -v ./test/faults
     ;;
+  fuzz)
+    grep -roE '^func Fuzz\w+' --include='*_test.go' pkg | sort | while IFS=: read -r file target; do
+      target=${target#func }
+      step "$target of ${file%/*}" go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZ_TIME:-10m}" "./${file%/*}" </dev/null
+    done
+    ;;
+  bench-minijenkins)
+    make --no-print-directory build-minijenkins
+    SLIPWAY_MINIJENKINS=$BIN/minijenkins go test -count=1 -timeout 10m -run '^$' -bench Minijenkins -benchtime 1x ./test/minijenkins
+    ;;
+  kill)
+    make --no-print-directory build-minijenkins
+    SLIPWAY_MINIJENKINS=$BIN/minijenkins SLIPWAY_KILLS=${SLIPWAY_KILLS:-50} go test -count=1 -timeout 30m -run '^TestKill$' -v ./test/minijenkins
+    ;;
   *)
-    echo "usage: $0 all|unit|e2e|bench-devcontainer|bench-runs" >&2
+    echo "usage: $0 all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-minijenkins|fuzz" >&2
     exit 2
     ;;
 esac

@@ -136,7 +136,10 @@ func (o *agentOptions) localSource(stateDir string) (func(server.AgentDeps) (ser
 		env[name] = value
 	}
 	cfg := local.Config{Root: dir, Executors: o.executors, Labels: o.labels, Env: env}
-	return func(server.AgentDeps) (server.AgentSource, error) { return local.New(cfg) }, nil
+	return func(d server.AgentDeps) (server.AgentSource, error) {
+		cfg.Running = d.Running
+		return local.New(cfg)
+	}, nil
 }
 
 func loadKubeconfig(path string) (*rest.Config, error) {

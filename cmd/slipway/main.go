@@ -40,7 +40,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newUpCommand(), newDemoCommand(), newTokenCommand())
+	root.AddCommand(newUpCommand(), newDemoCommand(), newTokenCommand(), newJenkinsfileCommand())
 	return root
 }
 

@@ -34,10 +34,11 @@ type Stmt interface {
 // Expressions.
 type (
 	// Constant is a literal without parts to evaluate. Value is nil, a bool, a string, an int64 or a
-	// float64.
+	// float64. Literal is the source of a number.
 	Constant struct {
 		Span
-		Value any
+		Value   any
+		Literal string
 	}
 	// GString is a string with parts to evaluate; constant parts are *Constant.
 	GString struct {
@@ -178,6 +179,8 @@ type Param struct {
 	Name    string
 	Type    string
 	Default Expr
+	// Variadic is set for Type... name, which takes the rest of the arguments.
+	Variadic bool
 }
 
 // Statements.

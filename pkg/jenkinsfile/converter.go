@@ -64,7 +64,7 @@ func (c Converter) checkTools(source string) *ErrorList {
 	}
 	p, err := Parse(source)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // who calls finds it himself
 	}
 	list := &ErrorList{}
 	p.WalkStages(func(s *Stage) { c.tools(s.Tools, list) })

@@ -31,7 +31,7 @@ func Parse(src string) (*Pipeline, error) {
 		l.add(Pos{}, "Jenkinsfile content '%s' did not contain the 'pipeline' step", shorten(src))
 		return nil, l
 	}
-	pipeline.Preamble = b.preamble
+	pipeline.Preamble, pipeline.LibraryAnnotations = b.preamble, script.Libraries
 	if err := b.errs.orNil(); err != nil {
 		return nil, err
 	}

@@ -191,9 +191,10 @@ func TestScripted(t *testing.T) {
 	}
 }
 
-func TestHostileInput(t *testing.T) {
+// hostile are inputs that could take much time or memory.
+func hostile() map[string]string {
 	n := 100_000
-	cases := map[string]string{
+	return map[string]string{
 		"Braces":      strings.Repeat("{", n),
 		"Brackets":    strings.Repeat("[", n),
 		"Parens":      "x = " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n),
@@ -222,7 +223,10 @@ func TestHostileInput(t *testing.T) {
 		"NUL":         "pipeline {\x00}",
 		"BadUTF8":     "echo '\xff\xfe' \xff",
 	}
-	for name, src := range cases {
+}
+
+func TestHostileInput(t *testing.T) {
+	for name, src := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			if _, err := Parse(src); err == nil {
@@ -243,6 +247,18 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, src string) {
+		begin := time.Now()
+		defer func() {
+			if d := time.Since(begin); d > slow {
+				t.Errorf("took %v", d)
+			}
+		}()
+		if _, err := Load(src); err != nil {
+			var list *ErrorList
+			if !errors.As(err, &list) || len(list.Errors) == 0 {
+				t.Fatalf("%T", err)
+			}
+		}
 		p, err := Parse(src)
 		if err != nil {
 			var list *ErrorList

@@ -4,6 +4,7 @@
 package jenkinsfile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -305,7 +306,8 @@ func (mt *matching) anywhere() {
 // maxSimilar bounds how many items are compared with each other.
 const maxSimilar = 400
 
-// similar pairs what is left: stages that were renamed, steps whose arguments changed.
+// similar pairs what is left, the most similar first: stages that were renamed, steps whose arguments
+// changed.
 func (mt *matching) similar() {
 	items, fresh := mt.open()
 	if len(items)*len(fresh) > maxSimilar*maxSimilar {
@@ -315,19 +317,26 @@ func (mt *matching) similar() {
 	for _, i := range items {
 		leaves[mt.items[i]] = mt.items[i].leaves()
 	}
+	type candidate struct {
+		item, fresh int
+		score       float64
+	}
+	var candidates []candidate
 	for _, j := range fresh {
-		best, score := -1, 0.0
 		own := mt.fresh[j].leaves()
 		for _, i := range items {
-			if mt.used[i] || mt.moved(mt.items[i], mt.fresh[j]) {
+			if mt.moved(mt.items[i], mt.fresh[j]) {
 				continue
 			}
-			if s := likeness(mt.items[i], mt.fresh[j], leaves[mt.items[i]], own); s > score {
-				best, score = i, s
+			if score := likeness(mt.items[i], mt.fresh[j], leaves[mt.items[i]], own); score > 0 {
+				candidates = append(candidates, candidate{i, j, score})
 			}
 		}
-		if best >= 0 {
-			mt.pair(best, j)
+	}
+	slices.SortStableFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.score, a.score) })
+	for _, c := range candidates {
+		if !mt.used[c.item] && mt.pairs[c.fresh] == nil {
+			mt.pair(c.item, c.fresh)
 		}
 	}
 }
@@ -378,21 +387,22 @@ func likeness(a, b *element, leavesA, leavesB map[string]int) float64 {
 	if a.block != b.block || a.isCode != b.isCode || firstWord(a.head) != firstWord(b.head) || !a.block && a.key != b.key {
 		return 0
 	}
-	common, all := 0, 0
+	common, sizeA, sizeB := 0, 0, 0
 	for leaf, n := range leavesA {
 		common += min(n, leavesB[leaf])
-		all += n
+		sizeA += n
 	}
 	for _, n := range leavesB {
-		all += n
+		sizeB += n
 	}
 	share := 0.0
-	if all > 0 {
-		share = 2 * float64(common) / float64(all)
+	if common > 0 {
+		share = 2 * float64(common) / float64(sizeA+sizeB)
 	}
+	// A stage that lost most of its steps, or got many, is still the same.
 	const enough = 0.3
 	switch {
-	case a.stage && share < enough:
+	case a.stage && share < enough && (common == 0 || 2*common < min(sizeA, sizeB)):
 		return 0
 	case normalize(a.head) == normalize(b.head):
 		return 1 + share
@@ -408,7 +418,9 @@ func (e *element) leaves() map[string]int {
 	var walk func(e *element)
 	walk = func(e *element) {
 		for _, item := range e.items {
-			out[normalize(item.head)]++
+			if item.head != item.key { // the name of a section says nothing
+				out[normalize(item.head)]++
+			}
 			walk(item)
 		}
 		if e.isCode {

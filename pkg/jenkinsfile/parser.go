@@ -9,12 +9,15 @@ type parser struct {
 	i     int
 	depth int
 	// prev is where the last taken token ended.
-	prev Pos
+	prev      Pos
+	libraries []*Annotation
 }
 
 // Script is a parsed Groovy file.
 type Script struct {
 	Stmts []Stmt
+	// Libraries are the annotations @Library, whatever they stand before.
+	Libraries []*Annotation
 }
 
 // ParseScript parses a file as Groovy without the rules of Declarative Pipeline. The error is an
@@ -36,7 +39,7 @@ func parseScript(src string) (s *Script, err *Error) {
 	defer catchSyntax(&err)
 	p := &parser{toks: lex(src)}
 	stmts := p.stmtsUntil("")
-	return &Script{Stmts: stmts}, nil
+	return &Script{Stmts: stmts, Libraries: p.libraries}, nil
 }
 
 func (p *parser) tok() *token { return &p.toks[p.i] }

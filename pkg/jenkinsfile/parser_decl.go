@@ -53,6 +53,9 @@ func (p *parser) annotated() Stmt {
 		}
 		last.Span = p.span(start)
 		names = append(names, last.Name)
+		if last.Name == "Library" {
+			p.libraries = append(p.libraries, last)
+		}
 		p.skipNewlines()
 	}
 	switch {
@@ -259,7 +262,7 @@ func (p *parser) params(closing string) []Param {
 		}
 		mark := p.i
 		param.Type = p.skipType()
-		p.accept("...")
+		param.Variadic = p.accept("...")
 		if p.tok().kind != tokIdent {
 			p.i = mark
 			param.Type = ""

@@ -370,9 +370,9 @@ func negated(x Expr) (*Constant, bool) {
 	}
 	switch v := c.Value.(type) {
 	case int64:
-		return &Constant{Value: -v}, true
+		return &Constant{Value: -v, Literal: "-" + c.Literal}, true
 	case float64:
-		return &Constant{Value: -v}, true
+		return &Constant{Value: -v, Literal: "-" + c.Literal}, true
 	}
 	return nil, false
 }

@@ -141,7 +141,7 @@ func (p *parser) primary() Expr {
 	switch t.kind {
 	case tokNumber:
 		p.next()
-		return &Constant{Value: numberValue(t), Span: Span{t.pos, t.end}}
+		return &Constant{Value: numberValue(t), Literal: t.text, Span: Span{t.pos, t.end}}
 	case tokString:
 		p.next()
 		return &Constant{Value: t.text, Span: Span{t.pos, t.end}}
@@ -264,7 +264,7 @@ func (p *parser) interpolated(start Pos) Expr {
 		return &Constant{Span: Span{start, p.tok().end}}
 	}
 	if p.isOp("->") {
-		failAt(p.tok().pos, "Lazy closures in a GString are not supported")
+		return p.lazy(start)
 	}
 	x := p.commandExpression()
 	p.skipSeparators()
@@ -272,6 +272,20 @@ func (p *parser) interpolated(start Pos) Expr {
 		p.unexpected()
 	}
 	return x
+}
+
+// lazy parses what stands behind ${->: a closure without parameters.
+func (p *parser) lazy(start Pos) Expr {
+	p.next()
+	c := &Closure{HasParams: true}
+	for p.skipSeparators(); p.tok().kind != tokEOF; p.skipSeparators() {
+		c.Body = append(c.Body, p.statement())
+		if !p.atStatementEnd() {
+			p.unexpected()
+		}
+	}
+	c.Span = p.span(start)
+	return c
 }
 
 func (p *parser) listOrMap() Expr {

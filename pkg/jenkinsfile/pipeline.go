@@ -31,6 +31,8 @@ type Pipeline struct {
 	Tools         []*Directive
 	Libraries     []*Directive
 	Post          []*PostCondition
+	// LibraryAnnotations are the annotations @Library.
+	LibraryAnnotations []*Annotation
 
 	// root is the pipeline step in the Groovy tree.
 	root *Call

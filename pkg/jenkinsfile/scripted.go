@@ -16,7 +16,7 @@ func Load(src string) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &Pipeline{Source: src, Script: script}
+	p = &Pipeline{Source: src, Script: script, LibraryAnnotations: script.Libraries}
 	if n := len(script.Stmts); n > 0 {
 		p.Span = Span{script.Stmts[0].Start(), script.Stmts[n-1].End()}
 	}

@@ -38,7 +38,12 @@ const (
 // start serves a minijenkins on a TCP port and returns its address. Its agents are folders of this machine.
 func start(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	return startIn(t, t.TempDir())
+}
+
+// startIn is start in a folder.
+func startIn(t *testing.T, dir string) string {
+	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	address := "http://" + srv.Listener.Addr().String()
 	s, err := server.New(server.Config{
@@ -107,11 +112,15 @@ func aptGet(ctx context.Context, args ...string) (string, error) {
 // python runs a script of testdata with Debian's Python; another one may come first in PATH.
 func python(t *testing.T, args ...string) string {
 	t.Helper()
-	return command(t, "/usr/bin/python3", args...)
+	out, err := command(t, "/usr/bin/python3", args...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
 }
 
 // command runs a program within a minute and returns what it wrote.
-func command(t *testing.T, name string, args ...string) string {
+func command(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -120,10 +129,8 @@ func command(t *testing.T, name string, args ...string) string {
 		"NO_PROXY=127.0.0.1", "PYTHONUNBUFFERED=1", "HOME="+t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, time.Second
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out.String())
-	}
-	return out.String()
+	err := cmd.Run()
+	return out.String(), err
 }
 
 // folders makes agents that are folders below it.

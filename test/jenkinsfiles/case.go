@@ -101,7 +101,7 @@ type Build struct {
 
 // Answer is what is answered to an input.
 type Answer struct {
-	// ID is that of the input, with a capital letter as Jenkins has it.
+	// ID is that of the input, with a capital letter as Jenkins has it; "*" is any.
 	ID         string            `json:"id"`
 	Abort      bool              `json:"abort,omitempty"`
 	Parameters map[string]string `json:"parameters,omitempty"`

@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -33,10 +32,6 @@ type Direct struct {
 	// URL, Username and Token are for what the client has no call for.
 	URL, Username, Token string
 	Poll                 time.Duration
-
-	mu sync.Mutex
-	// parameters are the jobs that have some.
-	parameters map[string]bool
 }
 
 // startToken lets builds have a cause that is not a user, as those of Slipway.
@@ -52,12 +47,6 @@ func (d *Direct) Put(ctx context.Context, name string, spec *devopsv1alpha3.Pipe
 	if err != nil {
 		return fmt.Errorf("job %s: %w", name, err)
 	}
-	d.mu.Lock()
-	if d.parameters == nil {
-		d.parameters = map[string]bool{}
-	}
-	d.parameters[name] = options.HasParameters(spec)
-	d.mu.Unlock()
 	if err := d.Client.PutJob(ctx, d.Folder, name, document); err != nil || spec.MultiBranchPipeline == nil {
 		return err
 	}
@@ -127,9 +116,11 @@ func (d *Direct) do(ctx context.Context, method, path string, body []byte) ([]by
 
 // Start implements Pipelines.
 func (d *Direct) Start(ctx context.Context, job string, parameters map[string]string) (int64, error) {
-	d.mu.Lock()
-	request := jenkins.StartRequest{Token: startToken, Cause: "jenkinsfiles", HasParameters: d.parameters[job]}
-	d.mu.Unlock()
+	has, err := d.hasParameters(ctx, job)
+	if err != nil {
+		return 0, err
+	}
+	request := jenkins.StartRequest{Token: startToken, Cause: "jenkinsfiles", HasParameters: has}
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		request.Parameters = append(request.Parameters, jenkins.Parameter{Name: name, Value: parameters[name]})
 	}
@@ -155,16 +146,38 @@ func (d *Direct) Start(ctx context.Context, job string, parameters map[string]st
 	}
 }
 
+// hasParameters asks the job: a build may have given it some.
+func (d *Direct) hasParameters(ctx context.Context, job string) (bool, error) {
+	answer, err := d.do(ctx, http.MethodGet, d.path(job)+"/api/json?tree=property[parameterDefinitions[name]]", nil)
+	if err != nil {
+		return false, err
+	}
+	var found struct {
+		Property []struct{ ParameterDefinitions []struct{ Name string } }
+	}
+	if err := json.Unmarshal(answer, &found); err != nil {
+		return false, fmt.Errorf("parameters of %s: %w", job, err)
+	}
+	return slices.ContainsFunc(found.Property, func(p struct{ ParameterDefinitions []struct{ Name string } }) bool {
+		return len(p.ParameterDefinitions) > 0
+	}), nil
+}
+
+// path is the address of a job.
+func (d *Direct) path(job string) string {
+	path := "/job/" + url.PathEscape(d.Folder)
+	for _, part := range strings.Split(job, "/") {
+		path += "/job/" + url.PathEscape(part)
+	}
+	return path
+}
+
 // Ended implements Pipelines.
 func (d *Direct) Ended(context.Context, string, int64, *jenkins.Run) error { return nil }
 
 // Counts implements Pipelines.
 func (d *Direct) Counts(ctx context.Context, job string, build int64) (Tests, error) {
-	path := "/job/" + url.PathEscape(d.Folder)
-	for _, part := range strings.Split(job, "/") {
-		path += "/job/" + url.PathEscape(part)
-	}
-	answer, err := d.do(ctx, http.MethodGet, fmt.Sprintf("%s/%d/testReport/api/json", path, build), nil)
+	answer, err := d.do(ctx, http.MethodGet, fmt.Sprintf("%s/%d/testReport/api/json", d.path(job), build), nil)
 	if err != nil {
 		return Tests{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cgi" //nolint:gosec // G504 is about Go before 1.6.3
@@ -44,7 +45,8 @@ func ServeGit(ctx context.Context, root, host string) (*GitServer, error) {
 	s := &GitServer{URL: "http://" + listener.Addr().String(), root: root, server: &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		Handler: &cgi.Handler{
-			Path: filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend"),
+			Path:   filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend"),
+			Stderr: io.Discard, // the progress of each clone
 			Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1",
 				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
 		},

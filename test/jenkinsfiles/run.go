@@ -270,7 +270,7 @@ func (p *player) follow(ctx context.Context, t *testing.T, b *Build, ref jenkins
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	if diff := cmp.Diff(slices.Concat([]string{}, b.Graph), Graph(nodes)); diff != "" {
+	if diff := cmp.Diff(append([]string{}, b.Graph...), Graph(nodes)); diff != "" {
 		t.Errorf("%s: graph (-want +got):\n%s", name, diff)
 	}
 	for _, problem := range []string{MissingLine(log, b.Log), Forbidden(log, b.Absent)} {
@@ -323,13 +323,13 @@ func (p *player) answer(ctx context.Context, ref jenkins.BuildRef, a Answer) err
 		}
 		for _, stage := range stages {
 			for _, step := range stage.Steps {
-				if step.Input == nil || step.Input.ID != a.ID || step.State != "PAUSED" {
+				if step.Input == nil || step.State != "PAUSED" || a.ID != "*" && step.Input.ID != a.ID {
 					continue
 				}
 				if a.Message != "" && step.Input.Message != a.Message || a.Submitter != "" && step.Input.Submitter != a.Submitter {
 					return false, fmt.Errorf("the input %s asks %q of %q", a.ID, step.Input.Message, step.Input.Submitter)
 				}
-				answer := jenkins.Answer{Node: stage.ID, Step: step.ID, InputID: a.ID, Abort: a.Abort}
+				answer := jenkins.Answer{Node: stage.ID, Step: step.ID, InputID: step.Input.ID, Abort: a.Abort}
 				for _, name := range slices.Sorted(maps.Keys(a.Parameters)) {
 					answer.Parameters = append(answer.Parameters, jenkins.Parameter{Name: name, Value: a.Parameters[name]})
 				}

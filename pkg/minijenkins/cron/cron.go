@@ -45,7 +45,7 @@ func (e *SyntaxError) Error() string {
 }
 
 // maxSize bounds a schedule in bytes, far beyond what anybody writes.
-const maxSize = 64 << 10
+const maxSize = 16 << 10
 
 var lineEnd = regexp.MustCompile("\r\n|\r|\n")
 
@@ -85,7 +85,7 @@ func Parse(text, seed string) (*Schedule, error) {
 var shortZones = map[string]string{
 	"ACT": "Australia/Darwin", "AET": "Australia/Sydney", "AGT": "America/Argentina/Buenos_Aires", "ART": "Africa/Cairo",
 	"AST": "America/Anchorage", "BET": "America/Sao_Paulo", "BST": "Asia/Dhaka", "CAT": "Africa/Harare", "CNT": "America/St_Johns",
-	"CST": "America/Chicago", "CTT": "Asia/Shanghai", "EAT": "Africa/Addis_Ababa", "ECT": "Europe/Paris",
+	"CST": "America/Chicago", "CTT": "Asia/Shanghai", "EAT": "Africa/Addis_Ababa", "ECT": "Europe/Paris", //nolint:misspell // so it is called
 	"IET": "America/Indiana/Indianapolis", "IST": "Asia/Kolkata", "JST": "Asia/Tokyo", "MIT": "Pacific/Apia", "NET": "Asia/Yerevan",
 	"NST": "Pacific/Auckland", "PLT": "Asia/Karachi", "PNT": "America/Phoenix", "PRT": "America/Puerto_Rico", "PST": "America/Los_Angeles",
 	"SST": "Pacific/Guadalcanal", "VST": "Asia/Ho_Chi_Minh",
@@ -169,13 +169,29 @@ func otherHour(t time.Time, dir int) time.Time {
 	return t.Add(-time.Duration(t.Minute()+1) * time.Minute)
 }
 
-// otherDay is the first minute of the next day, or the last of the one before. Midnight need not be
-// there, or may be there twice, where the clock is changed: it is come near by half a day, then by hours
-// and minutes.
+// otherDay is the first minute of the next day, or the last of the one before.
 func otherDay(t time.Time, dir int) time.Time {
-	day := t.YearDay()
+	y, m, d := t.Date()
+	if dir > 0 {
+		d++
+	}
+	midnight := time.Date(y, m, d, 0, 0, 0, 0, t.Location())
+	before := midnight.Add(-time.Minute)
+	if midnight.Day() == before.Day() || (dir > 0) != (before.Day() == t.Day()) || (dir < 0) != (midnight.Day() == t.Day()) {
+		return overMidnight(t, dir)
+	}
+	if dir > 0 {
+		return midnight
+	}
+	return before
+}
+
+// overMidnight does the same where the clock is changed at midnight, which is missing or comes twice then:
+// it goes near by hours, then by minutes.
+func overMidnight(t time.Time, dir int) time.Time {
+	day := t.Day()
 	for _, step := range []time.Duration{6 * time.Hour, time.Hour, time.Minute} {
-		for next := t.Add(time.Duration(dir) * step); next.YearDay() == day; next = t.Add(time.Duration(dir) * step) {
+		for next := t.Add(time.Duration(dir) * step); next.Day() == day; next = t.Add(time.Duration(dir) * step) {
 			t = next
 		}
 	}

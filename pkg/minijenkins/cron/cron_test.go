@@ -130,7 +130,7 @@ func TestErrors(t *testing.T) {
 		"TZ=Local":                 "Invalid or unsupported timezone 'Local'",
 		strings.Repeat("9", 5000):  "",
 		strings.Repeat("1,", 5000): "",
-		strings.Repeat("# comment\n", maxSize/10) + "\n* * * * *": "A schedule must not have more than 65536 bytes",
+		strings.Repeat("# comment\n", maxSize/10) + "\n* * * * *": "A schedule must not have more than 16384 bytes",
 	} {
 		_, err := Parse(spec, "x")
 		var syntax *SyntaxError
@@ -219,6 +219,44 @@ func TestRare(t *testing.T) {
 		if got := s.Rare(now); got != want {
 			t.Errorf("%q: %v", spec, got)
 		}
+	}
+}
+
+// TestOtherDay walks over the days of zones that change the clock at midnight, both ways.
+func TestOtherDay(t *testing.T) {
+	for _, zone := range []string{"UTC", "Africa/Cairo", "America/Havana", "America/Santiago", "America/Sao_Paulo", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia", "Europe/Berlin", "Atlantic/Azores"} {
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2009, 6, 1, 12, 30, 0, 0, loc)
+		for at.Year() < 2027 {
+			first := otherDay(at, 1)
+			last := first.Add(-time.Minute)
+			if first.Day() == at.Day() || last.Day() != at.Day() || !first.After(at) {
+				t.Fatalf("%s: the day after %v begins at %v", zone, at, first)
+			}
+			if back := otherDay(first, -1); !back.Equal(last) {
+				t.Fatalf("%s: the day before %v ends at %v", zone, first, back)
+			}
+			at = first.Add(11*time.Hour + 17*time.Minute)
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	s, err := Parse("TZ=Europe/Berlin\n"+strings.Repeat("0 0 31 2 *\n", 1450), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if _, ok := s.Next(now); ok {
+		t.Error("February has 31 days")
+	}
+	if d := time.Since(begin); d > 20*time.Second {
+		t.Errorf("took %v", d)
+	} else {
+		t.Logf("%d lines that never match: %v", len(s.Tabs), d)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
@@ -16,6 +17,9 @@ import (
 // Change is a commit that is new in a build.
 type Change struct {
 	ID, Author, Message string
+	// Email is the author's, Time when it was made.
+	Email string
+	Time  time.Time
 	// Paths are the files that it touched, slash-separated and relative to the repository.
 	Paths []string
 }
@@ -59,9 +63,7 @@ func (b *build) changesOf(ctx context.Context) ([]Change, error) {
 	if b.changes != nil || b.spec.Changes == nil {
 		return b.changes, nil
 	}
-	var list []Change
-	var err error
-	b.baton.aside(func() { list, err = b.spec.Changes(ctx) })
+	list, err := effect(ctx, b, "changes", func(ctx context.Context, _ string) ([]Change, error) { return b.spec.Changes(ctx) })
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, interrupted(ctx)
@@ -215,18 +217,67 @@ func (b *build) changeSets(ctx context.Context) (*groovy.List, error) {
 	}
 	items := groovy.NewList()
 	for _, ch := range changes {
-		m, paths := groovy.NewMap(), groovy.NewList()
-		first, _, _ := strings.Cut(ch.Message, "\n")
-		for _, p := range ch.Paths {
-			paths.Items = append(paths.Items, p)
-		}
-		for _, kv := range [][2]any{{"commitId", ch.ID}, {"msg", first}, {"comment", ch.Message}, {"author", ch.Author}, {"affectedPaths", paths}} {
-			m.Put(kv[0], kv[1])
-		}
-		items.Items = append(items.Items, m)
+		items.Items = append(items.Items, changeItem(ch))
 	}
-	set := groovy.NewMap()
-	set.Put("kind", "git")
-	set.Put("items", items)
+	set := newBean("hudson.plugins.git.GitChangeSetList", "")
+	set.props.Put("kind", "git")
+	set.props.Put("items", items)
+	set.props.Put("emptySet", false)
 	return groovy.NewList(set), nil
 }
+
+// changeItem is a commit as scripts see it.
+func changeItem(ch Change) *beanObject {
+	author := newBean("hudson.model.User", ch.Author)
+	for _, name := range []string{"fullName", "displayName", "id"} {
+		author.props.Put(name, ch.Author)
+	}
+	paths, files := groovy.NewList(), groovy.NewList()
+	for _, p := range ch.Paths {
+		file := newBean("hudson.plugins.git.GitChangeSet$Path", p)
+		file.props.Put("path", p)
+		files.Items = append(files.Items, file)
+		paths.Items = append(paths.Items, p)
+	}
+	first, _, _ := strings.Cut(ch.Message, "\n")
+	m := newBean("hudson.plugins.git.GitChangeSet", ch.ID)
+	for _, kv := range [][2]any{{"commitId", ch.ID}, {"id", ch.ID}, {"revision", ch.ID}, {"msg", first}, {"comment", ch.Message}, {"author", author}, {"authorName", ch.Author},
+		{"authorEmail", ch.Email}, {"timestamp", ch.Time.UnixMilli()}, {"affectedPaths", paths}, {"affectedFiles", files}, {"paths", files}} {
+		m.props.Put(kv[0], kv[1])
+	}
+	return m
+}
+
+// beanObject is an object of Jenkins with properties that can be read, also by their getters.
+type beanObject struct {
+	class, text string
+	props       *groovy.Map
+}
+
+func newBean(class, text string) *beanObject {
+	return &beanObject{class: class, text: text, props: groovy.NewMap()}
+}
+
+// Property implements groovy.Object.
+func (o *beanObject) Property(_ context.Context, name string) (any, bool, error) {
+	v, ok := o.props.Get(name)
+	return v, ok, nil
+}
+
+// SetProperty implements groovy.Object.
+func (o *beanObject) SetProperty(context.Context, string, any) (bool, error) { return false, nil }
+
+// Call implements groovy.Object.
+func (o *beanObject) Call(ctx context.Context, name string, args []any) (any, bool, error) {
+	for _, prefix := range []string{"get", "is"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" && len(args) == 0 {
+			return o.Property(ctx, strings.ToLower(rest[:1])+rest[1:])
+		}
+	}
+	return nil, false, nil
+}
+
+func (o *beanObject) String() string { return o.text }
+
+// ClassName implements groovy.Object.
+func (o *beanObject) ClassName() string { return o.class }

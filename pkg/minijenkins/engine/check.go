@@ -16,11 +16,7 @@ const advice = "the built-in pipeline runner does not support it; connect a Jenk
 
 // Check refuses what the engine cannot run, before anything starts. The error is a *CheckError. If
 // agents is nil, labels are not looked up.
-func Check(p *jenkinsfile.Pipeline, agents AgentProvider) error {
-	c := &checker{agents: agents, declared: map[string]bool{}}
-	c.pipeline(p)
-	return c.found()
-}
+func Check(p *jenkinsfile.Pipeline, agents AgentProvider) error { return CheckWith(p, agents, nil) }
 
 // found gives the problems in the order of their places.
 func (c *checker) found() error {
@@ -39,7 +35,10 @@ type checker struct {
 	// declared are the names that the Jenkinsfile itself defines: functions, variables, parameters.
 	declared map[string]bool
 	// loaded is set for a file that a script loads: it may call what another file defines.
-	loaded   bool
+	loaded bool
+	// vars are the variables of the libraries.
+	vars     map[string]*libraryVar
+	libs     []*Library
 	problems []*UnsupportedError
 }
 
@@ -75,7 +74,9 @@ func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
 		c.trigger(d)
 	}
 	for _, d := range p.Libraries {
-		c.unsupported(d.From, "directive", "libraries")
+		if !c.hasLibraries([]*jenkinsfile.Directive{d}, nil) {
+			c.unsupported(d.From, "directive", "libraries")
+		}
 	}
 	for _, d := range p.ParameterDefs {
 		def, known := parameterDefs[d.Name]
@@ -89,6 +90,9 @@ func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
 func (c *checker) preamble(s jenkinsfile.Stmt) {
 	switch s := s.(type) {
 	case *jenkinsfile.Annotation:
+		if s.Name == "Library" {
+			return // annotations before other things count as well: see annotations
+		}
 		c.unsupported(s.From, "annotation", "@"+s.Name)
 	case *jenkinsfile.ClassDecl:
 		c.unsupported(s.From, "class", s.Name)
@@ -176,7 +180,7 @@ func (c *checker) declareParams(params []jenkinsfile.Param) {
 func (c *checker) node(n jenkinsfile.Node) {
 	switch n := n.(type) {
 	case *jenkinsfile.Call:
-		if n.Object != nil || n.Callee != nil || c.declared[n.Name] {
+		if n.Object != nil || n.Callee != nil || c.declared[n.Name] || c.vars[n.Name] != nil {
 			return
 		}
 		def, ok := stepDefs[n.Name]

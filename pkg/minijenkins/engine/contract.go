@@ -74,6 +74,9 @@ type Step struct {
 	ID string `json:"id"`
 	// NodeID is the stage that the step belongs to; empty outside of every stage.
 	NodeID string `json:"nodeID,omitempty"`
+	// Post is the flow node of the pipeline's post section if the step is in it, which Blue Ocean counts to the last stage and the stage
+	// view to a stage of its own; else empty.
+	Post string `json:"post,omitempty"`
 	// DisplayName is what the step is ("Shell Script", "Print Message", "Archive the artifacts", …).
 	DisplayName string `json:"displayName"`
 	// DisplayDescription is its main argument (the script, the message).
@@ -99,7 +102,8 @@ type Recorder interface {
 	PutStep(Step)
 	// Log returns where output goes: the build's log and, if stepID is not empty, that step's log.
 	// A write is a whole number of lines or a part of one line; writers of different steps may
-	// interleave only at line borders.
+	// interleave only at line borders. The step "!" is none: its lines are shown like those of no step. They
+	// do not come again after a restart.
 	Log(stepID string) io.Writer
 	// SetDescription sets currentBuild.description; SetDisplayName sets currentBuild.displayName.
 	SetDescription(string)
@@ -127,7 +131,9 @@ type Agent interface {
 	Workspace() string
 	// Shell runs the script, writes its output (stdout and stderr together; with stdout apart if
 	// stdout is not nil) and returns its exit code. The error is of the agent, not of the script.
-	// When ctx ends, the script's process group gets SIGTERM, then SIGKILL.
+	// When ctx ends, the script's process group gets SIGTERM, then SIGKILL, unless the cause is
+	// ErrSuspended: then the script goes on, and Shell is called again after the restart with the same
+	// request and writes the whole output again from its first byte.
 	Shell(ctx context.Context, req ShellRequest, out, stdout io.Writer) (exitCode int, err error)
 	// Open reads a file; the path is absolute. A missing file is fs.ErrNotExist.
 	Open(ctx context.Context, path string) (io.ReadCloser, error)
@@ -168,7 +174,8 @@ type AgentRequest struct {
 // AgentProvider makes agents.
 type AgentProvider interface {
 	// Acquire waits until an agent is ready. While it waits it calls waiting with a reason that a
-	// user can read, each time the reason changes. An error is final: it ends the build.
+	// user can read, each time the reason changes. An error is final: it ends the build. If ctx ends with
+	// ErrSuspended, what was begun for the request is left: it is asked for again with the same ID.
 	Acquire(ctx context.Context, req AgentRequest, waiting func(reason string)) (Agent, error)
 	// HasLabel tells if some template or node carries the label, so that a build that can never
 	// start is refused before it begins.
@@ -186,7 +193,10 @@ type AgentResumer interface {
 // on after the next start, and what Run returns then: nothing was ended, released or recorded as over.
 var ErrSuspended = errors.New("the build is suspended")
 
-// Event is one entry of a build's history: something that the script could not work out by itself.
+// Event is one entry of a build's history: something that the script could not work out by itself. The
+// ends of effects and cancels have a Turn. Without one are what takes no time, such as the clock, and cancels
+// that came while a script computed. No event has a secret of a credential, but the output of returnStdout,
+// what readFile has read and answers to inputs are in them, so a history needs to be as well kept as a log.
 type Event struct {
 	// Key says which branch did it and its place there ("0.12"); Kind what it was ("sh", "abort", "time").
 	Key  string `json:"key"`
@@ -209,12 +219,14 @@ type History interface {
 	// Events are those of the time before the restart, in the order in which they were appended. A new
 	// build has none.
 	Events() []Event
-	// Append adds an event. It is on disk when Append returns, together with the log up to then.
+	// Append adds an event. It is on disk when Append returns, together with the log up to then. It may be
+	// called from many goroutines. An error ends the build with ResultFailure; ErrSuspended suspends it.
 	Append(ctx context.Context, e Event) error
 }
 
-// LogSkipper is a Recorder whose log has bytes from before a restart. Each writer that Log returns drops as
-// many bytes as its step has in the log already.
+// LogSkipper is a Recorder whose log has bytes from before a restart. For each step, and for the lines of
+// none, of what is written it drops as many bytes as are in the log of that step already, over all writers
+// that Log returns. Only the lines of the step "!" are never dropped. See also LogAhead and StoredGraph.
 type LogSkipper interface {
 	// Skip says that n bytes of a step are in the log and will not be written again.
 	Skip(stepID string, n int64)
@@ -255,6 +267,10 @@ type RunSpec struct {
 	Builds Builds
 	// Causes say why the build was started.
 	Causes []Cause
+	// Loaded are the libraries that LibrariesOf gives, and those that every build has.
+	Loaded []*Library
+	// Libraries finds those of the step library; nil makes it fail.
+	Libraries Libraries
 	// Changes finds the commits that are new in this build; it is called at most once. Nil means that
 	// nobody knows them, and conditions about them are refused.
 	Changes func(ctx context.Context) ([]Change, error)
@@ -317,6 +333,8 @@ type SCM struct {
 	Commit string
 	// CredentialsID names the credential for the clone; empty without one.
 	CredentialsID string
+	// PreviousCommit and PreviousSuccess are those of the last build and of the last successful one before; empty without one.
+	PreviousCommit, PreviousSuccess string
 }
 
 // Credential is what a credential ID stands for. Which fields are set depends on Kind.
@@ -373,6 +391,8 @@ func (e *AbortError) Error() string {
 
 // UnsupportedError says that the engine cannot run something that Jenkins could.
 type UnsupportedError struct {
+	// File is the file of a library; empty for the Jenkinsfile.
+	File string
 	// Line and Column count from 1.
 	Line, Column int
 	// Name is the name of the step, directive or option.
@@ -382,7 +402,11 @@ type UnsupportedError struct {
 }
 
 func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("WorkflowScript: %d: %s @ line %d, column %d.", e.Line, e.Message, e.Line, e.Column)
+	file := e.File
+	if file == "" {
+		file = "WorkflowScript"
+	}
+	return fmt.Sprintf("%s: %d: %s @ line %d, column %d.", file, e.Line, e.Message, e.Line, e.Column)
 }
 
 // CheckError holds everything that Check found, in order of position.

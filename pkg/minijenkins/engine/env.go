@@ -6,6 +6,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -92,33 +93,41 @@ const agentEnvTimeout = 30 * time.Second
 // environment asks the agent once for its own variables, such as PATH and HOME. Other branches that
 // ask meanwhile wait without the baton.
 func (h *agentHandle) environment(ctx context.Context) map[string]string {
-	if h.envReady != nil {
-		h.b.baton.aside(func() {
-			select {
-			case <-h.envReady:
-			case <-ctx.Done():
-			}
-		})
+	switch {
+	case h.env != nil:
+		return h.env
+	case h.asking:
+		j := &join{ready: make(chan struct{})}
+		h.waiting = append(h.waiting, j)
+		h.b.baton.wait(j)
 		return h.env
 	}
-	h.envReady = make(chan struct{})
+	h.asking = true
 	env := map[string]string{}
-	var out bytes.Buffer
-	h.b.baton.aside(func() {
+	// An agent that does not answer has no variables.
+	out, _ := effect(ctx, h.b, "env", func(ctx context.Context, id string) (string, error) {
 		ctx, cancel := context.WithTimeout(ctx, agentEnvTimeout)
 		defer cancel()
-		req := ShellRequest{ID: h.b.buildID() + "-env-" + pathHash(h.node+"\x00"+h.Name()), Script: "#!/bin/sh\nenv\n", Dir: h.Workspace()}
-		if code, err := h.Shell(ctx, req, io.Discard, &out); err != nil || code != 0 {
-			out.Reset()
+		var out bytes.Buffer
+		if h.resume(ctx) != nil {
+			return "", nil
 		}
+		req := ShellRequest{ID: id, Script: "#!/bin/sh\nenv\n", Dir: h.Workspace()}
+		if code, err := h.Shell(ctx, req, io.Discard, &out); err != nil || code != 0 {
+			return "", nil
+		}
+		return out.String(), nil
 	})
-	for _, line := range strings.Split(out.String(), "\n") {
+	for _, line := range strings.Split(out, "\n") {
 		if k, v, ok := strings.Cut(line, "="); ok && envName(k) {
 			env[k] = v
 		}
 	}
-	h.env = env
-	close(h.envReady)
+	h.env, h.asking = env, false
+	for _, j := range h.waiting {
+		h.b.baton.release(j)
+	}
+	h.waiting = nil
 	return env
 }
 
@@ -184,41 +193,40 @@ func (b *build) withSecrets(ctx context.Context, vars []*jenkinsfile.EnvVar, bod
 	if len(vars) == 0 {
 		return body(ctx)
 	}
-	var add [][2]string
-	var names []string
+	var all binding
+	c := &stepCall{b: b, name: "withCredentials"}
+	dir := ""
 	for _, v := range vars {
 		arg, _ := v.CredentialsCall()
 		x, err := b.m.Eval(ctx, arg)
 		if err != nil {
 			return err
 		}
-		c, err := b.credential(ctx, groovy.ToString(x))
+		found, err := b.credential(ctx, groovy.ToString(x))
 		if err != nil {
 			return err
 		}
-		kv, err := b.secretVars(v.Name, c)
-		if err != nil {
-			return err
-		}
-		add = append(add, kv...)
-		names = append(names, secretName(v.Name, c.Kind))
+		all.add(b.secretBinding(v.Name, found))
 	}
 	return b.runBlock(ctx, blockStep{
 		name: "withCredentials",
 		before: func(ctx context.Context) (context.Context, error) {
-			b.stamped(ctx, "Masking supported pattern matches of $"+strings.Join(names, " or $"))
-			return b.overlay(ctx, add), nil
+			var err error
+			if dir, err = c.bindAll(ctx, &all); err != nil {
+				return ctx, err
+			}
+			return b.overlay(ctx, all.vars), nil
+		},
+		after: func(ctx context.Context, err error) error {
+			c.removeSecretFiles(ctx, dir)
+			return err
 		},
 		body: func(ctx context.Context, _ string) error { return body(ctx) },
 	})
 }
 
-func secretName(name string, kind CredentialKind) string {
-	if kind == CredentialUsernamePassword {
-		return name + "_PSW"
-	}
-	return name
-}
+// credentialTimeout bounds how long a build that goes on after a restart looks for a credential again.
+const credentialTimeout = time.Minute
 
 // credential finds a credential and masks its secrets from now on.
 func (b *build) credential(ctx context.Context, id string) (Credential, error) {
@@ -226,10 +234,25 @@ func (b *build) credential(ctx context.Context, id string) (Credential, error) {
 		return Credential{}, failed("Could not find credentials entry with ID '%s'", id)
 	}
 	var c Credential
-	var ok bool
-	var err error
-	b.baton.aside(func() { c, ok, err = b.spec.Credentials.Credential(ctx, id) })
+	asked := false
+	ok, err := effect(ctx, b, "credential", func(ctx context.Context, _ string) (ok bool, err error) {
+		asked = true
+		c, ok, err = b.spec.Credentials.Credential(ctx, id)
+		return ok, err
+	})
+	if ok && err == nil && !asked {
+		// No secret is kept in a history.
+		again, cancel := b.detached(ctx, credentialTimeout)
+		c, ok, err = b.spec.Credentials.Credential(again, id)
+		cancel()
+		if err != nil || !ok {
+			b.breakOff(&brokenError{fmt.Sprintf("The build can not go on after the restart of the server: the credentials '%s', which it has used, are gone", id)})
+			return Credential{}, b.stopped()
+		}
+	}
 	switch {
+	case b.stopped() != nil:
+		return c, b.stopped()
 	case err != nil && ctx.Err() != nil:
 		return c, interrupted(ctx)
 	case err != nil:
@@ -242,14 +265,21 @@ func (b *build) credential(ctx context.Context, id string) (Credential, error) {
 	return c, nil
 }
 
-func (b *build) secretVars(name string, c Credential) ([][2]string, error) {
+// secretBinding is what credentials() gives for a credential: beside the variable itself those of its parts.
+func (b *build) secretBinding(name string, c Credential) *binding {
 	switch c.Kind {
-	case CredentialSecretText:
-		return [][2]string{{name, c.Secret}}, nil
 	case CredentialUsernamePassword:
 		pair := c.Username + ":" + c.Password
 		b.masks.add(pair)
-		return [][2]string{{name, pair}, {name + "_USR", c.Username}, {name + "_PSW", c.Password}}, nil
+		return &binding{vars: [][2]string{{name, pair}, {name + "_USR", c.Username}, {name + "_PSW", c.Password}}, masked: []string{name + "_PSW"}}
+	case CredentialFile:
+		return &binding{files: []secretFile{{name, c.FileName, c.File}}}
+	case CredentialSSHKey:
+		out := &binding{files: []secretFile{keyFile(name, c)}, vars: [][2]string{{name + "_USR", c.Username}}}
+		if c.Password != "" {
+			out.vars, out.masked = append(out.vars, [2]string{name + "_PSW", c.Password}), []string{name + "_PSW"}
+		}
+		return out
 	}
-	return nil, failed("credentials() of kind %s are not supported by the built-in runner; use Jenkins", c.Kind)
+	return &binding{vars: [][2]string{{name, c.Secret}}, masked: []string{name}}
 }

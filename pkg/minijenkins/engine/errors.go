@@ -42,23 +42,6 @@ type stopError struct {
 
 func (e *stopError) Error() string { return e.line }
 
-// onEnd calls f when ctx ends. The returned function must be called once; it waits for an f that
-// has begun, keeps one that has not from running and tells if f ran.
-func onEnd(ctx context.Context, f func()) func() bool {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		f()
-	})
-	return func() bool {
-		if stop() {
-			return false
-		}
-		<-done
-		return true
-	}
-}
-
 // interruptError is how a step ends when its context does.
 type interruptError struct{ cause error }
 
@@ -71,6 +54,10 @@ func interrupted(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var exc *groovy.Exception
 	if errors.As(cause, &exc) {
+		return cause
+	}
+	var broken *brokenError
+	if errors.Is(cause, ErrSuspended) || errors.As(cause, &broken) {
 		return cause
 	}
 	return &groovy.Exception{Class: classInterrupt, Message: cause.Error(), Err: &interruptError{cause}}
@@ -130,7 +117,10 @@ func errorText(err error) string {
 		return "ERROR: " + e.Message + "\n"
 	}
 	text := e.Error() + "\n"
-	if e.Pos.Line > 0 {
+	switch {
+	case e.File != "":
+		text += fmt.Sprintf("\tat %s.call(%s:%d)\n", e.Script, e.File, e.Pos.Line)
+	case e.Pos.Line > 0:
 		text += fmt.Sprintf("\tat WorkflowScript.run(WorkflowScript:%d)\n", e.Pos.Line)
 	}
 	return text

@@ -33,6 +33,8 @@ type fakeAgents struct {
 	reasons []string
 	// fail is what Acquire answers.
 	fail error
+	// makeDirs has Clone make its folder.
+	makeDirs bool
 	// shell replaces Shell.
 	shell func(ctx context.Context, req ShellRequest, out io.Writer) (int, error)
 
@@ -158,6 +160,11 @@ func (a *localAgent) Clone(_ context.Context, req CloneRequest, out io.Writer) (
 		return "", errors.New("repository not found")
 	}
 	_, _ = io.WriteString(out, "Cloning with "+req.Password+"\n")
+	if a.owner.makeDirs {
+		if err := os.MkdirAll(req.Dir, 0o755); err != nil {
+			return "", err
+		}
+	}
 	return "0123456789abcdef", os.WriteFile(filepath.Join(req.Dir, "README"), []byte("hi"), 0o644)
 }
 

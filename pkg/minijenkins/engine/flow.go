@@ -19,7 +19,7 @@ import (
 // build is one running build.
 type build struct {
 	spec   RunSpec
-	rec    Recorder
+	rec    *keeper
 	m      *groovy.Machine
 	baton  baton
 	masks  masks
@@ -39,10 +39,24 @@ type build struct {
 	milestone, milestones int
 	// loaded counts the scripts of the step load.
 	loaded int
+	// libs are the shared libraries, libVars what they define.
+	libs    []*Library
+	libVars map[string]*libraryVar
 	// changes are those of the build, nil until they were asked for.
 	changes []Change
 	graphMu sync.Mutex
 	abort   sync.Once
+
+	journal journal
+	// hooks, branches, which counts those of parallel, and unlocked, the requests whose locks were given back, belong
+	// to who holds the baton.
+	hooks    []*hook
+	branches int
+	unlocked map[string]bool
+	scopesMu sync.Mutex
+	scopes   []*scope
+	// watchers are the goroutines that wait for cancels.
+	watchers sync.WaitGroup
 }
 
 // maxSteps bounds how many steps a build may run.
@@ -60,11 +74,19 @@ type flow struct {
 	node       *graphNode
 	cursor     *cursor
 	timestamps bool
-	// path names the branch, shells counts its shell steps; both make up the ID of a shell step.
-	path   string
-	shells *int
+	// path names the place in the pipeline.
+	path string
+	// branch counts what the branch does.
+	branch *branchCount
+	// scope is what can be cancelled around; out is the log of the step that runs, nil in a block.
+	scope *scope
+	out   *lineWriter
 	// inPost is set in the post section of the pipeline.
 	inPost bool
+	// post is the ID of the pipeline's post section; empty outside.
+	post string
+	// failing is what has failed before a post section, which currentBuild has there already.
+	failing Result
 	// locks are those that the step lock holds here.
 	locks []string
 	// cell is the cell of a matrix whose stage begins; see runCell.
@@ -105,7 +127,7 @@ func (b *build) stamped(ctx context.Context, text string) {
 }
 
 func (b *build) writer(ctx context.Context, stepID string) *lineWriter {
-	return &lineWriter{to: b.rec.Log(stepID), masks: &b.masks, timestamps: flowOf(ctx).timestamps}
+	return &lineWriter{to: b.rec.Log(stepID), masks: &b.masks, timestamps: flowOf(ctx).timestamps, id: stepID}
 }
 
 // noteAbort writes once why the context has ended: who aborted the build, or a timeout.
@@ -201,8 +223,11 @@ func (b *build) cleanup(ctx context.Context) (context.Context, context.CancelFun
 	if limit <= 0 {
 		limit = 5 * time.Minute
 	}
-	return context.WithTimeoutCause(context.WithoutCancel(ctx), limit,
-		&stopError{line: "Post sections took longer than " + spanText(limit) + " after the end of the build"})
+	inner, s, err := b.within(ctx, kindLimit, limit, &stopError{line: "Post sections took longer than " + spanText(limit) + " after the end of the build"}, true)
+	if err != nil {
+		return ctx, func() {}
+	}
+	return inner, func() { b.closeScope(s) }
 }
 
 // releaseTimeout bounds how long giving an agent back may take.
@@ -210,14 +235,26 @@ const releaseTimeout = time.Minute
 
 // agentHandle is an agent in use.
 type agentHandle struct {
-	Agent
-	b *build
-	// env are the agent's own variables, nil until they were asked for; envReady is open meanwhile.
-	env      map[string]string
-	envReady chan struct{}
-	node     string
+	*lease
+	workspace string
+	// env are the agent's own variables, nil until they were asked for; asking is set meanwhile, with those who wait.
+	env     map[string]string
+	asking  bool
+	waiting []*join
 	// scm are the variables of the checkout at the start.
 	scm [][2]string
+}
+
+// lease is an agent that the build has until it is released.
+type lease struct {
+	// Agent is for effects only: onAgent finds it again after a restart.
+	Agent
+	b    *build
+	mu   sync.Mutex
+	req  AgentRequest
+	name string
+	// place is the agent's own workspace.
+	place string
 }
 
 // inAgent runs body on an agent for the directive; nil and none run it where it is.
@@ -253,13 +290,51 @@ func (b *build) inAgent(ctx context.Context, a *jenkinsfile.Agent, stage string,
 }
 
 func (b *build) release(ctx context.Context, h *agentHandle) {
-	b.baton.aside(func() {
-		fresh, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		if err := h.Release(fresh); err != nil {
-			b.line("Agent " + h.Name() + " could not be released: " + err.Error())
-		}
+	_, err := perform(ctx, b, effectOptions{kind: kindRelease, always: true}, func(ctx context.Context, _ *execution) (string, error) {
+		return h.name, h.giveBack(ctx)
 	})
+	if err != nil && b.stopped() == nil {
+		b.line("Agent " + h.Name() + " could not be released: " + err.Error())
+	}
+}
+
+// Name and Workspace are known also while the agent has not been found again.
+func (h *agentHandle) Name() string      { return h.name }
+func (h *agentHandle) Workspace() string { return h.workspace }
+
+// resume finds the agent again after a restart.
+func (h *lease) resume(ctx context.Context) (err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.Agent != nil {
+		return nil
+	}
+	r, ok := h.b.spec.Agents.(AgentResumer)
+	if !ok {
+		return errors.New("it did not outlive the restart of the server")
+	}
+	agent, err := r.Resume(ctx, h.req, h.name, h.place)
+	if err != nil {
+		return err
+	}
+	if agent == nil {
+		return errors.New("it is not there any more")
+	}
+	h.Agent = agent
+	return nil
+}
+
+// giveBack releases the agent, also after the end of ctx.
+func (h *lease) giveBack(ctx context.Context) error {
+	fresh, cancel := h.b.detached(ctx, releaseTimeout)
+	defer cancel()
+	if _, ok := h.b.spec.Agents.(AgentResumer); !ok && h.Agent == nil {
+		return nil
+	}
+	if err := h.resume(fresh); err != nil {
+		return err
+	}
+	return h.Release(fresh)
 }
 
 func (b *build) agentLabel(ctx context.Context, a *jenkinsfile.Agent) (string, error) {
@@ -275,23 +350,24 @@ func (b *build) agentLabel(ctx context.Context, a *jenkinsfile.Agent) (string, e
 }
 
 func (b *build) acquire(ctx context.Context, req AgentRequest) (*agentHandle, error) {
-	var agent Agent
-	var err error
 	node := flowOf(ctx).node
-	first := true
-	var mu sync.Mutex
-	waiting := func(reason string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if first {
-			first = false
-			b.stamped(ctx, "Still waiting to schedule task")
+	h := &lease{b: b, req: req}
+	rec, err := perform(ctx, b, effectOptions{kind: kindAgent}, func(ctx context.Context, x *execution) (agentRecord, error) {
+		h.req.ID = x.id
+		agent, err := b.spec.Agents.Acquire(ctx, h.req, b.agentWaits(ctx, x, node))
+		if err != nil || agent == nil {
+			return agentRecord{}, err
 		}
-		b.stamped(ctx, reason)
-		b.setBlocked(node, reason)
-	}
-	b.baton.aside(func() { agent, err = b.spec.Agents.Acquire(ctx, req, waiting) })
+		h.Agent = agent
+		return agentRecord{ID: x.id, Name: agent.Name(), Workspace: agent.Workspace(), Label: req.Label, Node: req.Node}, nil
+	})
 	b.setBlocked(node, "")
+	if stop := b.stopped(); stop != nil && err != nil {
+		if h.Agent != nil && !b.suspended() {
+			_ = h.giveBack(ctx) // the build has ended with an error already
+		}
+		return nil, stop
+	}
 	if err != nil {
 		b.noteAbort(ctx)
 		if ctx.Err() != nil {
@@ -299,10 +375,37 @@ func (b *build) acquire(ctx context.Context, req AgentRequest) (*agentHandle, er
 		}
 		return nil, failed("No agent for %s: %v", labelText(req.Label), err)
 	}
-	if agent == nil {
+	if rec.Name == "" {
 		return nil, failed("No agent for %s", labelText(req.Label))
 	}
-	return &agentHandle{Agent: agent, b: b, node: req.Node}, nil
+	h.req.ID, h.name, h.place = rec.ID, rec.Name, rec.Workspace
+	return &agentHandle{lease: h, workspace: h.place}, nil
+}
+
+// agentWaits says why the build waits for an agent, each reason once also over a restart.
+func (b *build) agentWaits(ctx context.Context, x *execution, node *graphNode) func(string) {
+	var mu sync.Mutex
+	told := x.told()
+	say := func(text string) {
+		if contains(told, text) {
+			return
+		}
+		x.tell(text)
+		w := b.writer(ctx, freeLog)
+		_, _ = io.WriteString(w, text+"\n")
+		w.Close()
+	}
+	first := true
+	return func(reason string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if first {
+			first = false
+			say("Still waiting to schedule task")
+		}
+		say(reason)
+		b.setBlocked(node, reason)
+	}
 }
 
 func labelText(label string) string {

@@ -43,10 +43,13 @@ type cursor struct {
 	joined bool
 }
 
+// since is what has passed; in a replay it may be less than nothing.
+func (b *build) since(t time.Time) time.Duration { return max(b.clock().Sub(t), 0) }
+
 // startNode adds a node behind the cursor.
 func (b *build) startNode(ctx context.Context, id, name, kind string) *graphNode {
 	f := flowOf(ctx)
-	n := &graphNode{Node: Node{ID: id, DisplayName: name, Type: kind, State: StateRunning, Result: ResultUnknown, StartTime: time.Now()},
+	n := &graphNode{Node: Node{ID: id, DisplayName: name, Type: kind, State: StateRunning, Result: ResultUnknown, StartTime: b.rec.nodeStart(id, b.clock())},
 		parent: f.node}
 	if f.node != nil {
 		n.Parent = f.node.ID
@@ -83,12 +86,15 @@ func (b *build) endNode(n *graphNode, state State, result Result) {
 		result = n.worst
 	}
 	n.State, n.Result, n.CauseOfBlockage = state, result, ""
-	n.Duration = time.Since(n.StartTime)
+	n.Duration = b.since(n.StartTime)
 	if state == StateNotStarted {
 		n.StartTime, n.Duration = time.Time{}, 0
 	}
 	if n.fanned > 0 && result == ResultSuccess {
 		n.Duration = n.fanned
+	}
+	if state == StateFinished && result == ResultNotBuilt {
+		n.State = StateNotStarted // so Blue Ocean has it, also of a stage that ran until its build was superseded
 	}
 	b.put(n)
 }
@@ -152,10 +158,11 @@ func (b *build) openStep(ctx context.Context, id, name, description string) Step
 
 func (b *build) newStep(ctx context.Context, id, name, description string) Step {
 	s := Step{ID: id, DisplayName: name, DisplayDescription: clip(b.masks.apply(description)), State: StateRunning,
-		Result: ResultUnknown, StartTime: time.Now()}
+		Result: ResultUnknown, StartTime: b.rec.stepStart(id, b.clock())}
 	if n := flowOf(ctx).stepNode(); n != nil {
 		s.NodeID = n.ID
 	}
+	s.Post = flowOf(ctx).post
 	return s
 }
 
@@ -175,7 +182,7 @@ func clip(s string) string {
 
 func (b *build) closeStep(s Step, result Result, err error) {
 	s.State, s.Result = StateFinished, result
-	s.Duration = time.Since(s.StartTime)
+	s.Duration = b.since(s.StartTime)
 	if err != nil {
 		s.Error = clip(b.masks.apply(messageOf(err)))
 	}

@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"hash/fnv"
+	"math/rand/v2"
 	"sort"
 	"strconv"
 	"strings"
@@ -17,7 +18,11 @@ import (
 // host gives the script of a build its steps and globals.
 type host struct{ b *build }
 
-func (h *host) HasStep(name string) bool { _, ok := stepDefs[name]; return ok }
+// HasStep implements groovy.Host. A variable of a library goes before a step of its name, as in Jenkins.
+func (h *host) HasStep(name string) bool {
+	_, ok := stepDefs[name]
+	return ok && h.b.libVars[name] == nil
+}
 
 func (h *host) StepNames() []string {
 	out := make([]string, 0, len(stepDefs))
@@ -26,6 +31,14 @@ func (h *host) StepNames() []string {
 	}
 	sort.Strings(out)
 	return out
+}
+
+// Now implements groovy.Observer.
+func (h *host) Now(ctx context.Context) time.Time { return h.b.now(ctx) }
+
+// Random implements groovy.Observer.
+func (h *host) Random(ctx context.Context) uint64 {
+	return observe(ctx, h.b, "random", rand.Uint64)
 }
 
 func (h *host) GlobalNames() []string { return []string{"currentBuild", "env", "params", "scm"} }
@@ -48,17 +61,13 @@ func (h *host) Global(ctx context.Context, name string) (any, bool, error) {
 		if b.spec.SCM == nil {
 			return nil, false, failed("‘checkout scm’ is only available when the Jenkinsfile comes from a repository")
 		}
-		return scmObject(), true, nil
+		return b.scmObject(), true, nil
+	}
+	if v, ok, err := b.libraryObject(ctx, name); ok || err != nil {
+		return v, ok, err
 	}
 	v, ok := b.lookupEnv(ctx, name)
 	return v, ok, nil
-}
-
-// scmObject is the value of scm; checkout knows it by its class.
-func scmObject() *groovy.Map {
-	m := groovy.NewMap()
-	m.Put("$class", "PipelineSCM")
-	return m
 }
 
 // envObject is env.
@@ -127,12 +136,13 @@ func (o *buildObject) Property(ctx context.Context, name string) (any, bool, err
 	i := b.spec.Build
 	switch name {
 	case "result":
-		if b.result == "" {
+		result := worse(b.result, flowOf(ctx).failing)
+		if result == "" {
 			return nil, true, nil
 		}
-		return string(b.result), true, nil
+		return string(result), true, nil
 	case "currentResult":
-		return string(worse(b.result, ResultSuccess)), true, nil
+		return string(worse(worse(b.result, flowOf(ctx).failing), ResultSuccess)), true, nil
 	case "number":
 		return int64(i.Number), true, nil
 	case "id":
@@ -155,9 +165,9 @@ func (o *buildObject) Property(ctx context.Context, name string) (any, bool, err
 	case "startTimeInMillis", "timeInMillis":
 		return i.StartTime.UnixMilli(), true, nil
 	case "duration":
-		return time.Since(i.StartTime).Milliseconds(), true, nil
+		return b.now(ctx).Sub(i.StartTime).Milliseconds(), true, nil
 	case "durationString":
-		return spanText(time.Since(i.StartTime)) + " and counting", true, nil
+		return spanText(b.now(ctx).Sub(i.StartTime)) + " and counting", true, nil
 	case "changeSets":
 		sets, err := b.changeSets(ctx)
 		return sets, true, err

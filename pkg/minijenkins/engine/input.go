@@ -83,10 +83,11 @@ func (b *build) ask(ctx context.Context, step Step, w *lineWriter, a inputArgs) 
 	step.State, step.Input = StatePaused, &in
 	b.rec.PutStep(step)
 	b.setPaused(node, true)
-	var answer Answer
-	var err error
-	b.baton.aside(func() { answer, err = b.spec.Inputs.Ask(ctx, in) })
+	answer, err := effect(ctx, b, "input", func(ctx context.Context, _ string) (Answer, error) { return b.spec.Inputs.Ask(ctx, in) })
 	b.setPaused(node, false)
+	if stop := b.stopped(); stop != nil {
+		return nil, stop
+	}
 	if err != nil || ctx.Err() != nil {
 		return nil, interrupted(ctx)
 	}
@@ -239,7 +240,7 @@ func (b *build) inInput(ctx context.Context, in *jenkinsfile.Input, stage string
 	b.pipelineLine("input")
 	step := b.openStep(ctx, id, stepDefs["input"].display, "")
 	w := b.writer(ctx, id)
-	values, err := b.ask(ctx, step, w, a)
+	values, err := b.ask(withFlow(ctx, func(f *flow) { f.out = w }), step, w, a)
 	w.Close()
 	b.closeStep(step, resultOf(err), err)
 	if err != nil {
@@ -262,8 +263,9 @@ func (b *build) inInput(ctx context.Context, in *jenkinsfile.Input, stage string
 
 func (b *build) directiveInput(ctx context.Context, in *jenkinsfile.Input, stage string) (inputArgs, error) {
 	a := inputArgs{id: stage}
-	for name, to := range map[string]*string{"id": &a.id, "message": &a.message, "ok": &a.ok, "submitter": &a.submitter, "submitterParameter": &a.submitterParameter} {
-		x := in.Field(name)
+	fields := map[string]*string{"id": &a.id, "message": &a.message, "ok": &a.ok, "submitter": &a.submitter, "submitterParameter": &a.submitterParameter}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		x, to := in.Field(name), fields[name]
 		if x == nil {
 			continue
 		}

@@ -69,7 +69,8 @@ func Count(suites []TestSuite) TestCounts {
 
 // Tests takes what junit collects.
 type Tests interface {
-	// AddTests keeps suites beside those that the build has recorded before.
+	// AddTests keeps suites beside those that the build has recorded before. All are of one step; after a
+	// restart of the server they may come again, and then they take the place of those of that step.
 	AddTests(suites []TestSuite) error
 }
 
@@ -196,27 +197,39 @@ func stepJunit(ctx context.Context, c *stepCall) (any, error) {
 		return nil, failed("This server keeps no test results")
 	}
 	c.say("Recording test results")
-	suites, files, err := c.readReports(ctx, pattern)
+	dir := flowOf(ctx).dir
+	node := flowOf(ctx).node
+	allowEmpty := c.flag("allowEmptyResults")
+	found, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (found testsFound, err error) {
+		suites, files, err := readReports(ctx, a, dir, pattern)
+		if err != nil {
+			return found, err
+		}
+		found = testsFound{Files: files, Counts: Count(suites)}
+		if !allowEmpty && found.Counts.Total == 0 {
+			return found, nil
+		}
+		for i := range suites {
+			if suites[i].StepID = c.id; node != nil {
+				suites[i].StageID, suites[i].Stage = node.ID, node.DisplayName
+			}
+		}
+		if err := c.b.spec.Tests.AddTests(suites); err != nil {
+			return found, failed("The test results could not be kept: %v", err)
+		}
+		return found, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	counts := Count(suites)
+	counts := found.Counts
 	switch {
-	case files == 0 && !c.flag("allowEmptyResults"):
+	case found.Files == 0 && !allowEmpty:
 		return nil, failed("No test report files were found. Configuration error?")
-	case counts.Total == 0 && !c.flag("allowEmptyResults"):
+	case counts.Total == 0 && !allowEmpty:
 		return nil, failed("None of the test reports contained any result")
 	case counts.Total == 0:
 		c.say("None of the test reports contained any result")
-	}
-	node := flowOf(ctx).node
-	for i := range suites {
-		if suites[i].StepID = c.id; node != nil {
-			suites[i].StageID, suites[i].Stage = node.ID, node.DisplayName
-		}
-	}
-	if err := c.b.spec.Tests.AddTests(suites); err != nil {
-		return nil, failed("The test results could not be kept: %v", err)
 	}
 	if counts.Failed > 0 && !c.flag("skipMarkingBuildUnstable") {
 		c.b.result = worse(c.b.result, ResultUnstable)
@@ -224,37 +237,38 @@ func stepJunit(ctx context.Context, c *stepCall) (any, error) {
 		c.result = ResultUnstable
 	}
 	summary := groovy.NewMap()
-	for name, n := range map[string]int{"totalCount": counts.Total, "failCount": counts.Failed, "skipCount": counts.Skipped,
-		"passCount": counts.Total - counts.Failed - counts.Skipped} {
-		summary.Put(name, int64(n))
-	}
+	summary.Put("totalCount", int64(counts.Total))
+	summary.Put("failCount", int64(counts.Failed))
+	summary.Put("skipCount", int64(counts.Skipped))
+	summary.Put("passCount", int64(counts.Total-counts.Failed-counts.Skipped))
 	return summary, nil
 }
 
+// testsFound is what a build remembers of its test reports.
+type testsFound struct {
+	Files  int        `json:"files"`
+	Counts TestCounts `json:"counts"`
+}
+
 // readReports reads the reports that match a pattern.
-func (c *stepCall) readReports(ctx context.Context, pattern string) (suites []TestSuite, files int, err error) {
-	dir := flowOf(ctx).dir
-	err = c.agent(ctx, func(a *agentHandle) error {
-		names, err := a.Glob(ctx, dir, pattern, "")
+func readReports(ctx context.Context, a *agentHandle, dir, pattern string) (suites []TestSuite, files int, err error) {
+	names, err := a.Glob(ctx, dir, pattern, "")
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, name := range names {
+		r, err := a.Open(ctx, path.Join(dir, name))
 		if err != nil {
-			return err
+			return nil, 0, fmt.Errorf("test report %s: %w", name, err)
 		}
-		files = len(names)
-		for _, name := range names {
-			r, err := a.Open(ctx, path.Join(dir, name))
-			if err != nil {
-				return fmt.Errorf("test report %s: %w", name, err)
-			}
-			found, err := parseReport(r)
-			if cerr := r.Close(); err == nil && cerr != nil {
-				return fmt.Errorf("test report %s: %w", name, cerr)
-			}
-			if err != nil {
-				return failed("Failed to read test report file %s: %v", name, err)
-			}
-			suites = append(suites, found...)
+		found, err := parseReport(r)
+		if cerr := r.Close(); err == nil && cerr != nil {
+			return nil, 0, fmt.Errorf("test report %s: %w", name, cerr)
 		}
-		return nil
-	})
-	return suites, files, err
+		if err != nil {
+			return nil, 0, failed("Failed to read test report file %s: %v", name, err)
+		}
+		suites = append(suites, found...)
+	}
+	return suites, len(names), nil
 }

@@ -12,6 +12,8 @@ import (
 
 // LockRequest asks for named locks, all at once.
 type LockRequest struct {
+	// ID is unique over all requests and stable over a restart of the server.
+	ID string
 	// Names are the locks. One of each exists.
 	Names []string
 	// Holder is how others name who holds them ("team » app #7").
@@ -33,9 +35,12 @@ type Locks interface {
 // LockTable holds the locks of a process. Its zero value is ready.
 type LockTable struct {
 	mu   sync.Mutex
-	held map[string]string
+	held map[string]lockHolder
 	line []*lockWait
 }
+
+// lockHolder is who has a lock: the request's ID and what others call it.
+type lockHolder struct{ id, name string }
 
 type lockWait struct {
 	req   LockRequest
@@ -53,13 +58,33 @@ type scopedLocks struct {
 }
 
 func (s scopedLocks) Acquire(ctx context.Context, req LockRequest, waiting func(name, holder string)) (func(), error) {
+	req = s.prefixed(req)
+	return s.t.acquire(ctx, req, func(name, holder string) { waiting(strings.TrimPrefix(name, s.prefix), holder) })
+}
+
+// prefixed makes the names those of the table.
+func (s scopedLocks) prefixed(req LockRequest) LockRequest {
 	names := make([]string, len(req.Names))
 	for i, n := range req.Names {
 		names[i] = s.prefix + n
 	}
 	slices.Sort(names)
 	req.Names = slices.Compact(names)
-	return s.t.acquire(ctx, req, func(name, holder string) { waiting(strings.TrimPrefix(name, s.prefix), holder) })
+	return req
+}
+
+// Restore implements LockRestorer.
+func (s scopedLocks) Restore(req LockRequest) (release func()) {
+	req = s.prefixed(req)
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if s.t.held == nil {
+		s.t.held = map[string]lockHolder{}
+	}
+	for _, n := range req.Names {
+		s.t.held[n] = lockHolder{req.ID, req.Holder}
+	}
+	return sync.OnceFunc(func() { s.t.release(req) })
 }
 
 func (t *LockTable) acquire(ctx context.Context, req LockRequest, waiting func(name, holder string)) (func(), error) {
@@ -83,7 +108,7 @@ func (t *LockTable) acquire(ctx context.Context, req LockRequest, waiting func(n
 		}
 		t.mu.Unlock()
 		if granted {
-			return sync.OnceFunc(func() { t.release(req.Names) }), nil
+			return sync.OnceFunc(func() { t.release(req) }), nil
 		}
 		if now := [2]string{name, holder}; now != told {
 			told = now
@@ -106,7 +131,7 @@ func (t *LockTable) state(w *lockWait) (granted bool, name, holder string) {
 	}
 	for _, n := range w.req.Names {
 		if h, ok := t.held[n]; ok {
-			return false, n, h
+			return false, n, h.name
 		}
 	}
 	for _, o := range t.line {
@@ -126,7 +151,7 @@ func (t *LockTable) state(w *lockWait) (granted bool, name, holder string) {
 // from overtaking with it, so that nobody waits for ever. t.mu is held.
 func (t *LockTable) grant() {
 	if t.held == nil {
-		t.held = map[string]string{}
+		t.held = map[string]lockHolder{}
 	}
 	reserved := map[string]bool{}
 	t.line = slices.DeleteFunc(t.line, func(w *lockWait) bool {
@@ -136,7 +161,7 @@ func (t *LockTable) grant() {
 		})
 		for _, n := range w.req.Names {
 			if free {
-				t.held[n] = w.req.Holder
+				t.held[n] = lockHolder{w.req.ID, w.req.Holder}
 			} else {
 				reserved[n] = true
 			}
@@ -159,11 +184,13 @@ func (t *LockTable) leave(w *lockWait) {
 	t.grant()
 }
 
-func (t *LockTable) release(names []string) {
+func (t *LockTable) release(req LockRequest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, n := range names {
-		delete(t.held, n)
+	for _, n := range req.Names {
+		if t.held[n].id == req.ID {
+			delete(t.held, n)
+		}
 	}
 	t.grant()
 }

@@ -24,6 +24,66 @@ type lineWriter struct {
 	partial    []byte
 	// midLine is set if the last write ended inside of a line.
 	midLine bool
+	// id is the step, count how many bytes were written.
+	id    string
+	count int64
+	// planned are lines that come once so many bytes were written.
+	planned []plannedLine
+}
+
+type plannedLine struct {
+	at   int64
+	text string
+}
+
+// written is how many bytes have gone out, stepID the step that they belong to. There need not be a writer.
+func (w *lineWriter) written() int64 {
+	if w == nil {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
+}
+
+func (w *lineWriter) stepID() string {
+	if w == nil {
+		return ""
+	}
+	return w.id
+}
+
+// endLine ends what stands in the line.
+func (w *lineWriter) endLine() {
+	if w != nil {
+		w.Close()
+	}
+}
+
+// plan has a line written where a line ends, behind that many bytes.
+func (w *lineWriter) plan(at int64, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.insert(at, text)
+}
+
+// insert is plan while w.mu is held.
+func (w *lineWriter) insert(at int64, text string) {
+	if at <= w.count && !w.midLine && len(w.planned) == 0 {
+		w.put(w.stamp(text + "\n"))
+		return
+	}
+	w.planned = append(w.planned, plannedLine{at, text})
+}
+
+// skipped says that n bytes behind begin are in the log already, with the lines that were planned among them.
+func (w *lineWriter) skipped(begin, n int64) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count, w.planned = begin+n, nil
 }
 
 // Write takes output in any pieces. It reports all of p as written; a recorder that can not write
@@ -51,27 +111,63 @@ func (w *lineWriter) Close() {
 		w.emit(append(w.partial, '\n'))
 		w.partial = nil
 	}
+	for _, p := range w.planned {
+		w.put(w.stamp(p.text + "\n"))
+	}
+	w.planned = nil
 }
 
 func (w *lineWriter) emit(p []byte) {
-	s := w.masks.apply(string(p))
-	if w.timestamps {
-		stamp := time.Now().UTC().Format("[2006-01-02T15:04:05.000Z] ")
-		var b strings.Builder
-		for _, line := range strings.SplitAfter(s, "\n") {
-			if line == "" {
-				continue
+	mid := w.midLine
+	s := w.stamp(w.masks.apply(string(p)))
+	for len(w.planned) > 0 && w.planned[0].at <= w.count+int64(len(s)) {
+		head := max(w.planned[0].at-w.count, 0)
+		for mid || head > 0 { // the end of a line at head or behind it
+			if head > 0 && s[head-1] == '\n' {
+				break
 			}
-			if !w.midLine {
-				b.WriteString(stamp)
+			if head == int64(len(s)) {
+				w.put(s)
+				return
 			}
-			b.WriteString(line)
-			w.midLine = !strings.HasSuffix(line, "\n")
+			head++
 		}
-		s = b.String()
-	} else {
-		w.midLine = !strings.HasSuffix(s, "\n")
+		w.put(s[:head])
+		after := w.midLine
+		w.midLine = false
+		w.put(w.stamp(w.planned[0].text + "\n"))
+		w.midLine, mid = after, false
+		s, w.planned = s[head:], w.planned[1:]
 	}
+	w.put(s)
+}
+
+// stamp puts the time in front of lines if asked.
+func (w *lineWriter) stamp(s string) string {
+	if !w.timestamps {
+		w.midLine = !strings.HasSuffix(s, "\n")
+		return s
+	}
+	stamp := time.Now().UTC().Format("[2006-01-02T15:04:05.000Z] ")
+	var b strings.Builder
+	for _, line := range strings.SplitAfter(s, "\n") {
+		if line == "" {
+			continue
+		}
+		if !w.midLine {
+			b.WriteString(stamp)
+		}
+		b.WriteString(line)
+		w.midLine = !strings.HasSuffix(line, "\n")
+	}
+	return b.String()
+}
+
+func (w *lineWriter) put(s string) {
+	if s == "" {
+		return
+	}
+	w.count += int64(len(s))
 	_, _ = io.WriteString(w.to, s)
 }
 

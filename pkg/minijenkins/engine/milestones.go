@@ -97,6 +97,16 @@ func (b *milestoneBuild) Pass(ordinal int) int {
 	return 0
 }
 
+// Restore implements MilestoneRestorer.
+func (b *milestoneBuild) Restore(ordinal int) {
+	b.t.mu.Lock()
+	defer b.t.mu.Unlock()
+	b.last = max(b.last, ordinal)
+	if j := b.t.jobs[b.job]; j != nil {
+		j.passed[ordinal] = max(j.passed[ordinal], b.number)
+	}
+}
+
 // maxMilestones bounds the milestones that one build may pass.
 const maxMilestones = 1000
 
@@ -122,12 +132,21 @@ func stepMilestone(ctx context.Context, c *stepCall) (any, error) {
 	if c.b.spec.Milestones == nil {
 		return nil, nil
 	}
-	by := 0
-	c.b.baton.aside(func() { by = c.b.spec.Milestones.Pass(int(ordinal)) })
-	if by == 0 {
+	passed := false
+	m, err := effect(ctx, c.b, kindMilestone, func(context.Context, string) (milestoneRecord, error) {
+		passed = true
+		return milestoneRecord{Ordinal: int(ordinal), By: c.b.spec.Milestones.Pass(int(ordinal))}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if m.By == 0 {
+		if r, ok := c.b.spec.Milestones.(MilestoneRestorer); ok && !passed {
+			r.Restore(int(ordinal))
+		}
 		return nil, nil
 	}
-	c.say("Canceled since build #" + itoa(by) + " already got here")
-	cause := &AbortError{Reason: "Superseded by #" + itoa(by), Result: ResultNotBuilt}
+	c.say("Canceled since build #" + itoa(m.By) + " already got here")
+	cause := &AbortError{Reason: "Superseded by #" + itoa(m.By), Result: ResultNotBuilt}
 	return nil, &groovy.Exception{Class: classInterrupt, Message: cause.Error(), Err: &interruptError{cause}}
 }

@@ -24,10 +24,10 @@ func (b *build) pipelinePost(ctx context.Context, err error) error {
 	}
 	ctx, cancel := b.cleanup(ctx)
 	defer cancel()
-	return b.runBlock(ctx, blockStep{name: "stage", label: "Declarative: Post Actions", body: func(ctx context.Context, _ string) error {
+	return b.runBlock(ctx, blockStep{name: "stage", label: "Declarative: Post Actions", body: func(ctx context.Context, id string) error {
 		ctx = withFlow(ctx, func(f *flow) {
-			f.node, f.inPost = b.ranNode, true
-			f.path, f.shells = "post", new(int)
+			f.node, f.inPost, f.post = b.ranNode, true, id
+			f.path = "post"
 		})
 		return b.runPost(ctx, post, err, nil)
 	}})
@@ -42,6 +42,9 @@ func (b *build) runPost(ctx context.Context, post []*jenkinsfile.PostCondition, 
 	}
 	ctx, cancel := b.cleanup(ctx)
 	defer cancel()
+	if err != nil {
+		ctx = withFlow(ctx, func(f *flow) { f.failing = state.err })
+	}
 	if begin != nil {
 		begin()
 	}
@@ -51,10 +54,7 @@ func (b *build) runPost(ctx context.Context, post []*jenkinsfile.PostCondition, 
 			if c.Name != name || !b.holds(name, state) {
 				continue
 			}
-			cctx := withFlow(ctx, func(f *flow) {
-				f.path += "!" + c.Name
-				f.shells = new(int)
-			})
+			cctx := withFlow(ctx, func(f *flow) { f.path += "!" + c.Name })
 			stepErr := b.runSteps(cctx, c.Steps.List)
 			if stepErr == nil {
 				continue

@@ -20,42 +20,51 @@ func Run(ctx context.Context, spec RunSpec) (result Result, err error) {
 	if spec.Pipeline == nil || spec.Agents == nil || spec.Recorder == nil {
 		return ResultFailure, errors.New("engine: a RunSpec needs Pipeline, Agents and Recorder")
 	}
-	if err := Check(spec.Pipeline, spec.Agents); err != nil {
+	if err := checkNew(spec); err != nil {
 		_, _ = io.WriteString(spec.Recorder.Log(""), err.Error()+"\n")
 		return ResultFailure, err
-	}
-	if spec.Changes == nil {
-		if err := checkChanges(spec.Pipeline); err != nil {
-			_, _ = io.WriteString(spec.Recorder.Log(""), err.Error()+"\n")
-			return ResultFailure, err
-		}
 	}
 	defer func() {
 		if r := recover(); r != nil {
 			// A defect of the engine must not end the server with all its other builds.
 			result, err = ResultFailure, fmt.Errorf("engine: internal error: %v", r)
-			_, _ = io.WriteString(spec.Recorder.Log(""), "ERROR: "+err.Error()+"\n")
+			_, _ = io.WriteString(spec.Recorder.Log(freeLog), "ERROR: "+err.Error()+"\n")
 		}
 	}()
 	return newBuild(spec).run(ctx)
 }
 
+// checkNew checks a build that does not go on after a restart.
+func checkNew(spec RunSpec) error {
+	if spec.History != nil && len(spec.History.Events()) > 0 {
+		return nil
+	}
+	if err := CheckWith(spec.Pipeline, spec.Agents, spec.Loaded); err != nil {
+		return err
+	}
+	if spec.Changes == nil {
+		return checkChanges(spec.Pipeline)
+	}
+	return nil
+}
+
 func newBuild(spec RunSpec) *build {
-	if spec.Build.StartTime.IsZero() {
+	if spec.Build.StartTime.IsZero() && spec.History == nil {
 		spec.Build.StartTime = time.Now()
 	}
 	if spec.Locks == nil {
 		spec.Locks = (&LockTable{}).Scope("")
 	}
-	b := &build{spec: spec, rec: spec.Recorder, vars: map[string]string{}, lastID: 1, milestone: -1}
+	b := &build{spec: spec, rec: &keeper{Recorder: spec.Recorder}, vars: map[string]string{}, lastID: 1, milestone: -1}
 	b.displayName = "#" + itoa(spec.Build.Number)
 	b.m = groovy.New(&host{b}, groovy.Limits{})
-	b.m.Cleanup = b.cleanup
+	b.m.Cleanup, b.m.Interject = b.cleanup, b.interject
 	for _, p := range spec.Params {
 		if s, ok := p.Value.(string); ok && p.Sensitive {
 			b.masks.add(s)
 		}
 	}
+	b.addLibraries(spec.Loaded...)
 	return b
 }
 
@@ -68,9 +77,34 @@ func (b *build) buildID() string {
 }
 
 func (b *build) run(ctx context.Context) (Result, error) {
+	b.openJournal(ctx)
 	b.baton.take()
-	defer b.baton.give()
-	ctx = context.WithValue(ctx, flowKey{}, &flow{cursor: &cursor{}, shells: new(int)})
+	ctx, end := b.rootScope(ctx)
+	defer func() {
+		end()
+		b.baton.give()
+		b.watchers.Wait()
+	}()
+	if b.spec.Build.StartTime.IsZero() {
+		b.spec.Build.StartTime = b.now(ctx)
+	}
+	result, err := b.runAll(ctx)
+	b.baton.finish()
+	why := b.journal.stop.Load()
+	switch {
+	case why == nil:
+		return result, err
+	case why.suspended:
+		return ResultUnknown, ErrSuspended
+	}
+	b.releaseLost(ctx)
+	b.rec.release()
+	_, _ = io.WriteString(b.spec.Recorder.Log(freeLog), "ERROR: "+why.err.Error()+"\n")
+	return ResultFailure, why.err
+}
+
+// runAll runs the pipeline.
+func (b *build) runAll(ctx context.Context) (Result, error) {
 	b.pipelineLine("Start of Pipeline")
 	b.newID()
 	p := b.spec.Pipeline

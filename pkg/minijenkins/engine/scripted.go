@@ -85,23 +85,15 @@ func stepNode(ctx context.Context, c *stepCall) (any, error) {
 	}})
 }
 
-// placedAgent is an agent with another workspace.
-type placedAgent struct {
-	Agent
-	workspace string
-}
-
-func (a placedAgent) Workspace() string { return a.workspace }
-
 // inWorkspace is the flow with another workspace on the same agent. A relative path is beside the usual one.
 func inWorkspace(ctx context.Context, dir string) context.Context {
 	return withFlow(ctx, func(f *flow) {
 		if !path.IsAbs(dir) {
 			dir = path.Join(path.Dir(f.agent.Workspace()), dir)
 		}
-		handle := *f.agent
-		handle.Agent = placedAgent{f.agent.Agent, path.Clean(dir)}
-		f.agent, f.dir = &handle, handle.Workspace()
+		a := f.agent
+		f.agent = &agentHandle{lease: a.lease, workspace: path.Clean(dir), env: a.env, scm: a.scm}
+		f.dir = f.agent.workspace
 	})
 }
 

@@ -63,7 +63,6 @@ func (b *build) runStage(ctx context.Context, st *jenkinsfile.Stage, skip string
 		ctx = withFlow(ctx, func(f *flow) {
 			f.node, f.branchNode = node, nil
 			f.path += "/" + st.Name
-			f.shells = new(int)
 		})
 		if skip != "" {
 			return b.skipStage(ctx, st, skip)
@@ -242,21 +241,19 @@ func (b *build) runParallel(ctx context.Context, branches []branch, failFast boo
 	}
 	parent := flowOf(ctx)
 	defer b.fanOut(parent.node)()
-	inner, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	type end struct {
-		name string
-		err  error
-	}
-	ends := make(chan end, len(branches))
+	inner, fast := b.newScope(ctx, kindStop, false)
+	defer b.closeScope(fast)
+	var first error
+	left, all := len(branches), &join{ready: make(chan struct{})}
 	cursors := make([]*cursor, len(branches))
 	starts := make([]func(), 0, len(branches))
 	for i, br := range branches {
 		id := b.newID()
 		b.pipelineLine("{ (Branch: " + br.name + ")")
 		cursors[i] = &cursor{tails: append([]*graphNode(nil), parent.cursor.tails...)}
+		b.branches++
 		bctx := withFlow(inner, func(f *flow) {
-			f.cursor, f.shells = cursors[i], new(int)
+			f.cursor, f.branch = cursors[i], &branchCount{name: itoa(b.branches)}
 			f.path += "|" + br.name
 		})
 		node := b.startNode(bctx, id, br.name, "PARALLEL")
@@ -272,25 +269,25 @@ func (b *build) runParallel(ctx context.Context, branches []branch, failFast boo
 				b.pipelineLine("}")
 				if err != nil {
 					b.line("Failed in branch " + br.name)
+					if first == nil {
+						first = &branchError{err: err, name: br.name}
+					}
 					if failFast {
-						cancel(&stopError{line: "Failed in branch " + br.name})
+						b.stopScope(bctx, fast, &stopError{line: "Failed in branch " + br.name})
 					}
 				}
-				ends <- end{br.name, err}
+				if left--; left == 0 {
+					b.baton.release(all)
+				}
 			}()
 		})
 	}
 	for _, start := range starts {
 		start()
 	}
-	var first error
-	b.baton.aside(func() {
-		for range branches {
-			if e := <-ends; e.err != nil && first == nil {
-				first = &branchError{err: e.err, name: e.name}
-			}
-		}
-	})
+	if left > 0 {
+		b.baton.wait(all)
+	}
 	var tails []*graphNode
 	for _, c := range cursors {
 		tails = append(tails, c.tails...)
@@ -314,7 +311,7 @@ func (b *build) fanOut(n *graphNode) func() {
 	if n.done {
 		return func() {}
 	}
-	n.State, n.Result, n.Duration = StateFinished, ResultSuccess, max(time.Millisecond, time.Since(n.StartTime))
+	n.State, n.Result, n.Duration = StateFinished, ResultSuccess, max(time.Millisecond, b.since(n.StartTime))
 	b.put(n)
 	return func() {
 		b.graphMu.Lock()

@@ -5,7 +5,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"maps"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -109,11 +108,16 @@ func init() {
 	}
 	maps.Copy(stepDefs, moreSteps())
 	maps.Copy(stepDefs, scriptedSteps())
+	maps.Copy(stepDefs, librarySteps())
+	maps.Copy(stepDefs, gitSymbols())
 }
 
 // Step runs a step that the script calls.
 func (h *host) Step(ctx context.Context, inv groovy.Invocation) (any, error) {
 	b := h.b
+	if err := b.stopped(); err != nil {
+		return nil, err
+	}
 	if ctx.Err() != nil {
 		b.noteAbort(ctx)
 		return nil, interrupted(ctx)
@@ -219,6 +223,7 @@ func (b *build) atomic(ctx context.Context, def stepDef, c *stepCall) (any, erro
 	b.rec.PutStep(step)
 	c.step = step
 	c.w = b.writer(ctx, c.id)
+	ctx = withFlow(ctx, func(f *flow) { f.out = c.w })
 	v, err := def.run(ctx, c)
 	c.w.Close()
 	if err != nil {
@@ -239,21 +244,10 @@ func (b *build) atomic(ctx context.Context, def stepDef, c *stepCall) (any, erro
 // say writes a line into the step's log.
 func (c *stepCall) say(text string) { _, _ = c.w.Write([]byte(text + "\n")) }
 
-// agent runs f, which talks to the agent, without the baton. An error is the agent's, unless the
-// context has ended.
-func (c *stepCall) agent(ctx context.Context, f func(a *agentHandle) error) error {
-	a := flowOf(ctx).agent
-	var err error
-	c.b.baton.aside(func() { err = f(a) })
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return interrupted(ctx)
-	}
-	var e *groovy.Exception
-	if errors.As(err, &e) {
-		return err
-	}
-	return &agentError{agent: a.Name(), err: err}
+// onAgentOnly is onAgent for what gives nothing back but an error.
+func (c *stepCall) onAgentOnly(ctx context.Context, live func(ctx context.Context, a *agentHandle, id string) error) error {
+	_, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, id string) (struct{}, error) {
+		return struct{}{}, live(ctx, a, id)
+	})
+	return err
 }

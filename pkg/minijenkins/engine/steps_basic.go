@@ -74,16 +74,7 @@ func stepSleep(ctx context.Context, c *stepCall) (any, error) {
 		return nil, err
 	}
 	c.say("Sleeping for " + spanText(d))
-	c.b.baton.aside(func() {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			err = interrupted(ctx)
-		}
-	})
-	return nil, err
+	return nil, c.b.pause(ctx, d)
 }
 
 // maxStdout bounds what returnStdout and readFile give to the script, in bytes.
@@ -115,49 +106,42 @@ func stepSh(ctx context.Context, c *stepCall) (any, error) {
 	if wantOut && wantStatus {
 		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "Cannot specify both returnStdout and returnStatus", Pos: c.pos}
 	}
-	f := flowOf(ctx)
-	*f.shells++
-	req := ShellRequest{
-		ID:     c.b.buildID() + "-" + pathHash(f.path) + "-" + itoa(*f.shells),
-		Script: groovy.ToString(script),
-		Dir:    f.dir,
-		Env:    c.b.env(ctx),
-	}
-	var stdout cappedBuffer
-	var out io.Writer
-	if wantOut {
-		out = &stdout
-	}
-	code := 0
-	note := func() {
-		c.b.noteAbort(ctx)
-		c.say("Sending interrupt signal to process")
-	}
-	stop := onEnd(ctx, note)
-	err := c.agent(ctx, func(a *agentHandle) error {
-		var err error
-		code, err = a.Shell(ctx, req, c.w, out)
-		return err
+	req := ShellRequest{Script: groovy.ToString(script), Dir: flowOf(ctx).dir, Env: c.b.env(ctx)}
+	o := effectOptions{kind: c.name, note: "Sending interrupt signal to process", announce: func() { c.b.noteAbort(ctx) }}
+	end, err := agentEffect(ctx, c, o, func(ctx context.Context, a *agentHandle, id string) (end shellEnd, err error) {
+		req := req
+		req.ID = id
+		var stdout cappedBuffer
+		if !wantOut {
+			end.Code, err = a.Shell(ctx, req, c.w, nil)
+			return end, err
+		}
+		end.Code, err = a.Shell(ctx, req, c.w, &stdout)
+		end.Out, end.Over = stdout.Bytes(), stdout.over
+		return end, err
 	})
-	if !stop() && ctx.Err() != nil {
-		// The agent was faster than the note.
-		note()
-	}
 	switch {
 	case err != nil:
 		return nil, err
 	case ctx.Err() != nil:
 		return nil, interrupted(ctx)
 	case wantStatus:
-		return int64(code), nil
-	case code != 0:
-		return nil, failed("script returned exit code %d", code)
-	case wantOut && stdout.over:
+		return int64(end.Code), nil
+	case end.Code != 0:
+		return nil, failed("script returned exit code %d", end.Code)
+	case wantOut && end.Over:
 		return nil, failed("The output of the script has more than %d bytes, too much for returnStdout", maxStdout)
 	case wantOut:
-		return stdout.String(), nil
+		return string(end.Out), nil
 	}
 	return nil, nil
+}
+
+// shellEnd is how a script has ended. Out is its output for returnStdout; Over says that it was more.
+type shellEnd struct {
+	Code int    `json:"code,omitempty"`
+	Out  []byte `json:"out,omitempty"`
+	Over bool   `json:"over,omitempty"`
 }
 
 func stepPwd(ctx context.Context, c *stepCall) (any, error) {
@@ -184,16 +168,16 @@ func stepReadFile(ctx context.Context, c *stepCall) (any, error) {
 
 // readAgentFile reads a file of bounded size.
 func (c *stepCall) readAgentFile(ctx context.Context, file string) (content []byte, err error) {
-	err = c.agent(ctx, func(a *agentHandle) error {
+	content, err = onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) ([]byte, error) {
 		r, err := a.Open(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
-			return &groovy.Exception{Class: "java.nio.file.NoSuchFileException", Message: file, Pos: c.pos}
+			return nil, &groovy.Exception{Class: "java.nio.file.NoSuchFileException", Message: file, Pos: c.pos}
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		content, err = io.ReadAll(io.LimitReader(r, maxStdout+1))
-		return errors.Join(err, r.Close())
+		content, err := io.ReadAll(io.LimitReader(r, maxStdout+1))
+		return content, errors.Join(err, r.Close())
 	})
 	if err == nil && len(content) > maxStdout {
 		return nil, failed("%s has more than %d bytes, too much for %s", file, maxStdout, c.name)
@@ -205,12 +189,13 @@ func stepWriteFile(ctx context.Context, c *stepCall) (any, error) {
 	if c.text("file") == "" {
 		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "writeFile needs a file", Pos: c.pos}
 	}
-	content := []byte(c.text("text"))
-	return nil, c.agent(ctx, func(a *agentHandle) error { return a.WriteFile(ctx, flowOf(ctx).resolve(c.text("file")), content) })
+	content, file := []byte(c.text("text")), flowOf(ctx).resolve(c.text("file"))
+	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error { return a.WriteFile(ctx, file, content) })
 }
 
 func stepDeleteDir(ctx context.Context, c *stepCall) (any, error) {
-	return nil, c.agent(ctx, func(a *agentHandle) error { return a.RemoveAll(ctx, flowOf(ctx).dir) })
+	dir := flowOf(ctx).dir
+	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error { return a.RemoveAll(ctx, dir) })
 }
 
 func stepArchive(ctx context.Context, c *stepCall) (any, error) {
@@ -227,26 +212,25 @@ func stepArchive(ctx context.Context, c *stepCall) (any, error) {
 	}
 	c.say("Archiving artifacts")
 	dir := flowOf(ctx).dir
-	var files []string
-	err := c.agent(ctx, func(a *agentHandle) error {
-		var err error
-		if files, err = a.Glob(ctx, dir, includes, c.text("excludes")); err != nil {
-			return err
+	count, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (int, error) {
+		files, err := a.Glob(ctx, dir, includes, c.text("excludes"))
+		if err != nil {
+			return 0, err
 		}
 		for _, name := range files {
 			if clean := path.Clean("/" + name)[1:]; clean != name || clean == "" {
-				return failed("The agent named an artifact with a bad path: %q", name)
+				return 0, failed("The agent named an artifact with a bad path: %q", name)
 			}
 			if err := c.keep(ctx, a, path.Join(dir, name), name); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return nil
+		return len(files), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(files) == 0 {
+	if count == 0 {
 		message := fmt.Sprintf("No artifacts found that match the file pattern \"%s\". Configuration error?", includes)
 		if c.flag("allowEmptyArchive") {
 			c.say(message)

@@ -67,8 +67,14 @@ func stepTimeout(ctx context.Context, c *stepCall) (any, error) {
 	if c.flag("activity") {
 		return nil, failed("timeout: activity is not supported by the built-in runner; use Jenkins")
 	}
-	stop := func() {}
-	defer func() { stop() }()
+	var limit *scope
+	var announced *hook
+	defer func() {
+		if limit != nil {
+			c.b.unhook(announced)
+			c.b.closeScope(limit)
+		}
+	}()
 	return c.runBlock(ctx, blockStep{
 		before: func(ctx context.Context) (context.Context, error) {
 			c.b.stamped(ctx, "Timeout set to expire in "+spanText(d))
@@ -76,12 +82,11 @@ func stepTimeout(ctx context.Context, c *stepCall) (any, error) {
 			cause := &stopError{line: "Timeout has been exceeded", announce: func() {
 				once.Do(func() { c.b.stamped(ctx, "Cancelling nested steps due to timeout") })
 			}}
-			inner, cancel := context.WithTimeoutCause(ctx, d, cause)
-			end := onEnd(inner, func() { c.b.noteAbort(inner) })
-			stop = func() {
-				end()
-				cancel()
+			inner, s, err := c.b.within(ctx, kindTimeout, d, cause, false)
+			if err != nil {
+				return ctx, err
 			}
+			limit, announced = s, c.b.hookFor(inner, &hook{fire: func() { c.b.noteAbort(inner) }})
 			return inner, nil
 		},
 	})
@@ -179,7 +184,6 @@ func stepStage(ctx context.Context, c *stepCall) (any, error) {
 		ctx = withFlow(ctx, func(f *flow) {
 			f.node = node
 			f.path += "/" + name
-			f.shells = new(int)
 		})
 		err := c.body(ctx)
 		c.b.endNode(node, StateFinished, resultOf(err))

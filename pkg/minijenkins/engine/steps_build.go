@@ -15,6 +15,9 @@ import (
 
 // BuildRequest asks for a build of another job.
 type BuildRequest struct {
+	// ID is unique over all requests and stable over a restart of the server: the same ID is the same build
+	// and is never started twice.
+	ID string
 	// Job is a path: absolute with a slash in front, else seen from the folder of this build's job.
 	Job string
 	// Params are the given values; those of parameters that the job does not have are left out.
@@ -151,34 +154,65 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 		}
 	}
 	var other Downstream
-	c.b.baton.aside(func() { other, err = c.b.spec.Builds.Start(ctx, req) })
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, interrupted(ctx)
+	// found asks for the build again if it was started before a restart; its ID keeps it from being another one.
+	found := func(ctx context.Context) (err error) {
+		if other == nil {
+			other, err = c.b.spec.Builds.Start(ctx, req)
 		}
+		return err
+	}
+	started, err := effect(ctx, c.b, "build", func(ctx context.Context, id string) (startedBuild, error) {
+		req.ID = id
+		if err := found(ctx); err != nil {
+			return startedBuild{}, err
+		}
+		return startedBuild{ID: id, JobName: other.JobName()}, nil
+	})
+	switch stop := c.b.stopped(); {
+	case stop != nil:
+		return nil, stop
+	case err != nil && ctx.Err() != nil:
+		return nil, interrupted(ctx)
+	case err != nil:
 		return nil, failed("%v", err)
 	}
-	c.say("Scheduling project: " + spaced(other.JobName()))
+	req.ID = started.ID
+	c.say("Scheduling project: " + spaced(started.JobName))
 	wait, waitForStart := c.flagOr("wait", true), c.flag("waitForStart")
 	if !wait && !waitForStart {
 		return nil, nil
 	}
-	var seen OtherBuild
-	c.b.baton.aside(func() {
-		if seen, err = other.Started(ctx); err != nil {
-			return
+	seen, err := effect(ctx, c.b, "build-started", func(ctx context.Context, _ string) (OtherBuild, error) {
+		if err := found(ctx); err != nil {
+			return OtherBuild{}, err
 		}
+		return other.Started(ctx)
+	})
+	if err == nil {
 		c.say(fmt.Sprintf("Starting building: %s #%d", spaced(seen.JobName), seen.Number))
 		if !waitForStart {
-			seen, err = other.Finished(ctx)
+			seen, err = effect(ctx, c.b, "build-finished", func(ctx context.Context, _ string) (OtherBuild, error) {
+				if err := found(ctx); err != nil {
+					return OtherBuild{}, err
+				}
+				return other.Finished(ctx)
+			})
 		}
-	})
-	switch {
+	}
+	switch stop := c.b.stopped(); {
+	case stop != nil:
+		return nil, stop
 	case ctx.Err() != nil && (err != nil || seen.Result == ""):
-		c.b.baton.aside(func() { other.Cancel("Calling Pipeline was cancelled") })
+		_, _ = effect(ctx, c.b, "build-cancel", func(ctx context.Context, _ string) (bool, error) {
+			err := found(context.WithoutCancel(ctx))
+			if err == nil {
+				other.Cancel("Calling Pipeline was cancelled")
+			}
+			return err == nil, nil
+		})
 		return nil, interrupted(ctx)
 	case err != nil:
-		return nil, failed("%s: %v", spaced(other.JobName()), err)
+		return nil, failed("%s: %v", spaced(started.JobName), err)
 	case waitForStart:
 		return &otherObject{seen}, nil
 	}
@@ -188,6 +222,12 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 		return nil, &groovy.Exception{Class: classInterrupt, Message: message, Err: &downstreamError{message, seen.Result}}
 	}
 	return &otherObject{seen}, nil
+}
+
+// startedBuild is what the history says about a build that was started.
+type startedBuild struct {
+	ID      string `json:"id"`
+	JobName string `json:"jobName"`
 }
 
 // otherObject is another build in the script.

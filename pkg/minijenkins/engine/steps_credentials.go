@@ -47,17 +47,11 @@ func stepWithCredentials(ctx context.Context, c *stepCall) (any, error) {
 				if err != nil {
 					return ctx, err
 				}
-				all.vars, all.masked, all.files = append(all.vars, one.vars...), append(all.masked, one.masked...), append(all.files, one.files...)
+				all.add(one)
 			}
-			if len(all.files) > 0 {
-				var err error
-				if dir, err = c.writeSecretFiles(ctx, &all); err != nil {
-					c.removeSecretFiles(ctx, dir)
-					return ctx, err
-				}
-			}
-			if len(all.masked) > 0 {
-				c.b.stamped(ctx, "Masking supported pattern matches of $"+strings.Join(all.masked, " or $"))
+			var err error
+			if dir, err = c.bindAll(ctx, &all); err != nil {
+				return ctx, err
 			}
 			return c.b.overlay(ctx, all.vars), nil
 		},
@@ -66,6 +60,30 @@ func stepWithCredentials(ctx context.Context, c *stepCall) (any, error) {
 			return err
 		},
 	})
+}
+
+// add takes in what another binding gives.
+func (b *binding) add(one *binding) {
+	b.vars, b.masked, b.files = append(b.vars, one.vars...), append(b.masked, one.masked...), append(b.files, one.files...)
+}
+
+// bindAll puts the files of a binding on the agent, in the folder that it returns, and says what is masked.
+func (c *stepCall) bindAll(ctx context.Context, all *binding) (dir string, err error) {
+	if len(all.files) > 0 {
+		if dir, err = c.writeSecretFiles(ctx, all); err != nil {
+			c.removeSecretFiles(ctx, dir)
+			return dir, err
+		}
+	}
+	if len(all.masked) > 0 {
+		c.b.stamped(ctx, "Masking supported pattern matches of $"+strings.Join(all.masked, " or $"))
+	}
+	return dir, nil
+}
+
+// keyFile is the file of a private key.
+func keyFile(variable string, c Credential) secretFile {
+	return secretFile{variable, "ssh-key", []byte(strings.TrimRight(c.Secret, "\n") + "\n")} // ssh refuses a key without it
 }
 
 // bindCredential finds the credential of one binding.
@@ -122,8 +140,7 @@ var bindingKinds = map[string]struct {
 		return &binding{files: []secretFile{{text("variable"), c.FileName, c.File}}}
 	}},
 	"sshUserPrivateKey": {CredentialSSHKey, []string{"keyFileVariable"}, func(_ *build, c Credential, text func(string) string) *binding {
-		key := []byte(strings.TrimRight(c.Secret, "\n") + "\n") // ssh refuses a key without it
-		out := &binding{files: []secretFile{{text("keyFileVariable"), "ssh-key", key}}}
+		out := &binding{files: []secretFile{keyFile(text("keyFileVariable"), c)}}
 		if name := text("usernameVariable"); envName(name) {
 			out.vars = append(out.vars, [2]string{name, c.Username})
 		}
@@ -142,9 +159,7 @@ func (c *stepCall) writeSecretFiles(ctx context.Context, all *binding) (dir stri
 		return "", failed("Attempted to execute a step that requires a node context while ‘agent none’ was specified. " +
 			"Be sure to specify your own ‘agent’ in the stage when using ‘agent none’ (step withCredentials).")
 	}
-	*f.shells++
-	id := c.b.buildID() + "-" + pathHash(f.path) + "-" + itoa(*f.shells)
-	dir = f.agent.Workspace() + "@tmp/secretFiles/" + id
+	dir = f.agent.Workspace() + "@tmp/secretFiles/" + c.b.effectID(f.branch.next())
 	script := strings.Builder{}
 	script.WriteString("#!/bin/sh\nset -e\numask 077\n")
 	paths := make([]string, len(all.files))
@@ -157,7 +172,7 @@ func (c *stepCall) writeSecretFiles(ctx context.Context, all *binding) (dir stri
 		env["FILE"+itoa(i)] = path
 	}
 	// A file that is there keeps its mode when it is written.
-	err = c.agent(ctx, func(a *agentHandle) error {
+	err = c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, id string) error {
 		code, err := a.Shell(ctx, ShellRequest{ID: id, Script: script.String(), Dir: a.Workspace(), Env: env}, io.Discard, nil)
 		if err == nil && code != 0 {
 			err = failed("The folder for secret files could not be made on the agent")
@@ -189,9 +204,12 @@ func (c *stepCall) removeSecretFiles(ctx context.Context, dir string) {
 	if dir == "" || f.agent == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), secretFilesTimeout)
-	defer cancel()
-	if err := c.agent(ctx, func(a *agentHandle) error { return a.RemoveAll(ctx, dir) }); err != nil {
+	err := c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error {
+		ctx, cancel := c.b.detached(ctx, secretFilesTimeout)
+		defer cancel()
+		return a.RemoveAll(ctx, dir)
+	})
+	if err != nil {
 		c.b.stamped(ctx, "The secret files could not be removed from the agent")
 	}
 }

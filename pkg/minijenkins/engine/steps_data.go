@@ -210,7 +210,8 @@ func (c *stepCall) putData(ctx context.Context, data []byte) (any, error) {
 	case flowOf(ctx).agent == nil:
 		return nil, failed("%s needs an agent to write a file", c.name)
 	}
-	return nil, c.agent(ctx, func(a *agentHandle) error { return a.WriteFile(ctx, flowOf(ctx).resolve(file), data) })
+	target := flowOf(ctx).resolve(file)
+	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error { return a.WriteFile(ctx, target, data) })
 }
 
 func stepReadYaml(ctx context.Context, c *stepCall) (any, error) {
@@ -280,16 +281,15 @@ func stepWriteYaml(ctx context.Context, c *stepCall) (any, error) {
 
 // exists tells if there is a file of that name in the current folder.
 func (c *stepCall) exists(ctx context.Context, file string) (exists bool, err error) {
-	err = c.agent(ctx, func(a *agentHandle) error {
-		r, err := a.Open(ctx, flowOf(ctx).resolve(file))
+	file = flowOf(ctx).resolve(file)
+	return onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (bool, error) {
+		r, err := a.Open(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		exists = true
-		return r.Close()
+		return true, r.Close()
 	})
-	return exists, err
 }

@@ -113,23 +113,60 @@ func stepLock(ctx context.Context, c *stepCall) (any, error) {
 func (c *stepCall) acquireLocks(ctx context.Context, names []string) (release func(), err error) {
 	b := c.b
 	id, node := itoa(b.lastID), flowOf(ctx).node
-	var step Step
 	req := LockRequest{Names: names, Holder: (&buildObject{b}).String(), First: c.flag("inversePrecedence"), NoWait: c.flag("skipIfLocked")}
-	waiting := func(name, holder string) {
-		reason := "[Resource: " + name + "] is locked by build " + holder + ", waiting for execution..."
-		b.setBlocked(node, b.masks.apply(reason))
-		began := step.StartTime
-		step = b.newStep(ctx, id, "Lock shared resource", name+": locked by "+holder)
-		if step.State = StateQueued; !began.IsZero() {
-			step.StartTime = began
-		}
-		b.rec.PutStep(step)
-		w := b.writer(ctx, id)
-		_, _ = w.Write([]byte(reason + "\n"))
-		w.Close()
+	w := b.writer(ctx, id)
+	waitingStep := func(description string) Step {
+		step := b.newStep(ctx, id, "Lock shared resource", description)
+		step.State = StateQueued
+		return step
 	}
-	b.baton.aside(func() { release, err = b.spec.Locks.Acquire(ctx, req, waiting) })
-	if step.ID == "" {
+	rec, err := perform(withFlow(ctx, func(f *flow) { f.out = w }), b, effectOptions{kind: kindLock}, func(ctx context.Context, x *execution) (lockRecord, error) {
+		rec := lockRecord{LockRequest: req}
+		rec.ID = x.id
+		say := func(name, holder string) string {
+			rec.Waited = name + ": locked by " + holder
+			return "[Resource: " + name + "] is locked by build " + holder + ", waiting for execution..."
+		}
+		told := x.told()
+		for i := 0; i+1 < len(told); i += 2 {
+			_, _ = w.Write([]byte(say(told[i], told[i+1]) + "\n")) // it is in the log already
+		}
+		start := b.clock()
+		waiting := func(name, holder string) {
+			again := len(told) > 1 && told[len(told)-2] == name && told[len(told)-1] == holder
+			reason := say(name, holder)
+			b.setBlocked(node, b.masks.apply(reason))
+			step := waitingStep(rec.Waited)
+			step.StartTime = b.rec.stepStart(id, start)
+			b.rec.PutStep(step)
+			if !again {
+				x.tell(name, holder)
+				_, _ = w.Write([]byte(reason + "\n"))
+			}
+			told = nil
+		}
+		var err error
+		release, err = b.spec.Locks.Acquire(ctx, rec.LockRequest, waiting)
+		rec.Got, rec.Began = release != nil, start
+		return rec, err
+	})
+	switch stop := b.stopped(); {
+	case stop != nil && err != nil:
+		if release != nil && !b.suspended() {
+			release()
+		}
+		return nil, stop
+	case rec.Got && release == nil:
+		if r, ok := b.spec.Locks.(LockRestorer); ok {
+			release = r.Restore(rec.LockRequest)
+		} else {
+			release = func() {}
+		}
+	}
+	if rec.Got {
+		release = b.unlocking(ctx, rec.ID, release)
+	}
+	if rec.Waited == "" {
 		if err != nil {
 			return nil, interrupted(ctx)
 		}
@@ -140,6 +177,26 @@ func (c *stepCall) acquireLocks(ctx context.Context, names []string) (release fu
 		b.noteAbort(ctx)
 		err = interrupted(ctx)
 	}
+	step := waitingStep(rec.Waited)
+	step.StartTime = b.rec.stepStart(id, rec.Began)
 	b.closeStep(step, resultOf(err), err)
 	return release, err
+}
+
+// unlocking gives locks back once the history says so. A build that goes on after a restart keeps them.
+func (b *build) unlocking(ctx context.Context, id string, release func()) func() {
+	return func() {
+		if b.suspended() {
+			return
+		}
+		observe(ctx, b, kindUnlock, func() string { return id })
+		if b.suspended() {
+			return
+		}
+		if b.unlocked == nil {
+			b.unlocked = map[string]bool{}
+		}
+		b.unlocked[id] = true
+		release()
+	}
 }

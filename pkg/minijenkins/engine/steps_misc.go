@@ -61,17 +61,24 @@ func stepWaitUntil(ctx context.Context, c *stepCall) (any, error) {
 	return nil, err
 }
 
-// pause waits without the baton.
-func (b *build) pause(ctx context.Context, d time.Duration) (err error) {
-	b.baton.aside(func() {
-		t := time.NewTimer(d)
+// pause waits without the baton; after a restart of the server only for the rest of the time.
+func (b *build) pause(ctx context.Context, d time.Duration) error {
+	_, err := perform(ctx, b, effectOptions{kind: "sleep"}, func(ctx context.Context, x *execution) (struct{}, error) {
+		end, err := x.deadline(d)
+		if err != nil {
+			return struct{}{}, err
+		}
+		t := time.NewTimer(time.Until(end))
 		defer t.Stop()
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			err = interrupted(ctx)
 		}
+		return struct{}{}, nil
 	})
+	if err == nil && ctx.Err() != nil {
+		err = interrupted(ctx)
+	}
 	return err
 }
 
@@ -121,24 +128,23 @@ func stepPublishHTML(ctx context.Context, c *stepCall) (any, error) {
 	case folder == "" || len(folder) > maxReportName:
 		return nil, failed("publishHTML: ‘%s’ is no usable name of a report", clip(name))
 	}
-	dir, count := flowOf(ctx).resolve(c.text("reportDir")), 0
+	dir := flowOf(ctx).resolve(c.text("reportDir"))
 	c.say("[htmlpublisher] Archiving HTML reports...")
 	c.say("[htmlpublisher] Archiving at BUILD level " + dir + " to artifacts/" + folder)
-	err := c.agent(ctx, func(a *agentHandle) error {
+	count, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (int, error) {
 		files, err := a.Glob(ctx, dir, includes, "")
 		if err != nil {
-			return err
+			return 0, err
 		}
-		count = len(files)
 		for _, f := range files {
 			if !usablePath(f) {
-				return failed("The agent named a file with a bad path: %q", f)
+				return 0, failed("The agent named a file with a bad path: %q", f)
 			}
 			if err := c.keep(ctx, a, path.Join(dir, f), folder+"/"+f); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return nil
+		return len(files), nil
 	})
 	if err != nil {
 		return nil, err
@@ -182,7 +188,7 @@ func stepCleanWs(ctx context.Context, c *stepCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.agent(ctx, func(a *agentHandle) error {
+	err = c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error {
 		if includes == "" && excludes == "" {
 			return a.RemoveAll(ctx, a.Workspace())
 		}

@@ -53,26 +53,25 @@ func stepStash(ctx context.Context, c *stepCall) (any, error) {
 	if v, given := c.args["useDefaultExcludes"]; !given || groovy.Truth(v) {
 		excludes = strings.TrimPrefix(excludes+","+defaultExcludes, ",")
 	}
-	dir, shell := flowOf(ctx).dir, c.shellID(ctx)
-	count := 0
-	err = c.agent(ctx, func(a *agentHandle) error {
+	dir := flowOf(ctx).dir
+	count, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, shell string) (int, error) {
 		files, err := a.Glob(ctx, dir, includes, excludes)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if count = len(files); count == 0 && !c.flag("allowEmpty") {
-			return failed("No files included in stash ‘%s’", name)
+		if len(files) == 0 && !c.flag("allowEmpty") {
+			return 0, failed("No files included in stash ‘%s’", name)
 		}
 		for _, f := range files {
 			if !usablePath(f) {
-				return failed("The agent named a file with a bad path: %q", f)
+				return 0, failed("The agent named a file with a bad path: %q", f)
 			}
 		}
 		exec, err := a.executables(ctx, shell, dir, files)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		return c.putStash(ctx, a, name, func(z *zip.Writer) error {
+		return len(files), c.putStash(ctx, a, name, func(z *zip.Writer) error {
 			for _, f := range files {
 				if err := addToStash(ctx, z, a, dir, f, exec[f]); err != nil {
 					return err
@@ -148,8 +147,8 @@ func stepUnstash(ctx context.Context, c *stepCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, shell := flowOf(ctx).dir, c.shellID(ctx)
-	return nil, c.agent(ctx, func(a *agentHandle) (err error) {
+	dir := flowOf(ctx).dir
+	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, shell string) (err error) {
 		stash, err := c.b.spec.Stashes.Open(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return failed("No such saved stash ‘%s’", name)
@@ -197,13 +196,6 @@ func (h *agentHandle) restore(ctx context.Context, target string, f *zip.File) (
 		return failed("Stashed file %s could not be read: %v", f.Name, err)
 	}
 	return h.WriteFile(ctx, target, content)
-}
-
-// shellID is the ID of a script that a step runs for itself.
-func (c *stepCall) shellID(ctx context.Context) string {
-	f := flowOf(ctx)
-	*f.shells++
-	return c.b.buildID() + "-" + pathHash(f.path) + "-" + itoa(*f.shells)
 }
 
 // executables tells which of the files, relative to dir, may be executed.

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"strings"
+
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/cron"
 )
@@ -34,6 +36,9 @@ func (c *checker) trigger(d *jenkinsfile.Directive) {
 			}
 		}
 		return
+	}
+	if d.Name == "pollSCM" && strings.TrimSpace(text) == "" {
+		return // only hooks
 	}
 	if _, err := cron.Parse(text, ""); err != nil {
 		c.refuse(d.From, d.Name, "%v", err)

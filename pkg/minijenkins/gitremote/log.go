@@ -36,21 +36,21 @@ type Commit struct {
 	Paths []string
 }
 
-// Log gives the commits of a head that an older commit does not have, the oldest first. Merges and commits without a change are left out, and
-// so is everything beyond 1024 commits, as Jenkins' git plugin has it. A commit that the repository does not have any more is ErrNotFound.
-// List must have been called.
-func (r *Remote) Log(ctx context.Context, head Head, since string) ([]Commit, error) {
-	if head.Commit == since {
+// Log gives the commits that lead to one of a head and that an older commit does not have, the oldest first. Merges and commits without a
+// change are left out, and so is everything beyond 1024 commits, as Jenkins' git plugin has it. A commit that the repository does not have any
+// more is ErrNotFound. List must have been called.
+func (r *Remote) Log(ctx context.Context, head Head, to, since string) ([]Commit, error) {
+	if to == since {
 		return nil, nil
 	}
-	if !plumbing.IsHash(since) {
-		return nil, fmt.Errorf("commit %q: %w", clip(since), ErrNotFound)
+	if !plumbing.IsHash(since) || !plumbing.IsHash(to) {
+		return nil, fmt.Errorf("commits %q to %q: %w", clip(since), clip(to), ErrNotFound)
 	}
 	from := plumbing.NewHash(since)
-	l := logReader{from: from}
+	l := logReader{from: from, to: plumbing.NewHash(to)}
 	for i, depth := range logDepths {
 		l.last = i == len(logDepths)-1
-		err := r.fetch(ctx, fetch{wants: []plumbing.Hash{head.ref}, depth: depth, noContent: true}, func(db storer.EncodedObjectStorer) error { return l.read(ctx, db, head) })
+		err := r.fetch(ctx, fetch{wants: []plumbing.Hash{head.ref}, depth: depth, noContent: true}, func(db storer.EncodedObjectStorer) error { return l.read(ctx, db) })
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (r *Remote) Log(ctx context.Context, head Head, since string) ([]Commit, er
 	// After a forced push the older commit is on no branch. Some servers still give it.
 	l.last = true
 	err := r.fetch(ctx, fetch{wants: []plumbing.Hash{head.ref, from}, depth: logDepths[len(logDepths)-1], noContent: true},
-		func(db storer.EncodedObjectStorer) error { return l.read(ctx, db, head) })
+		func(db storer.EncodedObjectStorer) error { return l.read(ctx, db) })
 	if err != nil || !l.found {
 		return nil, fmt.Errorf("commit %s: %w", since, ErrNotFound)
 	}
@@ -76,7 +76,7 @@ func (r *Remote) Log(ctx context.Context, head Head, since string) ([]Commit, er
 
 // logReader reads the commits between two out of a part of the history.
 type logReader struct {
-	from plumbing.Hash
+	from, to plumbing.Hash
 	// last says that there will be no deeper look: what is there has to do.
 	last bool
 	// found says that from was there, whole that nothing was missing, done that commits is the answer.
@@ -84,26 +84,19 @@ type logReader struct {
 	commits            []Commit
 }
 
-func (l *logReader) read(ctx context.Context, db storer.EncodedObjectStorer, head Head) error {
-	tip, err := commitOf(db, head)
-	if err != nil {
-		return err
-	}
+func (l *logReader) read(ctx context.Context, db storer.EncodedObjectStorer) error {
 	old, _, err := reach(ctx, db, l.from, nil)
 	if err != nil {
 		return err
 	}
-	l.found = len(old) > 0
-	if !l.found {
-		_, missing, err := reach(ctx, db, tip.Hash, nil)
-		l.whole = missing == 0
-		return err
-	}
-	fresh, missing, err := reach(ctx, db, tip.Hash, old)
+	fresh, missing, err := reach(ctx, db, l.to, old)
 	if err != nil {
 		return err
 	}
 	l.whole = missing == 0
+	if l.found = len(old) > 0 && (len(fresh) > 0 || old[l.to] != nil); !l.found {
+		return nil
+	}
 	if l.done = l.whole || l.last; !l.done {
 		return nil
 	}

@@ -81,6 +81,7 @@ func TestLog(t *testing.T) {
 	one := h.commit("one", map[string]string{"a": "1", "dir/b": "1"})
 	two := h.commit("two: first line\n\nmore\n", map[string]string{"dir/b": "2", "dir/sub/ü x": "1"})
 	h.commit("empty", nil)
+	// Its tree has what two changed, as its parent is an older one.
 	side := h.commit("side", map[string]string{"side": "1"}, one)
 	h.reset(two)
 	h.commit("three", map[string]string{"a": ""})
@@ -106,28 +107,31 @@ func TestLog(t *testing.T) {
 			}
 			r, refs := open(t, address, opts)
 			main, _ := refs.Find("main")
-			list, err := r.Log(t.Context(), main, merge)
+			list, err := r.Log(t.Context(), main, main.Commit, merge)
 			if err != nil || len(list) != 40 || list[0].Message != "many 0" || list[39].Message != "many 39" || list[0].Author != "dev" ||
 				list[0].Email != "dev@example.invalid" || !list[0].Time.Equal(time.Unix(1767225600+7, 0)) {
 				t.Errorf("since the merge: %v, %d commits: %s", err, len(list), text(list))
 			}
-			list, err = r.Log(t.Context(), main, one)
-			if got := text(list); err != nil || !strings.HasPrefix(got, "two: first line=dir/b,dir/sub/ü x; side=side; three=a; many 0=n; ") || len(list) != 43 {
+			list, err = r.Log(t.Context(), main, main.Commit, one)
+			if got := text(list); err != nil || !strings.HasPrefix(got, "two: first line=dir/b,dir/sub/ü x; side=dir/b,dir/sub/ü x,side; three=a; many 0=n; ") || len(list) != 43 {
 				t.Errorf("since the first commit: %v, %d commits: %s", err, len(list), got)
 			}
-			if list, err = r.Log(t.Context(), main, main.Commit); err != nil || len(list) != 0 {
+			if list, err = r.Log(t.Context(), main, main.Commit, main.Commit); err != nil || len(list) != 0 {
 				t.Errorf("since itself: %v, %v", list, err)
 			}
 			for _, bad := range []string{"", "x", strings.Repeat("0", 40), strings.Repeat("a", 40)} {
-				if list, err = r.Log(t.Context(), main, bad); !errors.Is(err, ErrNotFound) {
+				if list, err = r.Log(t.Context(), main, main.Commit, bad); !errors.Is(err, ErrNotFound) {
 					t.Errorf("since %q: %v, %v", bad, list, err)
 				}
+			}
+			if list, err = r.Log(t.Context(), main, merge, two); err != nil || text(list) != "side=dir/b,dir/sub/ü x,side; three=a" {
+				t.Errorf("up to an older commit: %v, %s", err, text(list))
 			}
 			small := opts
 			small.MaxBytes = 3000
 			if s, sr := open(t, address, small); over == "http" {
 				m, _ := sr.Find("main")
-				if _, err := s.Log(t.Context(), m, one); !errors.Is(err, ErrTooLarge) {
+				if _, err := s.Log(t.Context(), m, m.Commit, one); !errors.Is(err, ErrTooLarge) {
 					t.Errorf("more than may be read: %v", err)
 				}
 			}
@@ -143,7 +147,7 @@ func TestLogAfterForcedPush(t *testing.T) {
 	h.commit("new", map[string]string{"b": "1"})
 	r, refs := open(t, "file://"+h.dir, options(t))
 	main, _ := refs.Find("main")
-	list, err := r.Log(t.Context(), main, old)
+	list, err := r.Log(t.Context(), main, main.Commit, old)
 	if err != nil || len(list) != 1 || list[0].Message != "new" {
 		t.Errorf("%v, %v", list, err)
 	}

@@ -5,7 +5,9 @@ package groovy
 
 import (
 	"math"
+	"math/big"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -35,7 +37,7 @@ func (f *frame) arguments(s *scope, args []jenkinsfile.Arg) (arguments, error) {
 		case a.Named && a.Spread:
 			if m, ok := v.(*Map); ok {
 				for _, k := range m.keys {
-					out.putNamed(k, m.values[k])
+					out.putNamed(k, m.value(k))
 				}
 			}
 		case a.Named:
@@ -135,7 +137,13 @@ func (f *frame) callName(s *scope, x *jenkinsfile.Call) (any, error) {
 func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsfile.Pos) (any, error) {
 	if owner, ok := s.lookup(name); ok {
 		if c, ok := owner.vars[name].(*Closure); ok {
-			return f.call(c, args.list())
+			if c.function == "" {
+				return f.call(c, args.list())
+			}
+			if fn := choose(c, args.list()); fn != nil {
+				return f.call(fn, args.list())
+			}
+			return nil, f.noMethod(name, pos)
 		}
 	}
 	if !f.m.host.HasStep(name) {
@@ -146,8 +154,7 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 		if _, isText := text(v); ok && !isText {
 			return f.invoke(v, "call", args.list(), pos)
 		}
-		return nil, throw(pos, "java.lang.NoSuchMethodError", "No such DSL method '%s' found among steps [%s] or globals [%s]",
-			name, strings.Join(f.m.host.StepNames(), ", "), strings.Join(f.m.host.GlobalNames(), ", "))
+		return nil, f.noMethod(name, pos)
 	}
 	inv := Invocation{Name: name, Args: args.positional, Named: args.named, Pos: pos}
 	if n := len(inv.Args); n > 0 {
@@ -164,11 +171,88 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 			}
 		}
 	}
+	inv.Args = hostArgs(inv.Args)
+	if inv.Named != nil {
+		inv.Named, _ = toHost(inv.Named).(*Map)
+	}
 	v, err := f.m.host.Step(f.ctx, inv)
 	if err != nil {
 		return nil, withPos(err, pos)
 	}
 	return f.checked(v, pos)
+}
+
+func (f *frame) noMethod(name string, pos jenkinsfile.Pos) error {
+	return throw(pos, "java.lang.NoSuchMethodError", "No such DSL method '%s' found among steps [%s] or globals [%s]",
+		name, strings.Join(f.m.host.StepNames(), ", "), strings.Join(f.m.host.GlobalNames(), ", "))
+}
+
+// choose finds the function of a name that takes the arguments.
+func choose(c *Closure, args []any) *Closure {
+	var loose *Closure
+	for fn := c; fn != nil; fn = fn.other {
+		least, most := 0, len(fn.params)
+		typed := true
+		for i, p := range fn.params {
+			switch {
+			case p.Variadic:
+				most = len(args)
+			case p.Default == nil:
+				least++
+			}
+			if !p.Variadic && i < len(args) && !fitsType(args[i], p.Type) {
+				typed = false
+			}
+		}
+		// f() calls f(x) with null.
+		if len(args) == 0 && len(fn.params) == 1 && least == 1 && fn.other == nil && c == fn {
+			loose = fn
+		}
+		if len(args) < least || len(args) > most || !typed {
+			continue
+		}
+		return fn
+	}
+	return loose
+}
+
+// fitsType tells if a value may be given for a parameter of a type.
+func fitsType(v any, typ string) bool {
+	simple := typ[strings.LastIndexByte(typ, '.')+1:]
+	if v == nil || typ == "" || simple == "def" || simple == "var" || isInstance(v, typ) {
+		return true
+	}
+	switch simple {
+	case "String":
+		_, ok := text(v)
+		return ok
+	case "long", "Long", "double", "Double", "float", "Float", "BigDecimal", "BigInteger", "Number":
+		return rankOf(v) != noNumber
+	case "int", "Integer", "short", "byte":
+		return rankOf(v) == rankInteger
+	case "boolean", "Boolean", "List", "Map", "Set", "Closure", "Collection", "ArrayList", "HashMap", "LinkedHashMap", "GString", "Pattern", "Date":
+		return false
+	}
+	_, known := classes[simple]
+	return !known
+}
+
+// coerceParam gives an argument the type of its parameter.
+func (f *frame) coerceParam(v any, typ string, pos jenkinsfile.Pos) (any, error) {
+	switch typ[strings.LastIndexByte(typ, '.')+1:] {
+	case "def", "var", "Object", "":
+		return v, nil
+	case "boolean", "Boolean":
+		if _, ok := v.(bool); ok {
+			return v, nil
+		}
+		return nil, cannotCast(v, "java.lang.Boolean", pos)
+	case "String":
+		if _, ok := text(v); !ok {
+			return nil, cannotCast(v, "java.lang.String", pos)
+		}
+	}
+	return f.coerce(v, typ, pos)
 }
 
 func missingMethod(pos jenkinsfile.Pos, name string, obj any, args []any) error {
@@ -184,9 +268,25 @@ func missingMethod(pos jenkinsfile.Pos, name string, obj any, args []any) error 
 
 // forbidden are methods that lead out of the sandbox in Groovy.
 var forbidden = map[string]bool{
-	"getClass": true, "execute": true, "evaluate": true, "getMetaClass": true, "setMetaClass": true, "invokeMethod": true,
-	"newInstance": true, "exec": true, "getBinding": true, "use": true, "mixin": true, "asType": true, "bytes": true,
-	"wait": true, "notify": true, "notifyAll": true, "finalize": true, "clone": true,
+	"execute": true, "evaluate": true, "getMetaClass": true, "setMetaClass": true, "invokeMethod": true,
+	"newInstance": true, "exec": true, "getBinding": true, "use": true, "mixin": true, "asType": true, "wait": true, "notify": true, "notifyAll": true, "finalize": true, "clone": true,
+}
+
+// forbiddenText names a method as the sandbox of Jenkins does.
+func forbiddenText(obj any, name string, args []any) string {
+	switch name {
+	case "execute":
+		return "staticMethod org.codehaus.groovy.runtime.ProcessGroovyMethods execute " + className(obj)
+	case "getMetaClass", "setMetaClass", "invokeMethod":
+		return "method groovy.lang.GroovyObject " + name + signature(args)
+	case "evaluate":
+		return "method groovy.lang.Script evaluate" + signature(args)
+	case "getBinding":
+		return "method groovy.lang.Script getBinding"
+	case "newInstance":
+		return "method java.lang.Class newInstance"
+	}
+	return "method " + className(obj) + " " + name + signature(args)
 }
 
 // invoke calls a method of a value.
@@ -196,7 +296,11 @@ func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (a
 		return nil, err
 	}
 	if o, ok := obj.(Object); ok {
-		v, ok, err := o.Call(f.ctx, name, args)
+		given := args
+		if _, isScript := o.(*Script); !isScript {
+			given = hostArgs(args)
+		}
+		v, ok, err := o.Call(f.ctx, name, given)
 		if err != nil {
 			return nil, withPos(err, pos)
 		}
@@ -204,8 +308,8 @@ func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (a
 			return f.checked(v, pos)
 		}
 	}
-	if forbidden[name] {
-		return nil, rejected(pos, "method "+className(obj)+" "+name)
+	if forbidden[name] && obj != nil {
+		return nil, rejected(pos, forbiddenText(obj, name, args))
 	}
 	if obj == nil && name != "toString" && name != "equals" {
 		return nil, throw(pos, "java.lang.NullPointerException", "Cannot invoke method %s() on null object", name)
@@ -239,23 +343,25 @@ func (c *methodCall) dispatch() (any, bool, error) {
 		return c.stringMethod(o)
 	case GString:
 		return c.stringMethod(string(o))
+	case *lazyString:
+		return c.stringMethod(o.String())
 	case *List:
 		return c.listMethod(o)
 	case *Map:
 		return c.mapMethod(o)
-	case int64, float64:
+	case int64, Long, *big.Int, Decimal, float64:
 		return c.numberMethod()
 	case *Closure:
-		if c.name == "call" || c.name == "doCall" {
-			v, err := c.f.call(o, c.args)
-			return v, true, err
-		}
+		return c.closureMethod(o)
 	case *Exception:
 		switch c.name {
 		case "getMessage", "getLocalizedMessage":
 			return o.Message, true, nil
 		case "getCause":
-			return nil, true, nil
+			if o.Cause == nil {
+				return nil, true, nil
+			}
+			return o.Cause, true, nil
 		case "printStackTrace":
 			return nil, true, nil
 		}
@@ -266,12 +372,16 @@ func (c *methodCall) dispatch() (any, bool, error) {
 		case "getValue":
 			return o.value, true, nil
 		}
-	case matcher:
+	case *textBuilder:
+		return c.builderMethod(o)
+	case *matcher:
 		return c.matcherMethod(o)
 	case Pattern:
 		return c.patternMethod(o)
 	case classRef:
-		return c.staticMethod(string(o))
+		return c.classMethod(o)
+	case bool:
+		return c.boolMethod(o)
 	}
 	return nil, false, nil
 }
@@ -287,6 +397,15 @@ func (c *methodCall) common() (any, bool, error) {
 		}
 	case "asBoolean":
 		return Truth(c.obj), true, nil
+	case "getClass":
+		return classRef(className(c.obj)), len(c.args) == 0, nil
+	case "is":
+		return c.obj == c.arg(0), len(c.args) == 1, nil
+	case "isCase":
+		ok, err := c.f.isCase(c.obj, c.arg(0), c.pos)
+		return ok, len(c.args) == 1, err
+	case "dump":
+		return "<" + className(c.obj) + "@1>", true, nil
 	case "inspect":
 		var b strings.Builder
 		writeText(&b, c.obj, 0, true)
@@ -305,152 +424,115 @@ func (c *methodCall) common() (any, bool, error) {
 			return int64(n), ok, nil
 		}
 	case "hashCode":
-		return int64(0), false, nil
+		return c.hashCode()
 	}
 	return nil, false, nil
 }
 
-func (c *methodCall) matcherMethod(m matcher) (any, bool, error) {
+// closureMethod are the methods of closures.
+func (c *methodCall) closureMethod(o *Closure) (any, bool, error) {
+	adapted := &Closure{inner: o, bound: c.args, pos: c.pos}
 	switch c.name {
-	case "matches", "find":
-		return len(m.found) > 0, true, nil
-	case "size", "getCount":
-		return int64(len(m.found)), true, nil
-	case "group":
-		if len(m.found) == 0 {
-			return nil, true, throw(c.pos, "java.lang.IllegalStateException", "No match found")
-		}
-		i, _ := c.intArg(0)
-		if i < 0 || i >= len(m.found[0]) {
-			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "No group %d", i)
-		}
-		return m.found[0][i], true, nil
-	}
-	list := methodCall{f: c.f, obj: &List{Items: m.items()}, name: c.name, args: c.args, pos: c.pos}
-	return list.listMethod(list.obj.(*List))
-}
-
-func (c *methodCall) patternMethod(p Pattern) (any, bool, error) {
-	switch c.name {
-	case "matcher":
-		v, err := find(p.Source, c.str(0), c.pos)
+	case "call", "doCall":
+		v, err := c.f.call(o, c.args)
 		return v, true, err
-	case "pattern":
-		return p.Source, true, nil
-	}
-	return nil, false, nil
-}
-
-func (c *methodCall) numberMethod() (any, bool, error) {
-	n, _ := number(c.obj)
-	switch c.name {
-	case "toInteger", "intValue", "toLong", "longValue":
-		v, err := toInteger(c.obj, c.pos)
-		return v, true, err
-	case "toDouble", "doubleValue", "toBigDecimal", "toFloat", "floatValue":
-		return n, true, nil
-	case "abs":
-		if i, ok := c.obj.(int64); ok {
-			if i < 0 {
-				i = -i
-			}
-			return i, true, nil
-		}
-		return math.Abs(n), true, nil
-	case "round":
-		digits, _ := c.intArg(0)
-		if digits <= 0 || digits > 15 {
-			v, err := toInteger(math.Round(n), c.pos)
-			return v, true, err
-		}
-		p := math.Pow(10, float64(digits))
-		return math.Round(n*p) / p, true, nil
-	case "intdiv":
-		a, okA := c.obj.(int64)
-		b, okB := c.intArg(0)
-		if !okA || !okB || b == 0 {
-			return nil, true, throw(c.pos, "java.lang.ArithmeticException", "Division by zero")
-		}
-		return a / int64(b), true, nil
-	case "mod":
-		v, err := c.f.arithmetic("%", c.obj, c.arg(0), c.pos)
-		return v, true, err
-	case "times", "upto", "downto":
-		return c.countLoop()
-	}
-	return nil, false, nil
-}
-
-// countLoop is 3.times { }, 1.upto(3) { } and 3.downto(1) { }.
-func (c *methodCall) countLoop() (any, bool, error) {
-	n, ok := c.obj.(int64)
-	if !ok || len(c.args) == 0 {
-		return nil, false, nil
-	}
-	fn := c.closure(len(c.args) - 1)
-	if fn == nil {
-		return nil, false, nil
-	}
-	from, to, step := int64(0), n-1, int64(1)
-	if c.name != "times" {
-		limit, ok := c.args[0].(int64)
-		if !ok {
+	case "curry":
+		return adapted, true, nil
+	case "rcurry":
+		adapted.boundAt = -1
+		return adapted, true, nil
+	case "ncurry":
+		n, ok := c.intArg(0)
+		if !ok || n < 0 {
 			return nil, false, nil
 		}
-		from, to = n, limit
-		if c.name == "downto" {
-			step = -1
+		adapted.bound, adapted.boundAt = c.args[1:], n
+		return adapted, true, nil
+	case "rightShift", "leftShift":
+		if next := c.closure(0); next != nil {
+			if c.name == "rightShift" {
+				return &Closure{inner: o, then: next, pos: c.pos}, true, nil
+			}
+			return &Closure{inner: next, then: o, pos: c.pos}, true, nil
 		}
+	case "getMaximumNumberOfParameters":
+		return int64(o.arity()), true, nil
+	case "memoize", "trampoline", "asWritable":
+		return nil, true, rejected(c.pos, "method groovy.lang.Closure "+c.name)
+	case "setDelegate", "setResolveStrategy", "rehydrate", "dehydrate":
+		return nil, true, rejected(c.pos, "method groovy.lang.Closure "+c.name+signature(c.args))
 	}
-	for i := from; (to-i)*step >= 0; i += step {
-		if _, err := c.f.call(fn, []any{i}); err != nil {
-			return nil, true, err
-		}
-	}
-	return nil, true, nil
+	return nil, false, nil
 }
 
-// staticMethods are the classes with the static methods that a script may call.
-var staticMethods = map[string]bool{"Math": true, "Integer": true, "Long": true, "Boolean": true, "String": true, "Double": true}
-
-func (c *methodCall) staticMethod(class string) (any, bool, error) {
-	switch strings.TrimPrefix(class, "java.lang.") + "." + c.name {
-	case "Integer.parseInt", "Integer.valueOf", "Long.parseLong", "Long.valueOf":
-		if len(c.args) == 1 {
-			v, err := toInteger(c.args[0], c.pos)
-			return v, true, err
-		}
-	case "Double.parseDouble", "Double.valueOf":
-		if len(c.args) == 1 {
-			v, err := toDecimal(c.args[0], c.pos)
-			return v, true, err
-		}
-	case "Boolean.parseBoolean", "Boolean.valueOf":
-		return strings.EqualFold(c.str(0), "true"), true, nil
-	case "String.valueOf":
-		return c.str(0), true, nil
-	case "Math.max", "Math.min":
-		if len(c.args) == 2 {
-			n, ok := compare(c.args[0], c.args[1])
-			if ok && (n >= 0) == (c.name == "max") {
-				return c.args[0], true, nil
-			}
-			return c.args[1], ok, nil
-		}
-	case "Math.abs", "Math.round":
-		if len(c.args) == 1 {
-			n := methodCall{f: c.f, obj: c.args[0], name: c.name, pos: c.pos}
-			return n.numberMethod()
-		}
-	case "Math.floor", "Math.ceil":
-		if n, ok := number(c.arg(0)); ok {
-			if c.name == "floor" {
-				return math.Floor(n), true, nil
-			}
-			return math.Ceil(n), true, nil
-		}
+// arity is how many parameters a closure has at most.
+func (c *Closure) arity() int {
+	switch {
+	case c.inner != nil && c.then == nil:
+		return max(c.inner.arity()-len(c.bound), 0)
+	case c.inner != nil:
+		return c.inner.arity()
+	case !c.hasParams:
+		return 1
 	}
-	return nil, true, rejected(c.pos, "staticMethod "+class+" "+c.name)
+	return len(c.params)
+}
+
+// classMethod are the methods of a class object and the static methods of the class.
+func (c *methodCall) classMethod(o classRef) (any, bool, error) {
+	switch c.name {
+	case "getName", "getCanonicalName", "getTypeName":
+		return o.full(), true, nil
+	case "getSimpleName":
+		return o.simple(), true, nil
+	case "isInstance":
+		return isInstance(c.arg(0), o.full()), len(c.args) == 1, nil
+	case "isAssignableFrom":
+		other, ok := c.arg(0).(classRef)
+		return ok && other == o, ok, nil
+	case "getClassLoader", "getResource", "getResourceAsStream", "forName", "getMethods", "getDeclaredMethods", "getDeclaredFields":
+		kind := "method"
+		if c.name == "forName" {
+			kind = "staticMethod"
+		}
+		return nil, true, rejected(c.pos, kind+" java.lang.Class "+c.name+signature(c.args))
+	}
+	return c.staticMethod(o)
+}
+
+func (c *methodCall) boolMethod(b bool) (any, bool, error) {
+	switch c.name {
+	case "booleanValue":
+		return b, true, nil
+	case "and", "or", "xor", "implies":
+		other := Truth(c.arg(0))
+		v := map[string]bool{"and": b && other, "or": b || other, "xor": b != other, "implies": !b || other}[c.name]
+		return v, len(c.args) == 1, nil
+	}
+	return nil, false, nil
+}
+
+// hashCode is Java's for strings, numbers and booleans.
+func (c *methodCall) hashCode() (any, bool, error) {
+	switch v := c.obj.(type) {
+	case string, GString:
+		s, _ := text(v)
+		var h int32
+		for _, u := range utf16.Encode([]rune(s)) {
+			h = 31*h + int32(u)
+		}
+		return int64(h), true, nil
+	case int64:
+		if isInteger(v) {
+			return v, true, nil
+		}
+		return int64(int32(v ^ v>>32)), true, nil //nolint:gosec // it is about the bits
+	case Long:
+		return int64(int32(v ^ v>>32)), true, nil //nolint:gosec // it is about the bits
+	case bool:
+		return map[bool]any{true: int64(1231), false: int64(1237)}[v], true, nil
+	}
+	return nil, false, nil
 }
 
 func (c *methodCall) arg(i int) any {
@@ -463,7 +545,7 @@ func (c *methodCall) arg(i int) any {
 func (c *methodCall) str(i int) string { return ToString(c.arg(i)) }
 
 func (c *methodCall) intArg(i int) (int, bool) {
-	n, ok := c.arg(i).(int64)
+	n, ok := whole(c.arg(i))
 	if n > math.MaxInt32 || n < math.MinInt32 {
 		return 0, false
 	}

@@ -4,12 +4,15 @@
 package groovy
 
 import (
+	"slices"
 	"sort"
 	"strings"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
 
 func (c *methodCall) listMethod(l *List) (any, bool, error) {
-	for _, group := range []func(*List) (any, bool, error){c.listRead, c.listChange, c.listDerive, c.listClosure} {
+	for _, group := range []func(*List) (any, bool, error){c.listRead, c.listChange, c.listMore, c.listDerive, c.listClosure} {
 		if v, ok, err := group(l); ok || err != nil {
 			return v, ok, err
 		}
@@ -25,17 +28,29 @@ func (c *methodCall) listRead(l *List) (any, bool, error) {
 	case "isEmpty":
 		return n == 0, true, nil
 	case "contains":
-		return indexOf(l, c.arg(0)) >= 0, true, nil
+		i, err := c.indexIn(l, c.arg(0))
+		return i >= 0, true, err
 	case "containsAll":
+		seen, err := c.lookup(l)
+		if err != nil {
+			return nil, true, err
+		}
 		for _, x := range itemsOf(c.arg(0)) {
-			if indexOf(l, x) < 0 {
+			if _, ok := seen.Get(lookKey(x)); !ok {
 				return false, true, nil
 			}
 		}
 		return true, true, nil
 	case "indexOf":
-		return int64(indexOf(l, c.arg(0))), true, nil
-	case "get", "getAt":
+		i, err := c.indexIn(l, c.arg(0))
+		return int64(i), true, err
+	case "get":
+		i, ok := c.intArg(0)
+		if ok && (i < 0 || i >= n) {
+			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, n)
+		}
+		fallthrough
+	case "getAt":
 		v, err := c.f.at(l, c.arg(0), c.pos)
 		return v, len(c.args) == 1, err
 	case "first", "head", "last":
@@ -56,7 +71,7 @@ func (c *methodCall) listRead(l *List) (any, bool, error) {
 		if c.closure(0) == nil {
 			k := 0
 			for _, x := range l.Items {
-				k += boolInt(Equal(x, c.arg(0)))
+				k += boolInt(c.f.equal(x, c.arg(0)))
 			}
 			return int64(k), true, nil
 		}
@@ -78,29 +93,69 @@ func (c *methodCall) join(l *List, sep string) (any, bool, error) {
 	return b.String(), true, nil
 }
 
-func indexOf(l *List, v any) int {
-	for i, x := range l.Items {
-		if Equal(x, v) {
-			return i
-		}
-	}
-	return -1
-}
-
 func (c *methodCall) listChange(l *List) (any, bool, error) {
 	switch c.name {
-	case "add", "push", "leftShift":
+	case "add", "push", "leftShift", "addAll", "remove", "removeAt", "removeElement", "pop", "removeLast", "clear", "set", "putAt", "swap":
+		if err := c.frozen(l); err != nil {
+			return nil, true, err
+		}
+	}
+	switch c.name {
+	case "add", "push":
+		if i, ok := c.intArg(0); ok && len(c.args) == 2 {
+			if i < 0 || i > len(l.Items) {
+				return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, len(l.Items))
+			}
+			l.Items = slices.Insert(l.Items, i, c.args[1])
+			_, err := c.f.checked(l, c.pos)
+			return nil, true, err
+		}
 		if len(c.args) != 1 {
 			return nil, false, nil
 		}
+		before := len(l.Items)
 		_, err := c.f.leftShift(l, c.args[0], c.pos)
-		return true, true, err
+		return len(l.Items) > before, true, err
+	case "leftShift":
+		v, err := c.f.leftShift(l, c.arg(0), c.pos)
+		return v, len(c.args) == 1, err
+	case "set", "putAt":
+		var old any
+		if i, ok := c.intArg(0); ok && i >= 0 && i < len(l.Items) {
+			old = l.Items[i]
+		} else if c.name == "set" {
+			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Items))
+		}
+		return old, len(c.args) == 2, c.f.setAt(l, c.arg(0), c.arg(1), c.pos)
+	case "removeElement":
+		i, err := c.indexIn(l, c.arg(0))
+		if i >= 0 {
+			l.Items = slices.Delete(l.Items, i, i+1)
+		}
+		return i >= 0, true, err
 	case "addAll":
-		l.Items = append(l.Items, itemsOf(c.arg(0))...)
-		_, err := c.f.checked(l, c.pos)
-		return true, true, err
+		before := len(l.Items)
+		add, err := c.f.items(c.arg(0), c.pos)
+		if err != nil {
+			return nil, true, err
+		}
+		if i, ok := c.intArg(0); ok && len(c.args) == 2 && i >= 0 && i <= before {
+			l.Items = slices.Insert(l.Items, i, itemsOf(c.args[1])...)
+		} else {
+			l.Items = append(l.Items, add...)
+		}
+		if l.set {
+			if l.Items, err = c.f.distinct(l.Items, c.pos); err != nil {
+				return nil, true, err
+			}
+		}
+		_, err = c.f.checked(&List{Items: l.Items[min(before, len(l.Items)):]}, c.pos)
+		if err == nil {
+			err = c.f.checkSize(len(l.Items), c.pos)
+		}
+		return len(l.Items) > before, true, err
 	case "remove", "removeAt":
-		if i, ok := c.intArg(0); ok {
+		if i, ok := c.intArg(0); ok && !l.set {
 			if i < 0 || i >= len(l.Items) {
 				return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Items))
 			}
@@ -108,11 +163,11 @@ func (c *methodCall) listChange(l *List) (any, bool, error) {
 			l.Items = append(l.Items[:i:i], l.Items[i+1:]...)
 			return v, true, nil
 		}
-		i := indexOf(l, c.arg(0))
+		i, err := c.indexIn(l, c.arg(0))
 		if i >= 0 {
 			l.Items = append(l.Items[:i:i], l.Items[i+1:]...)
 		}
-		return i >= 0, true, nil
+		return i >= 0, true, err
 	case "pop", "removeLast":
 		if len(l.Items) == 0 {
 			return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot pop() an empty List")
@@ -142,12 +197,14 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 			copied.Items[i], copied.Items[j] = copied.Items[j], copied.Items[i]
 		}
 		return copied, true, nil
-	case "unique", "toUnique", "toSet":
-		return c.unique(l)
+	case "unique", "toUnique":
+		if c.closure(0) == nil {
+			return c.unique(l, l.Items)
+		}
+		return nil, false, nil
 	case "flatten":
 		out := &List{}
-		flatten(out, l, 0)
-		return out, true, nil
+		return out, true, c.flatten(out, l, 0)
 	case "take":
 		k, _ := c.intArg(0)
 		return &List{Items: copied.Items[:min(max(k, 0), n)]}, true, nil
@@ -155,17 +212,12 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 		k, _ := c.intArg(0)
 		return &List{Items: copied.Items[min(max(k, 0), n):]}, true, nil
 	case "tail":
-		return &List{Items: copied.Items[min(1, n):]}, true, nil
+		if n == 0 {
+			return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot access tail() for an empty List")
+		}
+		return &List{Items: copied.Items[1:]}, true, nil
 	case "toList", "asImmutable", "toArray", "collect":
 		return copied, c.name != "collect" || len(c.args) == 0, nil
-	case "intersect":
-		out := &List{}
-		for _, x := range l.Items {
-			if indexOf(&List{Items: itemsOf(c.arg(0))}, x) >= 0 {
-				out.Items = append(out.Items, x)
-			}
-		}
-		return out, true, nil
 	case "subList":
 		from, ok1 := c.intArg(0)
 		to, ok2 := c.intArg(1)
@@ -173,42 +225,60 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "fromIndex: %d, toIndex: %d, size: %d", from, to, n)
 		}
 		return &List{Items: copied.Items[from:to]}, true, nil
-	case "withIndex":
-		for i, x := range copied.Items {
-			copied.Items[i] = NewList(x, int64(i))
+	case "withIndex", "indexed":
+		if len(c.args) > 0 && c.closure(0) != nil {
+			return nil, false, nil
 		}
-		return copied, true, nil
+		from, _ := c.intArg(0)
+		if c.name == "indexed" {
+			m := NewMap()
+			for i, x := range copied.Items {
+				m.Put(int64(i+from), x)
+			}
+			return m, true, c.f.charge(mapBytes+entryBytes*n, c.pos)
+		}
+		for i, x := range copied.Items {
+			copied.Items[i] = NewList(x, int64(i+from))
+		}
+		return copied, true, c.f.charge(n*(listBytes+32), c.pos)
 	}
 	return nil, false, nil
 }
 
-func (c *methodCall) unique(l *List) (any, bool, error) {
+// unique keeps the first of the items with equal keys.
+func (c *methodCall) unique(l *List, keys []any) (any, bool, error) {
 	out := &List{}
 	seen := NewMap()
-	for _, x := range l.Items {
+	for i, x := range l.Items {
 		if err := c.f.tick(c.pos); err != nil {
 			return nil, true, err
 		}
-		if _, ok := seen.Get(x); !ok {
-			seen.Put(x, true)
+		if _, ok := seen.Get(keys[i]); !ok {
+			seen.Put(keys[i], true)
 			out.Items = append(out.Items, x)
 		}
 	}
-	if c.name == "unique" {
+	if c.name == "unique" && c.arg(0) != false {
 		l.Items = out.Items
-		return l, true, nil
+		return l, true, c.frozen(l)
 	}
 	return out, true, nil
 }
 
-func flatten(out, l *List, depth int) {
+func (c *methodCall) flatten(out, l *List, depth int) error {
 	for _, x := range l.Items {
 		if inner, ok := x.(*List); ok && depth < maxTextDepth {
-			flatten(out, inner, depth+1)
+			if err := c.flatten(out, inner, depth+1); err != nil {
+				return err
+			}
 			continue
 		}
 		out.Items = append(out.Items, x)
+		if err := c.f.checkSize(len(out.Items), c.pos); err != nil {
+			return err
+		}
 	}
+	return c.f.tick(c.pos)
 }
 
 // listClosure are the methods of lists that take a closure.
@@ -234,11 +304,34 @@ func (c *methodCall) listClosure(l *List) (any, bool, error) {
 		return c.collect(items, fn)
 	case "find", "findAll", "any", "every", "findIndexOf", "removeAll", "count", "split", "takeWhile":
 		return c.search(l, items, fn)
-	case "inject":
-		if len(c.args) != 2 {
-			return nil, false, nil
+	case "unique", "toUnique":
+		keys := slices.Clone(items)
+		for i, x := range items {
+			if len(fn.params) > 1 {
+				return nil, true, rejected(c.pos, "unique with a closure of two parameters")
+			}
+			k, err := c.f.call(fn, []any{x})
+			if err != nil {
+				return nil, true, err
+			}
+			keys[i] = k
 		}
-		acc := c.args[0]
+		if len(l.Items) != len(keys) {
+			return nil, true, throw(c.pos, "java.util.ConcurrentModificationException", "the list was changed meanwhile")
+		}
+		return c.unique(l, keys)
+	case "inject":
+		var acc any
+		switch {
+		case len(c.args) == 2:
+			acc = c.args[0]
+		case len(c.args) != 1:
+			return nil, false, nil
+		case len(items) == 0:
+			return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot call inject() on an empty iterable without passing an initial value.")
+		default:
+			acc, items = items[0], items[1:]
+		}
 		for _, x := range items {
 			v, err := c.f.call(fn, []any{acc, x})
 			if err != nil {
@@ -263,11 +356,17 @@ func (c *methodCall) listClosure(l *List) (any, bool, error) {
 		}
 		return out, true, nil
 	}
+	if v, ok, err := c.closureMore(items, fn); ok || err != nil {
+		return v, ok, err
+	}
 	return c.aggregate(l, fn)
 }
 
 func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
 	out := &List{}
+	if given, ok := c.arg(0).(*List); ok && len(c.args) == 2 {
+		out = given
+	}
 	entries := NewMap()
 	for _, x := range items {
 		v, err := c.f.call(fn, []any{x})
@@ -281,8 +380,11 @@ func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
 			out.Items = append(out.Items, itemsOf(v)...)
 		default:
 			putEntry(entries, v)
+			if err := c.f.charge(entryBytes, c.pos); err != nil {
+				return nil, true, err
+			}
 		}
-		if err := c.f.checkSize(len(out.Items), c.pos); err != nil {
+		if err := c.f.checkSize(max(len(out.Items), entries.Len()), c.pos); err != nil {
 			return nil, true, err
 		}
 	}
@@ -297,7 +399,7 @@ func putEntry(m *Map, v any) {
 	switch v := v.(type) {
 	case *Map:
 		for _, k := range v.keys {
-			m.Put(k, v.values[k])
+			m.Put(k, v.value(k))
 		}
 	case *List:
 		if len(v.Items) == 2 {
@@ -363,7 +465,8 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 		return nil, false, nil
 	}
 	keys := append([]any(nil), l.Items...)
-	if fn != nil && len(fn.params) < 2 {
+	l = &List{Items: slices.Clone(l.Items), set: l.set}
+	if fn != nil && fn.arity() < 2 {
 		for i, x := range l.Items {
 			k, err := c.f.call(fn, []any{x})
 			if err != nil {
@@ -374,6 +477,9 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 	}
 	if c.name == "sum" {
 		var sum any
+		if len(c.args) > 0 && c.closure(0) == nil {
+			keys = append([]any{c.args[0]}, keys...)
+		}
 		for i, k := range keys {
 			if i == 0 {
 				sum = k
@@ -395,8 +501,11 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 	}
 	switch {
 	case c.name == "sort" && (len(c.args) == 0 || c.args[0] != false):
-		l.Items = order
-		return l, true, nil
+		if own, ok := c.obj.(*List); ok && !own.set && own.span == "" {
+			own.Items = order
+			return own, true, nil
+		}
+		return &List{Items: order}, true, nil
 	case c.name == "sort" || c.name == "toSorted":
 		return &List{Items: order}, true, nil
 	case len(order) == 0:
@@ -404,7 +513,12 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 	case c.name == "min":
 		return order[0], true, nil
 	}
-	return order[len(order)-1], true, nil
+	// Of equal ones the first is the greatest.
+	best := order[len(order)-1]
+	for i := len(order) - 2; i >= 0 && fn == nil && c.f.equal(order[i], best); i-- {
+		best = order[i]
+	}
+	return best, true, nil
 }
 
 func (c *methodCall) sorted(l *List, keys []any, fn *Closure) ([]any, error) {
@@ -421,17 +535,23 @@ func (c *methodCall) sorted(l *List, keys []any, fn *Closure) ([]any, error) {
 			failure = err
 			return false
 		}
-		if fn != nil && len(fn.params) >= 2 {
+		if fn != nil && fn.arity() >= 2 {
 			v, err := c.f.call(fn, []any{l.Items[index[a]], l.Items[index[b]]})
 			if err != nil {
 				failure = err
 			}
-			n, _ := number(v)
-			return n < 0
+			if greater, isBool := v.(bool); isBool {
+				return !greater && index[a] != index[b]
+			}
+			return rankOf(v) != noNumber && compareNumbers(v, int64(0)) < 0
 		}
-		n, ok := compare(keys[index[a]], keys[index[b]])
+		x, y := keys[index[a]], keys[index[b]]
+		n, ok := compare(x, y)
 		if !ok {
-			n = strings.Compare(ToString(keys[index[a]]), ToString(keys[index[b]]))
+			if rankOf(x) != noNumber || rankOf(y) != noNumber || className(x) != className(y) {
+				failure = throw(c.pos, "java.lang.ClassCastException", "class %s cannot be cast to class %s", className(x), className(y))
+			}
+			n = strings.Compare(clip(ToString(x)), clip(ToString(y)))
 		}
 		return n < 0
 	})
@@ -450,7 +570,39 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 	case "put", "putAt":
 		old, _ := m.Get(c.arg(0))
 		m.Put(c.arg(0), c.arg(1))
-		return old, true, c.f.checkSize(m.Len(), c.pos)
+		return old, len(c.args) == 2, c.f.grown(m, c.pos)
+	case "putIfAbsent":
+		old, ok := m.Get(c.arg(0))
+		if !ok {
+			m.Put(c.arg(0), c.arg(1))
+		}
+		return old, len(c.args) == 2, c.f.grown(m, c.pos)
+	case "withDefault":
+		if fn := c.closure(0); fn != nil {
+			m.fallback = fn
+			return m, true, nil
+		}
+	case "asImmutable", "asUnmodifiable", "toMap":
+		return m, true, nil
+	case "toSorted", "sort":
+		if len(c.args) == 0 {
+			out := sortedMap(m)
+			out.sorted = false
+			return out, true, c.f.charge(mapBytes+entryBytes*out.Len(), c.pos)
+		}
+	case "intersect", "minus":
+		other, ok := c.arg(0).(*Map)
+		if !ok {
+			return nil, false, nil
+		}
+		out := NewMap()
+		for _, k := range m.keys {
+			v, found := other.Get(k)
+			if (found && c.f.equal(v, m.value(k))) == (c.name == "intersect") {
+				out.Put(k, m.value(k))
+			}
+		}
+		return out, true, c.f.charge(mapBytes+entryBytes*out.Len(), c.pos)
 	case "putAll", "leftShift", "plus":
 		target := m
 		if c.name == "plus" {
@@ -458,6 +610,12 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 			putEntry(target, m)
 		}
 		putEntry(target, c.arg(0))
+		if err := c.f.charge(mapBytes+entryBytes*target.Len(), c.pos); err != nil {
+			return nil, true, err
+		}
+		if c.name == "putAll" {
+			return nil, true, c.f.checkSize(target.Len(), c.pos)
+		}
 		return target, true, c.f.checkSize(target.Len(), c.pos)
 	case "remove":
 		return m.Remove(c.arg(0)), true, nil
@@ -480,30 +638,34 @@ func (c *methodCall) mapRead(m *Map) (any, bool, error) {
 			v = c.args[1]
 			if c.name == "get" {
 				m.Put(c.args[0], v)
-				return v, true, c.f.checkSize(m.Len(), c.pos)
+				return v, true, c.f.grown(m, c.pos)
 			}
+		}
+		if !ok && m.fallback != nil {
+			x, err := c.f.fromMap(m, c.arg(0), c.pos)
+			return x, true, err
 		}
 		return v, true, nil
 	case "containsKey":
 		_, ok := m.Get(c.arg(0))
 		return ok, true, nil
 	case "containsValue":
-		for _, v := range m.values {
-			if Equal(v, c.arg(0)) {
+		for _, k := range m.keys {
+			if c.f.equal(m.value(k), c.arg(0)) {
 				return true, true, nil
 			}
 		}
 		return false, true, nil
 	case "keySet":
-		return &List{Items: m.Keys()}, true, nil
+		return &List{Items: m.Keys(), set: true}, true, nil
 	case "values":
 		out := &List{}
 		for _, k := range m.keys {
-			out.Items = append(out.Items, m.values[k])
+			out.Items = append(out.Items, m.value(k))
 		}
 		return out, true, nil
 	case "entrySet":
-		return &List{Items: itemsOf(m)}, true, nil
+		return &List{Items: itemsOf(m), set: true}, true, c.f.charge(listBytes+48*m.Len(), c.pos)
 	case "subMap":
 		out := NewMap()
 		for _, k := range itemsOf(c.arg(0)) {
@@ -529,8 +691,11 @@ func (c *methodCall) mapClosure(m *Map) (any, bool, error) {
 		}
 		return nil, false, nil
 	}
-	list := methodCall{f: c.f, obj: nil, name: c.name, args: c.args, pos: c.pos}
 	l := &List{Items: itemsOf(m)}
+	if err := c.f.charge(listBytes+48*m.Len(), c.pos); err != nil {
+		return nil, true, err
+	}
+	list := methodCall{f: c.f, obj: nil, name: c.name, args: c.args, pos: c.pos}
 	v, ok, err := list.listClosure(l)
 	if err != nil || !ok {
 		return v, ok, err
@@ -538,12 +703,43 @@ func (c *methodCall) mapClosure(m *Map) (any, bool, error) {
 	switch c.name {
 	case "each", "eachWithIndex":
 		return m, true, nil
-	case "findAll", "sort", "toSorted":
+	case "findAll", "sort", "toSorted", "takeWhile", "dropWhile":
 		out := NewMap()
 		for _, e := range itemsOf(v) {
 			putEntry(out, e)
 		}
 		return out, true, nil
+	case "groupBy":
+		groups, _ := v.(*Map)
+		for _, k := range groups.Keys() {
+			part := NewMap()
+			for _, e := range itemsOf(groups.value(k)) {
+				putEntry(part, e)
+			}
+			groups.Put(k, part)
+		}
 	}
 	return v, true, nil
+}
+
+// grown counts a new entry of a map and refuses too many.
+func (f *frame) grown(m *Map, pos jenkinsfile.Pos) error {
+	if err := f.charge(entryBytes, pos); err != nil {
+		return err
+	}
+	return f.checkSize(m.Len(), pos)
+}
+
+// fromMap is the value of a key, or what withDefault makes for it.
+func (f *frame) fromMap(m *Map, key any, pos jenkinsfile.Pos) (any, error) {
+	v, ok := m.Get(key)
+	if ok || m.fallback == nil {
+		return v, nil
+	}
+	v, err := f.call(m.fallback, []any{key})
+	if err != nil {
+		return nil, err
+	}
+	m.Put(key, v)
+	return v, f.grown(m, pos)
 }

@@ -6,7 +6,9 @@ package groovy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -20,7 +22,7 @@ func (f *frame) eval(s *scope, x jenkinsfile.Expr) (any, error) {
 	}
 	switch x := x.(type) {
 	case *jenkinsfile.Constant:
-		return x.Value, nil
+		return literal(x), nil
 	case *jenkinsfile.GString:
 		return f.gstring(s, x)
 	case *jenkinsfile.Ident:
@@ -32,7 +34,7 @@ func (f *frame) eval(s *scope, x jenkinsfile.Expr) (any, error) {
 	case *jenkinsfile.Call:
 		return f.callExpr(s, x)
 	case *jenkinsfile.Closure:
-		return &Closure{params: x.Params, hasParams: x.HasParams, body: x.Body, scope: s, pos: x.From}, nil
+		return &Closure{params: x.Params, hasParams: x.HasParams, body: x.Body, scope: s, pos: x.From}, f.charge(closureBytes, x.From)
 	case *jenkinsfile.List:
 		return f.list(s, x)
 	case *jenkinsfile.Map:
@@ -61,7 +63,7 @@ func (f *frame) operator(s *scope, x jenkinsfile.Expr) (any, error) {
 		if x.Op == "instanceof" {
 			return isInstance(v, x.Type), nil
 		}
-		return coerce(v, x.Type, x.From)
+		return f.cast(v, x.Type, x.From)
 	case *jenkinsfile.MultiAssign:
 		return f.multiAssign(s, x)
 	case *jenkinsfile.MethodPointer:
@@ -71,29 +73,67 @@ func (f *frame) operator(s *scope, x jenkinsfile.Expr) (any, error) {
 		}
 		return &Closure{object: v, method: x.Name, pos: x.From}, nil
 	case *jenkinsfile.New:
-		return nil, rejected(x.From, "new "+x.Type)
+		return f.construct(s, x)
 	}
 	return nil, rejected(x.Start(), "this expression")
 }
 
 func (f *frame) gstring(s *scope, x *jenkinsfile.GString) (any, error) {
-	var b strings.Builder
+	parts := make([]any, 0, len(x.Parts))
+	lazy := false
 	for _, part := range x.Parts {
 		v, err := f.eval(s, part)
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := v.(*Closure); ok {
+		if c, ok := v.(*Closure); ok && isClosure(part) {
+			if lazy = lazy || c.hasParams && len(c.params) == 0; lazy {
+				parts = append(parts, c)
+				continue
+			}
 			if v, err = f.call(c, nil); err != nil {
 				return nil, err
 			}
 		}
-		b.WriteString(ToString(v))
+		if !lazy {
+			v = ToString(v)
+		}
+		parts = append(parts, v)
+	}
+	if !lazy {
+		text, err := f.joined(parts, x.From)
+		return GString(text), err
+	}
+	return &lazyString{eval: func() string {
+		values := slices.Clone(parts)
+		for i, v := range values {
+			if c, ok := v.(*Closure); ok {
+				// The text is needed where no error can be told.
+				values[i], _ = f.call(c, nil)
+			}
+		}
+		text, _ := f.joined(values, x.From)
+		return text
+	}}, nil
+}
+
+func isClosure(x jenkinsfile.Expr) bool {
+	_, ok := x.(*jenkinsfile.Closure)
+	return ok
+}
+
+// joined puts the parts of a string together.
+func (f *frame) joined(parts []any, pos jenkinsfile.Pos) (string, error) {
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(ToString(p))
 		if b.Len() > f.m.limits.StringBytes {
 			break
 		}
 	}
-	return f.checked(GString(b.String()), x.From)
+	text := b.String()
+	_, err := f.checked(text, pos)
+	return text, err
 }
 
 func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
@@ -110,19 +150,13 @@ func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if ok {
 		return v, nil
 	}
-	if _, known := staticMethods[x.Name]; known || looksLikeClass(x.Name) {
-		return classRef(x.Name), nil
+	if full, known := classes[x.Name]; known {
+		return classRef(full), nil
+	}
+	if full, imported := f.m.imports[x.Name]; imported {
+		return classRef(full), nil
 	}
 	return nil, missingProperty(x.From, x.Name, "groovy.lang.Binding")
-}
-
-// looksLikeClass knows the classes that instanceof-like tests and switch may name.
-func looksLikeClass(name string) bool {
-	switch name {
-	case "String", "Integer", "Boolean", "List", "Map", "Number", "Closure", "Exception":
-		return true
-	}
-	return false
 }
 
 // withPos adds the place to an exception of the host that has none.
@@ -137,7 +171,7 @@ func withPos(err error, pos jenkinsfile.Pos) error {
 func (f *frame) property(s *scope, x *jenkinsfile.Property) (any, error) {
 	if path := classPath(x); path != "" {
 		if _, bound := s.lookup(path[:strings.IndexByte(path, '.')]); !bound {
-			return nil, rejected(x.From, "staticField "+path)
+			return classMember(path, x.From)
 		}
 	}
 	obj, err := f.eval(s, x.Object)
@@ -180,6 +214,25 @@ func classPath(x *jenkinsfile.Property) string {
 	}
 }
 
+// classMember is a class by its full name, or a field of one.
+func classMember(path string, pos jenkinsfile.Pos) (any, error) {
+	if knownClass(path) {
+		return classRef(path), nil
+	}
+	i := strings.LastIndexByte(path, '.')
+	if class := path[:i]; knownClass(class) {
+		return staticField(classRef(class), path[i+1:], pos)
+	}
+	last := path[:i][strings.LastIndexByte(path[:i], '.')+1:]
+	if last != "" && unicode.IsUpper(rune(last[0])) {
+		return nil, rejected(pos, "staticField "+path[:i]+" "+path[i+1:])
+	}
+	if first := path[i+1:]; unicode.IsUpper(rune(first[0])) {
+		return classRef(path), nil
+	}
+	return nil, missingProperty(pos, path[:strings.IndexByte(path, '.')], "groovy.lang.Binding")
+}
+
 func (f *frame) propertyName(s *scope, x *jenkinsfile.Property) (string, error) {
 	if x.NameExpr == nil {
 		return x.Name, nil
@@ -205,25 +258,52 @@ func (f *frame) spread(obj any, each func(any) (any, error)) (any, error) {
 
 // get reads a property of a value.
 func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
-	switch name {
-	case "class", "metaClass":
-		if _, isMap := obj.(*Map); !isMap {
-			return nil, rejected(pos, "the property "+name)
-		}
+	_, isMap := obj.(*Map)
+	switch {
+	case obj == nil || isMap:
+	case name == "metaClass":
+		return nil, rejected(pos, "method groovy.lang.GroovyObject getMetaClass")
+	case name == "class":
+		return classRef(className(obj)), nil
 	}
 	switch o := obj.(type) {
 	case nil:
 		return nil, throw(pos, "java.lang.NullPointerException", "Cannot get property '%s' on null object", name)
 	case *Map:
-		v, _ := o.Get(name)
-		return v, nil
+		return f.fromMap(o, name, pos)
 	case *List:
-		if name == "size" {
-			break
+		switch name {
+		case "empty":
+			return len(o.Items) == 0, nil
+		case "from", "to":
+			if o.span != "" {
+				return f.invoke(o, "get"+strings.ToUpper(name[:1])+name[1:], nil, pos)
+			}
 		}
 		return f.spread(o, func(item any) (any, error) { return f.get(item, name, pos) })
 	case *Exception:
 		return exceptionProperty(o, name, pos)
+	case string, GString, *lazyString:
+		switch name {
+		case "empty":
+			str, _ := text(o)
+			return str == "", nil
+		case "bytes":
+			return f.invoke(o, "getBytes", nil, pos)
+		}
+	case *Closure:
+		switch name {
+		case "maximumNumberOfParameters":
+			return int64(o.arity()), nil
+		case "owner", "delegate", "thisObject":
+			return f.m.main, nil
+		case "parameterTypes":
+			return &List{Items: make([]any, o.arity())}, nil
+		}
+	case *matcher:
+		if name == "count" {
+			return int64(len(o.all())), nil
+		}
 	case entry:
 		switch name {
 		case "key":
@@ -232,7 +312,7 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 			return o.value, nil
 		}
 	case classRef:
-		return nil, rejected(pos, "staticField "+string(o)+" "+name)
+		return staticField(o, name, pos)
 	case Object:
 		v, ok, err := o.Property(f.ctx, name)
 		if err != nil {
@@ -250,8 +330,11 @@ func exceptionProperty(e *Exception, name string, pos jenkinsfile.Pos) (any, err
 	case "message", "localizedMessage":
 		return e.Message, nil
 	case "cause":
-		return nil, nil
-	case "stackTrace":
+		if e.Cause == nil {
+			return nil, nil
+		}
+		return e.Cause, nil
+	case "stackTrace", "causes", "suppressed":
 		return &List{}, nil
 	}
 	return nil, missingProperty(pos, name, e.Class)
@@ -291,10 +374,9 @@ func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
 	case nil:
 		return nil, throw(pos, "java.lang.NullPointerException", "Cannot invoke method getAt() on null object")
 	case *Map:
-		v, _ := o.Get(key)
-		return v, nil
+		return f.fromMap(o, key, pos)
 	case *List:
-		if i, ok := key.(int64); ok {
+		if i, ok := whole(key); ok {
 			if i < 0 {
 				i += int64(len(o.Items))
 				if i < 0 {
@@ -306,10 +388,11 @@ func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
 			}
 			return o.Items[i], nil
 		}
-	case string, GString:
-		if i, ok := key.(int64); ok {
+	case string, GString, *lazyString:
+		if i, ok := whole(key); ok {
 			str, _ := text(o)
 			r := []rune(str)
+			f.m.steps += len(str) / bytesPerStep
 			if i < 0 {
 				i += int64(len(r))
 			}
@@ -318,8 +401,8 @@ func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
 			}
 			return string(r[i]), nil
 		}
-	case matcher:
-		return o.at(key, pos)
+	case *matcher:
+		return o.index(key, pos)
 	}
 	if name, ok := text(key); ok {
 		return f.get(obj, name, pos)
@@ -328,6 +411,20 @@ func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
 }
 
 func (f *frame) slice(obj any, keys *List, pos jenkinsfile.Pos) (any, error) {
+	if str, ok := text(obj); ok {
+		return f.substring(str, keys, pos)
+	}
+	if l, ok := obj.(*List); ok && keys.span != "" {
+		at, err := keys.places(len(l.Items), "java.lang.IndexOutOfBoundsException", pos)
+		if err != nil {
+			return nil, err
+		}
+		out := &List{}
+		for _, i := range at {
+			out.Items = append(out.Items, l.Items[i])
+		}
+		return f.checked(out, pos)
+	}
 	out := &List{}
 	for _, k := range keys.Items {
 		v, err := f.at(obj, k, pos)
@@ -336,14 +433,68 @@ func (f *frame) slice(obj any, keys *List, pos jenkinsfile.Pos) (any, error) {
 		}
 		out.Items = append(out.Items, v)
 	}
-	if _, ok := text(obj); ok {
-		var b strings.Builder
-		for _, v := range out.Items {
-			b.WriteString(ToString(v))
+	return f.checked(out, pos)
+}
+
+// places are the indexes of a range in something of n items; negative ends count from behind.
+func (l *List) places(n int, class string, pos jenkinsfile.Pos) ([]int, error) {
+	from, to, size := l.ends[0], l.ends[1], int64(n)
+	if from < 0 {
+		from += size
+	}
+	if to < 0 {
+		to += size
+	}
+	step := int64(1)
+	if from > to {
+		step = -1
+	}
+	switch {
+	case l.exclusive && from == to, size == 0 && l.ends == [2]int64{0, -1}:
+		return nil, nil
+	case l.exclusive:
+		to -= step
+	}
+	if min(from, to) < 0 || max(from, to) >= size {
+		return nil, throw(pos, class, "toIndex = %d", max(from, to)+1)
+	}
+	var out []int
+	for i := from; ; i += step {
+		out = append(out, int(i))
+		if i == to {
+			return out, nil
+		}
+	}
+}
+
+// substring is the characters of a string at some places.
+func (f *frame) substring(str string, keys *List, pos jenkinsfile.Pos) (any, error) {
+	r := []rune(str)
+	var b strings.Builder
+	if keys.span != "" {
+		at, err := keys.places(len(r), "java.lang.StringIndexOutOfBoundsException", pos)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range at {
+			b.WriteRune(r[i])
 		}
 		return f.checked(b.String(), pos)
 	}
-	return f.checked(out, pos)
+	for _, k := range keys.Items {
+		i, ok := whole(k)
+		if !ok {
+			return nil, missingMethod(pos, "getAt", str, []any{k})
+		}
+		if i < 0 {
+			i += int64(len(r))
+		}
+		if i < 0 || i >= int64(len(r)) {
+			return nil, throw(pos, "java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", i)
+		}
+		b.WriteRune(r[i])
+	}
+	return f.checked(b.String(), pos)
 }
 
 func (f *frame) list(s *scope, x *jenkinsfile.List) (any, error) {
@@ -372,7 +523,7 @@ func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 		if e.Spread {
 			if m, ok := v.(*Map); ok {
 				for _, k := range m.keys {
-					out.Put(k, m.values[k])
+					out.Put(k, m.value(k))
 				}
 			}
 			continue
@@ -382,6 +533,9 @@ func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 			return nil, err
 		}
 		out.Put(k, v)
+	}
+	if err := f.charge(mapBytes+entryBytes*out.Len(), x.From); err != nil {
+		return nil, err
 	}
 	return f.checked(out, x.From)
 }
@@ -409,9 +563,14 @@ func (f *frame) rangeExpr(s *scope, x *jenkinsfile.Range) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, okA := a.(int64)
-	to, okB := b.(int64)
+	from, okA := whole(a)
+	to, okB := whole(b)
 	letters := false
+	dots := ".."
+	if x.Exclusive {
+		dots = "..<"
+	}
+	out := &List{span: ToString(a) + dots + ToString(b), ends: [2]int64{from, to}, exclusive: x.Exclusive}
 	if !okA || !okB {
 		p, _ := text(a)
 		q, _ := text(b)
@@ -419,6 +578,7 @@ func (f *frame) rangeExpr(s *scope, x *jenkinsfile.Range) (any, error) {
 			return nil, throw(x.Span.From, "java.lang.IllegalArgumentException", "Incompatible range %s..%s", ToString(a), ToString(b))
 		}
 		from, to, letters = int64(p[0]), int64(q[0]), true
+		out.ends = [2]int64{}
 	}
 	step := int64(1)
 	if to < from {
@@ -426,14 +586,13 @@ func (f *frame) rangeExpr(s *scope, x *jenkinsfile.Range) (any, error) {
 	}
 	if x.Exclusive {
 		if from == to {
-			return &List{}, nil
+			return out, nil
 		}
 		to -= step
 	}
 	if n := (to - from) * step; n < 0 || n >= int64(f.m.limits.Items) {
 		return nil, &LimitError{Message: fmt.Sprintf("Range with more than %d items", f.m.limits.Items), Pos: x.Span.From}
 	}
-	out := &List{}
 	for i := from; ; i += step {
 		if letters {
 			out.Items = append(out.Items, string(rune(i)))
@@ -510,9 +669,26 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 		return throw(pos, "java.lang.NullPointerException", "Cannot set property '%s' on null object", name)
 	case *Map:
 		o.Put(name, v)
-		_, err := f.checked(o, pos)
-		return err
+		return f.grown(o, pos)
+	case *Closure:
+		return rejected(pos, "method groovy.lang.Closure set"+strings.ToUpper(name[:1])+name[1:])
+	case *List:
+		for _, item := range o.Items {
+			if err := f.tick(pos); err != nil {
+				return err
+			}
+			if _, nested := item.(*List); nested {
+				break
+			}
+			if err := f.set(item, name, v, pos); err != nil {
+				return err
+			}
+		}
+		return nil
 	case Object:
+		if _, isScript := o.(*Script); !isScript {
+			v = toHost(v)
+		}
 		ok, err := o.SetProperty(f.ctx, name, v)
 		if err != nil || ok {
 			return withPos(err, pos)
@@ -525,15 +701,19 @@ func (f *frame) setAt(obj, key, v any, pos jenkinsfile.Pos) error {
 	switch o := obj.(type) {
 	case *Map:
 		o.Put(key, v)
-		_, err := f.checked(o, pos)
-		return err
+		return f.grown(o, pos)
 	case *List:
-		i, ok := key.(int64)
+		i, ok := whole(key)
 		if !ok {
 			break
 		}
+		if o.span != "" || o.set {
+			return throw(pos, "java.lang.UnsupportedOperationException", "it can not be changed by an index")
+		}
 		if i < 0 {
-			i += int64(len(o.Items))
+			if i += int64(len(o.Items)); i < 0 {
+				return throw(pos, "java.lang.ArrayIndexOutOfBoundsException", "Negative array index [%d] too large for array size %d", i-int64(len(o.Items)), len(o.Items))
+			}
 		}
 		if i < 0 || i >= int64(f.m.limits.Items) {
 			return throw(pos, "java.lang.ArrayIndexOutOfBoundsException", "%d", i)

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -74,10 +76,20 @@ type Machine struct {
 	// globals are the variables of all scripts; main is the Jenkinsfile.
 	globals *scope
 	main    *Script
+	// imports are the classes that were imported under a name.
+	imports map[string]string
+	// patterns are the regular expressions that were compiled last.
+	patterns map[string]*expression
 	// Cleanup makes the context that finally blocks run with once the build is aborted; nil leaves
 	// them the ended context.
 	Cleanup func(ctx context.Context) (context.Context, context.CancelFunc)
+	// Interject, if not nil, is called each time before the script looks whether its context has ended, at
+	// the same counts of Steps in each run of a script that gets the same answers.
+	Interject func()
 }
+
+// Steps is how much the scripts have done so far.
+func (m *Machine) Steps() int { return m.steps }
 
 // New makes a machine.
 func New(host Host, limits Limits) *Machine {
@@ -187,6 +199,9 @@ func (m *Machine) Call(ctx context.Context, c *Closure, args ...any) (any, error
 }
 
 func (f *frame) call(c *Closure, args []any) (any, error) {
+	if c.inner != nil {
+		return f.callAdapted(c, args)
+	}
 	if c.method != "" {
 		return f.invoke(c.object, c.method, args, c.pos)
 	}
@@ -203,12 +218,51 @@ func (f *frame) call(c *Closure, args []any) (any, error) {
 	}
 	flow, err := inner.stmts(s, c.body)
 	if err != nil {
-		return nil, err
+		return nil, inFile(traced(err, c), c.scope)
 	}
 	if flow == flowBreak || flow == flowContinue {
 		return nil, nil
 	}
+	if c.returns != "" && inner.value != nil {
+		return inner.coerce(inner.value, c.returns, c.pos)
+	}
 	return inner.value, nil
+}
+
+// traced notes the function that an exception leaves.
+func traced(err error, c *Closure) error {
+	const most = 32
+	if c.function == "" {
+		return err
+	}
+	if e := asException(err); e != nil && len(e.Trace) < most {
+		e.Trace = append(e.Trace, c.function)
+	}
+	return err
+}
+
+// callAdapted calls a closure that was made of another one by curry, rcurry, ncurry, << or >>.
+func (f *frame) callAdapted(c *Closure, args []any) (any, error) {
+	if f.depth >= f.m.limits.Depth {
+		return nil, &LimitError{Message: fmt.Sprintf("Calls nested deeper than %d", f.m.limits.Depth), Pos: c.pos}
+	}
+	deeper := *f
+	deeper.depth++
+	deeper.ctx = context.WithValue(f.ctx, depthKey{}, deeper.depth)
+	if c.then != nil {
+		v, err := deeper.call(c.inner, args)
+		if err != nil {
+			return nil, err
+		}
+		return deeper.call(c.then, []any{v})
+	}
+	all := make([]any, 0, len(args)+len(c.bound))
+	at := min(c.boundAt, len(args))
+	if at < 0 {
+		at = len(args)
+	}
+	all = append(append(append(all, args[:at]...), c.bound...), args[at:]...)
+	return deeper.call(c.inner, all)
 }
 
 // bind sets the parameters of a call.
@@ -221,33 +275,78 @@ func (f *frame) bind(s *scope, c *Closure, args []any) error {
 		s.declare("it", it)
 		return nil
 	}
-	if len(c.params) > 1 && len(args) == 1 {
-		if l, ok := args[0].(*List); ok && len(l.Items) >= len(c.params) {
-			args = l.Items
-		} else if e, ok := args[0].(entry); ok {
-			args = []any{e.key, e.value}
-		}
+	if c.function == "" {
+		args = spreadArgs(c, args)
 	}
-	if len(args) > 0 && len(c.params) == len(args)+1 {
-		if e, ok := args[0].(entry); ok {
-			args = append([]any{e.key, e.value}, args[1:]...)
-		}
-	}
+	missing := len(c.params) - len(args)
 	for i, p := range c.params {
 		var v any
+		var err error
 		switch {
+		case p.Variadic && i == len(c.params)-1:
+			v = variadic(args, i)
+		case p.Default != nil && missing > 0 && optionalAfter(c.params, i) < missing:
+			// The last parameters with a default take it first.
+			if v, err = f.eval(s, p.Default); err != nil {
+				return err
+			}
+			args = slices.Insert(slices.Clone(args), min(i, len(args)), v)
+			missing--
 		case i < len(args):
 			v = args[i]
 		case p.Default != nil:
-			d, err := f.eval(s, p.Default)
-			if err != nil {
+			if v, err = f.eval(s, p.Default); err != nil {
 				return err
 			}
-			v = d
+		}
+		if p.Type != "" && v != nil && !p.Variadic {
+			if v, err = f.coerceParam(v, p.Type, c.pos); err != nil {
+				return err
+			}
 		}
 		s.declare(p.Name, v)
 	}
 	return nil
+}
+
+// optionalAfter counts the parameters with a default behind one.
+func optionalAfter(params []jenkinsfile.Param, i int) int {
+	n := 0
+	for _, p := range params[i+1:] {
+		if p.Default != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// variadic are the arguments of the parameter Type... name.
+func variadic(args []any, i int) any {
+	if i >= len(args) {
+		return &List{}
+	}
+	if l, ok := args[i].(*List); ok && i == len(args)-1 {
+		return l
+	}
+	return &List{Items: slices.Clone(args[i:])}
+}
+
+// spreadArgs gives a closure of several parameters the items of a list or the parts of an entry.
+func spreadArgs(c *Closure, args []any) []any {
+	if len(c.params) > 1 && len(args) == 1 {
+		if l, ok := args[0].(*List); ok {
+			return l.Items
+		}
+		if e, ok := args[0].(entry); ok {
+			return []any{e.key, e.value}
+		}
+	}
+	if len(args) > 0 && len(c.params) == len(args)+1 {
+		if e, ok := args[0].(entry); ok {
+			return append([]any{e.key, e.value}, args[1:]...)
+		}
+	}
+	return args
 }
 
 // checkEvery is how many ticks pass between two looks at the context.
@@ -263,6 +362,9 @@ func (f *frame) tick(pos jenkinsfile.Pos) error {
 		return nil
 	}
 	f.m.nextCheck = f.m.steps + checkEvery
+	if f.m.Interject != nil {
+		f.m.Interject()
+	}
 	if f.ctx.Err() != nil {
 		return fmt.Errorf("stopped at line %d: %w", pos.Line, context.Cause(f.ctx))
 	}
@@ -278,6 +380,12 @@ const (
 // weigh counts the work of a method that goes over its whole value.
 func (f *frame) weigh(v any) {
 	switch v := v.(type) {
+	case *big.Int:
+		f.m.steps += v.BitLen() / 16
+	case Decimal:
+		f.m.steps += v.unscaled.BitLen()/16 + max(v.scale, -v.scale)/16
+	case *textBuilder:
+		f.m.steps += len(v.text) / bytesPerStep
 	case string:
 		f.m.steps += len(v) / bytesPerStep
 	case GString:
@@ -288,6 +396,14 @@ func (f *frame) weigh(v any) {
 		f.m.steps += v.Len() / itemsPerStep
 	}
 }
+
+// What a list, a map, an entry of one and a closure take beside their items, about.
+const (
+	listBytes    = 32
+	mapBytes     = 96
+	entryBytes   = 64
+	closureBytes = 96
+)
 
 // charge counts memory of a new value.
 func (f *frame) charge(n int, pos jenkinsfile.Pos) error {
@@ -310,12 +426,14 @@ func (f *frame) checked(v any, pos jenkinsfile.Pos) (any, error) {
 		if len(x.Items) > f.m.limits.Items {
 			return nil, &LimitError{Message: fmt.Sprintf("List with more than %d items", f.m.limits.Items), Pos: pos}
 		}
-		return v, f.charge(16*len(x.Items), pos)
+		return v, f.charge(listBytes+16*len(x.Items), pos)
 	case *Map:
 		if x.Len() > f.m.limits.Items {
 			return nil, &LimitError{Message: fmt.Sprintf("Map with more than %d entries", f.m.limits.Items), Pos: pos}
 		}
 		return v, nil
+	case *Closure:
+		return v, f.charge(closureBytes, pos)
 	default:
 		return v, nil
 	}
@@ -334,8 +452,7 @@ func missingProperty(pos jenkinsfile.Pos, name, class string) error {
 }
 
 func rejected(pos jenkinsfile.Pos, what string) error {
-	return throw(pos, "org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAccessException",
-		"Scripts not permitted to use %s (line %d); run this pipeline on Jenkins if it needs it", what, pos.Line)
+	return throw(pos, "org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAccessException", "Scripts not permitted to use %s", what)
 }
 
 // asException gives the exception that catch binds; nil if the error can not be caught.
@@ -351,12 +468,35 @@ func asException(err error) *Exception {
 	return nil
 }
 
-// superclasses are the classes that a catch of them covers, beside the class itself.
-var superclasses = map[string][]string{
-	"hudson.AbortException": {"java.io.IOException", "java.lang.Exception"},
-	"org.jenkinsci.plugins.workflow.steps.FlowInterruptedException": {"java.lang.InterruptedException", "java.lang.Exception"},
-	"java.lang.NoSuchMethodError":                                   {"java.lang.Error"},
-	"java.lang.AssertionError":                                      {"java.lang.Error"},
+// superclasses are the classes above those of exceptions; java.lang.RuntimeException and those above it
+// if nothing else is said.
+var superclasses = map[string]string{
+	"hudson.AbortException":          "java.io.IOException",
+	"java.io.IOException":            "java.lang.Exception",
+	"java.lang.Exception":            "java.lang.Throwable",
+	"java.lang.Error":                "java.lang.Throwable",
+	"java.lang.Throwable":            "java.lang.Object",
+	"java.lang.InterruptedException": "java.lang.Exception",
+	"org.jenkinsci.plugins.workflow.steps.FlowInterruptedException":        "java.lang.InterruptedException",
+	"java.nio.file.NoSuchFileException":                                    "java.nio.file.FileSystemException",
+	"java.nio.file.FileSystemException":                                    "java.io.IOException",
+	"java.io.FileNotFoundException":                                        "java.io.IOException",
+	"java.util.concurrent.TimeoutException":                                "java.lang.Exception",
+	"java.lang.NoSuchMethodError":                                          "java.lang.IncompatibleClassChangeError",
+	"java.lang.IncompatibleClassChangeError":                               "java.lang.LinkageError",
+	"java.lang.LinkageError":                                               "java.lang.Error",
+	"java.lang.AssertionError":                                             "java.lang.Error",
+	"org.codehaus.groovy.runtime.powerassert.PowerAssertionError":          "java.lang.AssertionError",
+	"java.lang.StackOverflowError":                                         "java.lang.Error",
+	"java.lang.RuntimeException":                                           "java.lang.Exception",
+	"java.lang.NumberFormatException":                                      "java.lang.IllegalArgumentException",
+	"java.util.regex.PatternSyntaxException":                               "java.lang.IllegalArgumentException",
+	"java.lang.ArrayIndexOutOfBoundsException":                             "java.lang.IndexOutOfBoundsException",
+	"java.lang.StringIndexOutOfBoundsException":                            "java.lang.IndexOutOfBoundsException",
+	"org.codehaus.groovy.runtime.typehandling.GroovyCastException":         "java.lang.ClassCastException",
+	"groovy.lang.MissingPropertyException":                                 "groovy.lang.GroovyRuntimeException",
+	"groovy.lang.MissingMethodException":                                   "groovy.lang.GroovyRuntimeException",
+	"org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAccessException": "java.lang.SecurityException",
 }
 
 // catches tells if a catch clause with these types takes the exception; none means Exception.
@@ -364,19 +504,17 @@ func catches(e *Exception, types []string) bool {
 	if len(types) == 0 {
 		types = []string{"java.lang.Exception"}
 	}
-	supers, known := superclasses[e.Class]
-	if !known {
-		supers = []string{"java.lang.RuntimeException", "java.lang.Exception"}
-	}
-	for _, t := range types {
-		if strings.HasSuffix(t, "Throwable") {
-			return true
-		}
-		for _, name := range append([]string{e.Class}, supers...) {
-			if t == name || t == name[strings.LastIndexByte(name, '.')+1:] {
+	for class := e.Class; class != "java.lang.Object"; {
+		for _, t := range types {
+			if t == class || t == class[strings.LastIndexByte(class, '.')+1:] {
 				return true
 			}
 		}
+		super, known := superclasses[class]
+		if !known {
+			super = "java.lang.RuntimeException"
+		}
+		class = super
 	}
 	return false
 }

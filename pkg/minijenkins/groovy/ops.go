@@ -4,8 +4,10 @@
 package groovy
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"math"
+	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -22,20 +24,17 @@ func (f *frame) unary(s *scope, x *jenkinsfile.Unary) (any, error) {
 	case "!":
 		return !Truth(v), nil
 	case "-":
-		switch n := v.(type) {
-		case int64:
-			return -n, nil
-		case float64:
-			return -n, nil
-		}
-		return nil, missingMethod(x.From, "negative", v, nil)
+		return negative(v, x.From)
 	case "+":
 		return v, nil
 	case "~":
 		if str, ok := text(v); ok {
 			return Pattern{Source: str}, nil
 		}
-		if n, ok := v.(int64); ok {
+		switch n := v.(type) {
+		case int64:
+			return ^n, nil
+		case Long:
 			return ^n, nil
 		}
 		return nil, missingMethod(x.From, "bitwiseNegate", v, nil)
@@ -84,17 +83,17 @@ func (f *frame) binaryValues(op string, a, b any, pos jenkinsfile.Pos) (any, err
 	f.weigh(b)
 	switch op {
 	case "==":
-		return Equal(a, b), nil
+		return f.equal(a, b), nil
 	case "!=":
-		return !Equal(a, b), nil
+		return !f.equal(a, b), nil
 	case "<", "<=", ">", ">=", "<=>":
 		return f.order(op, a, b, pos)
 	case "in":
 		return f.isCase(b, a, pos)
 	case "==~":
-		return matchWhole(ToString(b), ToString(a), pos)
+		return f.matchWhole(patternOf(b), ToString(a), pos)
 	case "=~":
-		return find(ToString(b), ToString(a), pos)
+		return f.matcher(patternOf(b), ToString(a), pos)
 	case "+":
 		v, err := f.plus(a, b, pos)
 		if err != nil {
@@ -129,33 +128,41 @@ func (f *frame) order(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 	case ">=":
 		return c >= 0, nil
 	}
-	return int64(c), nil
+	return int64(cmp.Compare(c, 0)), nil
 }
 
 func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 	switch x := a.(type) {
+	case *lazyString:
+		return x.String() + ToString(b), nil
 	case string:
 		return x + ToString(b), nil
 	case GString:
 		return GString(string(x) + ToString(b)), nil
 	case *List:
-		out := &List{Items: append([]any(nil), x.Items...)}
+		out := &List{Items: append([]any(nil), x.Items...), set: x.set}
 		if y, ok := b.(*List); ok {
 			out.Items = append(out.Items, y.Items...)
 		} else {
 			out.Items = append(out.Items, b)
 		}
-		return out, nil
+		if !x.set {
+			return out, nil
+		}
+		return f.newSet(out.Items, pos)
 	case *Map:
 		if y, ok := b.(*Map); ok {
 			out := NewMap()
 			for _, m := range []*Map{x, y} {
 				for _, k := range m.keys {
-					out.Put(k, m.values[k])
+					out.Put(k, m.value(k))
 				}
 			}
-			return out, f.charge(32*out.Len(), pos)
+			return out, f.charge(mapBytes+entryBytes*out.Len(), pos)
 		}
+	}
+	if d, ok := a.(*Date); ok {
+		return f.invoke(d, "plus", []any{b}, pos)
 	}
 	if str, ok := text(b); ok {
 		if a == nil {
@@ -169,26 +176,49 @@ func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 func (f *frame) leftShift(a, b any, pos jenkinsfile.Pos) (any, error) {
 	switch x := a.(type) {
 	case *List:
+		if x.span != "" {
+			return nil, throw(pos, "java.lang.UnsupportedOperationException", "a range can not be changed")
+		}
+		if x.set {
+			c := methodCall{f: f, pos: pos}
+			if i, err := c.indexIn(x, b); err != nil || i >= 0 {
+				return x, err
+			}
+		}
 		x.Items = append(x.Items, b)
 		if len(x.Items) > f.m.limits.Items {
 			return f.checked(x, pos)
 		}
-		return x, f.charge(16, pos)
+		return x, f.charge(2*16, pos)
 	case *Map:
 		if y, ok := b.(*Map); ok {
 			for _, k := range y.keys {
-				x.Put(k, y.values[k])
+				x.Put(k, y.value(k))
 			}
 			return f.checked(x, pos)
 		}
-	case string, GString:
+	case string, GString, *lazyString:
 		return f.checked(ToString(a)+ToString(b), pos)
+	case *textBuilder:
+		c := methodCall{f: f, obj: x, name: "append", args: []any{b}, pos: pos}
+		v, _, err := c.builderMethod(x)
+		return v, err
+	case *Closure:
+		c := methodCall{f: f, obj: x, name: "leftShift", args: []any{b}, pos: pos}
+		if v, ok, err := c.closureMethod(x); ok || err != nil {
+			return v, err
+		}
 	}
 	return f.arithmetic("<<", a, b, pos)
 }
 
 func (f *frame) minus(a, b any, pos jenkinsfile.Pos) (any, error) {
 	if s, ok := text(a); ok {
+		if p, isPattern := b.(Pattern); isPattern {
+			c := methodCall{f: f, obj: s, name: "replaceFirst", args: []any{p, ""}, pos: pos}
+			v, _, err := c.replaceRegex(s)
+			return v, err
+		}
 		if sub := ToString(b); sub != "" {
 			return strings.Replace(s, sub, "", 1), nil
 		}
@@ -199,32 +229,42 @@ func (f *frame) minus(a, b any, pos jenkinsfile.Pos) (any, error) {
 		if r, ok := b.(*List); ok {
 			remove = r.Items
 		}
-		out := &List{}
+		c := methodCall{f: f, pos: pos}
+		seen, err := c.lookup(&List{Items: remove})
+		if err != nil {
+			return nil, err
+		}
+		out := &List{set: l.set}
 		for _, item := range l.Items {
-			keep := true
-			for _, r := range remove {
-				if err := f.tick(pos); err != nil {
-					return nil, err
-				}
-				if Equal(item, r) {
-					keep = false
-					break
-				}
-			}
-			if keep {
+			if _, drop := seen.Get(lookKey(item)); !drop {
 				out.Items = append(out.Items, item)
 			}
 		}
 		return f.checked(out, pos)
+	}
+	switch a.(type) {
+	case *Map:
+		c := methodCall{f: f, obj: a, name: "minus", args: []any{b}, pos: pos}
+		if v, ok, err := c.dispatch(); ok || err != nil {
+			return v, err
+		}
+	case *Date:
+		return f.invoke(a, "minus", []any{b}, pos)
 	}
 	return f.arithmetic("-", a, b, pos)
 }
 
 // repeat is "ab" * 3 and [x] * 3.
 func (f *frame) repeat(a, b any, pos jenkinsfile.Pos) (any, bool, error) {
-	n, ok := b.(int64)
-	if !ok || n < 0 {
+	n, ok := whole(b)
+	if !ok {
 		return nil, false, nil
+	}
+	switch a.(type) {
+	case string, GString, *lazyString, *List:
+		if n < 0 {
+			return nil, true, throw(pos, "java.lang.IllegalArgumentException", "multiply() should be called with a number of 0 or greater not: %d", n)
+		}
 	}
 	if s, ok := text(a); ok {
 		if len(s) > 0 && n > int64(f.m.limits.StringBytes/len(s)) {
@@ -266,180 +306,65 @@ func (f *frame) arithmetic(op string, a, b any, pos jenkinsfile.Pos) (any, error
 			}
 		}
 	}
-	x, okX := number(a)
-	y, okY := number(b)
-	if !okX || !okY {
+	if c, ok := a.(*Closure); ok && op == ">>" {
+		m := methodCall{f: f, obj: c, name: "rightShift", args: []any{b}, pos: pos}
+		if v, ok, err := m.closureMethod(c); ok || err != nil {
+			return v, err
+		}
+	}
+	if x, ok := a.(*List); ok && op == "&" {
+		if y, isList := b.(*List); isList {
+			m := methodCall{f: f, obj: x, name: "intersect", args: []any{y}, pos: pos}
+			v, _, err := m.against(x)
+			return v, err
+		}
+	}
+	if rankOf(a) == noNumber || rankOf(b) == noNumber {
 		if a == nil {
 			return nil, throw(pos, "java.lang.NullPointerException", "Cannot invoke method %s() on null object", operatorMethods[op])
 		}
 		return nil, missingMethod(pos, operatorMethods[op], a, []any{b})
 	}
-	i, intX := a.(int64)
-	j, intY := b.(int64)
-	if intX && intY {
-		return intArithmetic(op, i, j, pos)
+	if op == "/" {
+		f.m.steps += divisionSteps
 	}
-	switch op {
-	case "+":
-		return x + y, nil
-	case "-":
-		return x - y, nil
-	case "*":
-		return x * y, nil
-	case "/":
-		if y == 0 {
-			return nil, throw(pos, "java.lang.ArithmeticException", "Division by zero")
-		}
-		return decimal(x / y), nil
-	case "%":
-		if y == 0 {
-			return nil, throw(pos, "java.lang.ArithmeticException", "Division by zero")
-		}
-		return math.Mod(x, y), nil
-	case "**":
-		return math.Pow(x, y), nil
-	}
-	return nil, missingMethod(pos, operatorMethods[op], a, []any{b})
+	return calculate(op, a, b, pos)
 }
 
-// decimal keeps ten digits behind the point, as Groovy's division does.
-func decimal(f float64) float64 { return math.Round(f*1e10) / 1e10 }
+// divisionSteps is what a division costs beside its operands.
+const divisionSteps = 4
 
-func intArithmetic(op string, x, y int64, pos jenkinsfile.Pos) (any, error) {
-	overflow := func() error {
-		return throw(pos, "java.lang.ArithmeticException", "Number out of range")
-	}
-	switch op {
-	case "+":
-		if s := x + y; (s > x) == (y > 0) {
-			return s, nil
+// parseNumber reads a text as a number of a kind.
+func parseNumber(s, kind string, pos jenkinsfile.Pos) (any, error) {
+	t := strings.TrimSpace(s)
+	var bits int
+	switch kind {
+	case "int", "Integer", "short", "byte":
+		bits = 32
+	case "long", "Long":
+		bits = 64
+	case "BigInteger":
+		if n, ok := new(big.Int).SetString(t, 10); ok && len(t) <= maxScale {
+			return n, nil
 		}
-		return nil, overflow()
-	case "-":
-		if d := x - y; (d < x) == (y > 0) {
+	case "BigDecimal":
+		if d, ok := parseDecimal(t); ok {
 			return d, nil
 		}
-		return nil, overflow()
-	case "*":
-		if x == 0 || y == 0 {
-			return int64(0), nil
-		}
-		p := x * y
-		if p/y != x || (x == -1 && y == math.MinInt64) || (y == -1 && x == math.MinInt64) {
-			return nil, overflow()
-		}
-		return p, nil
-	case "/", "%":
-		if y == 0 {
-			return nil, throw(pos, "java.lang.ArithmeticException", "Division by zero")
-		}
-		if y == -1 && x == math.MinInt64 {
-			return nil, overflow()
-		}
-		return divide(op, x, y), nil
-	case "**":
-		p := math.Pow(float64(x), float64(y))
-		if y >= 0 && math.Abs(p) < 1<<53 {
-			return int64(p), nil
-		}
-		return p, nil
-	case "<<", ">>", ">>>":
-		if y < 0 || y > 63 {
-			return nil, overflow()
-		}
-		return shift(op, x, y), nil
-	case "&":
-		return x & y, nil
-	case "|":
-		return x | y, nil
-	}
-	return x ^ y, nil
-}
-
-// divide is the quotient, which is an integer only if nothing remains, or the remainder for "%".
-func divide(op string, x, y int64) any {
-	switch {
-	case op == "%":
-		return x % y
-	case x%y == 0:
-		return x / y
-	}
-	return decimal(float64(x) / float64(y))
-}
-
-// shift shifts by 0 to 63 bits.
-func shift(op string, x, y int64) int64 {
-	switch op {
-	case "<<":
-		return x << uint(y)
-	case ">>":
-		return x >> uint(y)
-	}
-	return int64(uint64(x) >> uint(y))
-}
-
-// coerce is a cast or a typed declaration. Types without a rule leave the value alone.
-func coerce(v any, typ string, pos jenkinsfile.Pos) (any, error) {
-	switch typ[strings.LastIndexByte(typ, '.')+1:] {
-	case "String":
-		if v == nil {
-			return nil, nil
-		}
-		return ToString(v), nil
-	case "boolean", "Boolean":
-		return Truth(v), nil
-	case "int", "Integer", "long", "Long", "BigInteger":
-		return toInteger(v, pos)
-	case "double", "Double", "float", "Float", "BigDecimal":
-		return toDecimal(v, pos)
-	case "List", "ArrayList", "Collection":
-		if v == nil {
-			return nil, nil
-		}
-		if _, ok := v.(*List); !ok {
-			return &List{Items: itemsOf(v)}, nil
+	default:
+		if n, err := strconv.ParseFloat(strings.TrimRight(t, "dDfF"), 64); err == nil || errors.Is(err, strconv.ErrRange) {
+			return n, nil
 		}
 	}
-	return v, nil
-}
-
-func toInteger(v any, pos jenkinsfile.Pos) (any, error) {
-	switch v := v.(type) {
-	case nil, int64:
-		return v, nil
-	case float64:
-		if math.Abs(v) > 1<<62 {
-			return nil, throw(pos, "java.lang.ArithmeticException", "Number out of range")
+	if bits > 0 {
+		if n, err := strconv.ParseInt(t, 10, bits); err == nil {
+			if bits == 64 {
+				return Long(n), nil
+			}
+			return n, nil
 		}
-		return int64(v), nil
-	case string, GString:
-		s, _ := text(v)
-		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-		if err != nil {
-			return nil, throw(pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(s))
-		}
-		return n, nil
 	}
-	return nil, throw(pos, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
-		"Cannot cast object '%s' with class '%s' to class 'java.lang.Integer'", clip(ToString(v)), className(v))
-}
-
-func toDecimal(v any, pos jenkinsfile.Pos) (any, error) {
-	switch v := v.(type) {
-	case nil, float64:
-		return v, nil
-	case int64:
-		return float64(v), nil
-	case string, GString:
-		s, _ := text(v)
-		n, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-		if err != nil {
-			return nil, throw(pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(s))
-		}
-		return n, nil
-	}
-	return nil, throw(pos, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
-		"Cannot cast object '%s' with class '%s' to class 'java.math.BigDecimal'", clip(ToString(v)), className(v))
+	return nil, throw(pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(s))
 }
 
 // clip keeps values in messages short.
@@ -465,17 +390,17 @@ func itemsOf(v any) []any {
 	case *Map:
 		out := make([]any, 0, v.Len())
 		for _, k := range v.keys {
-			out = append(out, entry{k, v.values[k]})
+			out = append(out, entry{k, v.value(k)})
 		}
 		return out
-	case string, GString:
+	case string, GString, *lazyString:
 		s, _ := text(v)
 		out := make([]any, 0, len(s))
 		for _, r := range s {
 			out = append(out, string(r))
 		}
 		return out
-	case matcher:
+	case *matcher:
 		return append([]any(nil), v.items()...)
 	}
 	return []any{v}

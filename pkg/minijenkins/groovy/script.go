@@ -5,6 +5,7 @@ package groovy
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -19,6 +20,8 @@ type Script struct {
 	// local holds the variables that def makes at the top level; functions do not see them.
 	local *scope
 	class string
+	// file is where a script of a library is from.
+	file string
 }
 
 func newScript(m *Machine, class string) *Script {
@@ -46,8 +49,11 @@ func (s *Script) Has(function string) bool {
 func (s *Script) run(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
 	f := s.m.frame(ctx)
 	for _, st := range body {
-		if d, ok := st.(*jenkinsfile.FuncDecl); ok {
+		switch d := st.(type) {
+		case *jenkinsfile.FuncDecl:
 			s.declare(d)
+		case *jenkinsfile.Import:
+			s.m.importClass(d.Path)
 		}
 	}
 	for _, st := range body {
@@ -66,6 +72,43 @@ func (s *Script) run(ctx context.Context, body []jenkinsfile.Stmt) (any, error) 
 		}
 	}
 	return f.value, nil
+}
+
+// importClass notes the name of "import full.Name", with "as Other" behind it or not.
+func (m *Machine) importClass(path string) {
+	path = strings.TrimSpace(strings.TrimPrefix(path, "import"))
+	full, alias, renamed := strings.Cut(path, " as ")
+	if !renamed {
+		alias = full[strings.LastIndexByte(full, '.')+1:]
+	}
+	if m.imports == nil {
+		m.imports = map[string]string{}
+	}
+	if knownClass(full) {
+		m.imports[strings.TrimSpace(alias)] = full
+	}
+}
+
+// Importable tells if a script may import a class, or all of a package ("java.util.*").
+func Importable(path string) bool {
+	full, _, _ := strings.Cut(strings.TrimPrefix(path, "static "), " as ")
+	full = strings.TrimSpace(full)
+	if knownClass(full) {
+		return true
+	}
+	i := strings.LastIndexByte(full, '.')
+	if i < 0 {
+		return false
+	}
+	pkg := full[:i]
+	if strings.HasPrefix(path, "static ") {
+		return knownClass(pkg)
+	}
+	switch pkg {
+	case "java.util", "java.lang", "java.math", "java.text", "groovy.json", "groovy.transform", "java.util.regex", "com.cloudbees.groovy.cps":
+		return full[i+1:] == "*"
+	}
+	return false
 }
 
 // declare adds a function; those of the same name are told apart by their parameters.

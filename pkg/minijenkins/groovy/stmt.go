@@ -103,7 +103,7 @@ func (f *frame) varDecl(s *scope, d *jenkinsfile.VarDecl) error {
 			if err != nil {
 				return err
 			}
-			if value, err = coerce(x, d.Type, v.Pos); err != nil {
+			if value, err = f.coerce(x, d.Type, v.Pos); err != nil {
 				return err
 			}
 		}
@@ -151,7 +151,11 @@ func (f *frame) forIn(s *scope, st *jenkinsfile.ForIn) (control, error) {
 	if err != nil {
 		return flowNone, err
 	}
-	for _, item := range itemsOf(v) {
+	items, err := f.items(v, st.From)
+	if err != nil {
+		return flowNone, err
+	}
+	for _, item := range items {
 		inner := newScope(s)
 		inner.declare(st.Var, item)
 		if flow, done, err := f.body(inner, st.Body); done {
@@ -253,7 +257,7 @@ func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
 	switch c := c.(type) {
 	case *List:
 		for _, x := range c.Items {
-			if Equal(x, v) {
+			if f.equal(x, v) {
 				return true, nil
 			}
 		}
@@ -262,14 +266,14 @@ func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
 		x, _ := c.Get(v)
 		return Truth(x), nil
 	case Pattern:
-		return matchWhole(c.Source, ToString(v), pos)
+		return f.matchWhole(c.Source, ToString(v), pos)
 	case *Closure:
 		x, err := f.call(c, []any{v})
 		return Truth(x), err
 	case classRef:
-		return isInstance(v, string(c)), nil
+		return isInstance(v, c.full()), nil
 	}
-	return Equal(c, v), nil
+	return f.equal(c, v), nil
 }
 
 func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error) {

@@ -10,7 +10,7 @@ import (
 )
 
 func (c *methodCall) stringMethod(s string) (any, bool, error) {
-	for _, group := range []func(string) (any, bool, error){c.stringTest, c.stringCase, c.stringParts, c.stringReplace, c.stringConvert} {
+	for _, group := range []func(string) (any, bool, error){c.stringTest, c.stringCase, c.stringParts, c.stringReplace, c.stringConvert, c.stringMore} {
 		if v, ok, err := group(s); ok || err != nil {
 			return v, ok, err
 		}
@@ -26,18 +26,28 @@ func (c *methodCall) stringTest(s string) (any, bool, error) {
 		return s == "", true, nil
 	case "isBlank", "allWhitespace", "isAllWhitespace":
 		return strings.TrimSpace(s) == "", true, nil
-	case "contains":
-		return strings.Contains(s, c.str(0)), true, nil
-	case "startsWith":
-		return strings.HasPrefix(s, c.str(0)), true, nil
-	case "endsWith":
-		return strings.HasSuffix(s, c.str(0)), true, nil
+	case "contains", "startsWith", "endsWith", "concat":
+		if c.arg(0) == nil {
+			return nil, true, throw(c.pos, "java.lang.NullPointerException", "%s(null)", c.name)
+		}
+		return c.stringContains(s)
+	case "contentEquals":
+		return s == c.str(0), true, nil
 	case "equalsIgnoreCase":
 		return strings.EqualFold(s, c.str(0)), c.arg(0) != nil, nil
 	case "matches":
-		v, err := matchWhole(c.str(0), s, c.pos)
+		v, err := c.f.matchWhole(patternOf(c.arg(0)), s, c.pos)
 		return v, true, err
 	case "indexOf", "lastIndexOf":
+		if from, ok := c.intArg(1); ok && len(c.args) == 2 && c.name == "indexOf" {
+			r := []rune(s)
+			from = min(max(from, 0), len(r))
+			i := strings.Index(string(r[from:]), c.str(0))
+			if i < 0 {
+				return int64(-1), true, nil
+			}
+			return int64(from + runeCount(string(r[from:]), i)), true, nil
+		}
 		i := strings.Index(s, c.str(0))
 		if c.name == "lastIndexOf" {
 			i = strings.LastIndex(s, c.str(0))
@@ -46,11 +56,11 @@ func (c *methodCall) stringTest(s string) (any, bool, error) {
 			i = len([]rune(s[:i]))
 		}
 		return int64(i), true, nil
-	case "isNumber", "isInteger", "isLong":
-		_, err := toDecimal(s, c.pos)
-		if c.name != "isNumber" {
-			_, err = toInteger(s, c.pos)
-		}
+	case "isNumber", "isBigDecimal":
+		_, ok := parseDecimal(strings.TrimSpace(s))
+		return ok, true, nil
+	case "isInteger", "isLong", "isDouble", "isFloat", "isBigInteger":
+		_, err := parseNumber(s, strings.TrimPrefix(c.name, "is"), c.pos)
 		return err == nil, true, nil
 	case "count":
 		if c.str(0) == "" {
@@ -75,7 +85,7 @@ func (c *methodCall) stringCase(s string) (any, bool, error) {
 			r[0] = unicode.ToLower(r[0])
 		}
 		return string(r), true, nil
-	case "trim", "strip":
+	case "trim":
 		return strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }), true, nil
 	case "stripIndent":
 		return stripIndent(s), true, nil
@@ -132,8 +142,14 @@ func (c *methodCall) stringParts(s string) (any, bool, error) {
 		if len(c.args) > 0 {
 			set = c.str(0)
 		}
+		if strings.Count(s, "") > c.f.m.limits.Items && tooManyFields(s, set, c.f.m.limits.Items) {
+			return nil, true, c.f.checkSize(c.f.m.limits.Items+1, c.pos)
+		}
 		return stringList(strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(set, r) })), true, nil
 	case "readLines":
+		if n := strings.Count(s, "\n"); n >= c.f.m.limits.Items {
+			return nil, true, c.f.checkSize(n+1, c.pos)
+		}
 		return stringList(lines(s)), true, nil
 	case "eachLine":
 		for i, line := range lines(s) {
@@ -148,12 +164,11 @@ func (c *methodCall) stringParts(s string) (any, bool, error) {
 		return nil, true, nil
 	case "charAt":
 		i, _ := c.intArg(0)
+		if i < 0 {
+			return nil, true, throw(c.pos, "java.lang.StringIndexOutOfBoundsException", "String index out of range: %d", i)
+		}
 		v, err := c.f.at(s, int64(i), c.pos)
 		return v, true, err
-	case "toList", "collect":
-		if c.name == "toList" {
-			return &List{Items: itemsOf(s)}, true, nil
-		}
 	case "plus", "concat":
 		return s + c.str(0), true, nil
 	case "minus":
@@ -217,7 +232,10 @@ func (c *methodCall) split(s string) (any, bool, error) {
 	if len(c.args) == 0 {
 		return stringList(strings.Fields(s)), true, nil
 	}
-	re, err := compile(c.str(0), c.pos)
+	re, err := c.f.compile(patternOf(c.arg(0)), c.pos)
+	if err == nil {
+		err = c.f.weighRegex(re, s, c.pos)
+	}
 	if err != nil {
 		return nil, true, err
 	}
@@ -225,7 +243,17 @@ func (c *methodCall) split(s string) (any, bool, error) {
 	if n, ok := c.intArg(1); ok && n > 0 {
 		limit = n
 	}
-	parts := re.Split(s, limit)
+	n := limit
+	if n < 0 {
+		n = c.f.m.limits.Items + 1
+	}
+	parts := re.Split(s, n)
+	// Java has no empty part in front of a match without width.
+	if len(parts) > 1 && parts[0] == "" && re.MatchString("") && s != "" {
+		if loc := re.FindStringIndex(s); loc != nil && loc[1] == 0 {
+			parts = parts[1:]
+		}
+	}
 	for len(parts) > 1 && limit < 0 && parts[len(parts)-1] == "" {
 		parts = parts[:len(parts)-1]
 	}
@@ -253,29 +281,41 @@ func (c *methodCall) replaceRegex(s string) (any, bool, error) {
 	if len(c.args) != 2 {
 		return nil, false, nil
 	}
-	source := c.str(0)
-	if p, ok := c.args[0].(Pattern); ok {
-		source = p.Source
+	re, err := c.f.compile(patternOf(c.args[0]), c.pos)
+	if err == nil {
+		err = c.f.weighRegex(re, s, c.pos)
 	}
-	re, err := compile(source, c.pos)
 	if err != nil {
 		return nil, true, err
 	}
 	var out strings.Builder
 	last := 0
-	for n, loc := range re.FindAllStringSubmatchIndex(s, maxMatches) {
-		if n > 0 && c.name == "replaceFirst" {
-			break
+	most := -1
+	if c.name == "replaceFirst" {
+		most = 1
+	}
+	matches := re.FindAllStringSubmatchIndex(s, most)
+	for n, loc := range matches {
+		if n%itemsPerStep == 0 {
+			if err := c.f.tick(c.pos); err != nil {
+				return nil, true, err
+			}
 		}
 		out.WriteString(s[last:loc[0]])
 		if fn := c.closure(1); fn != nil {
-			v, err := c.f.call(fn, matchArgs(s, loc))
+			args := matchArgs(s, loc)
+			if fn.arity() <= 1 && len(args) > 1 {
+				args = []any{&List{Items: args}}
+			}
+			v, err := c.f.call(fn, args)
 			if err != nil {
 				return nil, true, err
 			}
 			out.WriteString(ToString(v))
 		} else {
-			out.Write(re.ExpandString(nil, javaTemplate(c.str(1)), s, loc))
+			if err := c.expand(&out, re, s, loc); err != nil {
+				return nil, true, err
+			}
 		}
 		last = loc[1]
 		if out.Len() > c.f.m.limits.StringBytes {
@@ -298,37 +338,57 @@ func matchArgs(s string, loc []int) []any {
 	return out
 }
 
-// javaTemplate turns Java's $1 and \$ into the template form of package regexp.
-func javaTemplate(t string) string {
-	var b strings.Builder
-	for i := 0; i < len(t); i++ {
-		switch {
-		case t[i] == '\\' && i+1 < len(t):
-			i++
-			if t[i] == '$' {
-				b.WriteString("$$")
-			} else {
-				b.WriteByte(t[i])
-			}
-		case t[i] == '$' && i+1 < len(t) && t[i+1] >= '0' && t[i+1] <= '9':
-			b.WriteString("${" + t[i+1:i+2] + "}")
-			i++
-		case t[i] == '$' && (i+1 >= len(t) || t[i+1] != '{'):
-			b.WriteString("$$")
-		default:
-			b.WriteByte(t[i])
+// expand writes a replacement in which $1, ${name} and \$ have a meaning.
+func (c *methodCall) expand(out *strings.Builder, re *expression, s string, loc []int) error {
+	t := c.str(1)
+	group := func(n int) {
+		if loc[2*n] >= 0 {
+			out.WriteString(s[loc[2*n]:loc[2*n+1]])
 		}
 	}
-	return b.String()
+	for i := 0; i < len(t); i++ {
+		switch {
+		case t[i] == '\\':
+			if i++; i == len(t) {
+				return throw(c.pos, "java.lang.IllegalArgumentException", "character to be escaped is missing")
+			}
+			out.WriteByte(t[i])
+		case t[i] != '$':
+			out.WriteByte(t[i])
+		case i+1 < len(t) && t[i+1] >= '0' && t[i+1] <= '9':
+			n := int(t[i+1] - '0')
+			if 2*n >= len(loc) {
+				return throw(c.pos, "java.lang.IndexOutOfBoundsException", "No group %d", n)
+			}
+			i++
+			for i+1 < len(t) && t[i+1] >= '0' && t[i+1] <= '9' && 2*(10*n+int(t[i+1]-'0')) < len(loc) {
+				n = 10*n + int(t[i+1]-'0')
+				i++
+			}
+			group(n)
+		case i+1 < len(t) && t[i+1] == '{' && strings.Contains(t[i:], "}"):
+			end := i + strings.IndexByte(t[i:], '}')
+			n := re.SubexpIndex(t[i+2 : end])
+			if n < 0 {
+				return throw(c.pos, "java.lang.IllegalArgumentException", "No group with name {%s}", clip(t[i+2:end]))
+			}
+			group(n)
+			i = end
+		default:
+			return throw(c.pos, "java.lang.IllegalArgumentException", "Illegal group reference")
+		}
+	}
+	return nil
 }
 
 func (c *methodCall) stringConvert(s string) (any, bool, error) {
 	switch c.name {
-	case "toInteger", "toLong", "asInteger", "toBigInteger":
-		v, err := toInteger(s, c.pos)
-		return v, true, err
-	case "toDouble", "toFloat", "toBigDecimal":
-		v, err := toDecimal(s, c.pos)
+	case "toInteger", "toLong", "toBigInteger", "toDouble", "toFloat", "toBigDecimal", "toShort":
+		kind := strings.TrimPrefix(c.name, "to")
+		if kind == "Short" {
+			kind = "Integer"
+		}
+		v, err := parseNumber(s, kind, c.pos)
 		return v, true, err
 	case "toBoolean":
 		t := strings.ToLower(strings.TrimSpace(s))
@@ -340,8 +400,17 @@ func (c *methodCall) stringConvert(s string) (any, bool, error) {
 // stringIterate treats the string as a list of its characters.
 func (c *methodCall) stringIterate(s string) (any, bool, error) {
 	switch c.name {
-	case "each", "eachWithIndex", "any", "every", "find", "findAll", "collect":
-		l := &List{Items: itemsOf(s)}
+	case "each", "eachWithIndex", "any", "every", "find", "findAll", "collect", "toList", "inject", "findIndexOf", "collectEntries", "groupBy", "countBy",
+		"sort", "unique", "toSet", "indexed", "withIndex", "reverseEach", "sum", "max", "min", "collectMany", "takeWhile", "dropWhile", "first", "last", "head", "getChars", "toCharArray", "iterator":
+		items, err := c.f.items(s, c.pos)
+		if err != nil {
+			return nil, true, err
+		}
+		l := &List{Items: items}
+		if c.name == "toList" || c.name == "getChars" || c.name == "toCharArray" {
+			v, err := c.f.checked(l, c.pos)
+			return v, true, err
+		}
 		return c.listMethod(l)
 	}
 	return nil, false, nil

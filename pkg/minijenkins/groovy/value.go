@@ -7,9 +7,11 @@
 package groovy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"math/big"
 	"sort"
 	"strconv"
 	"strings"
@@ -17,22 +19,39 @@ import (
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
 
-// Values are nil, bool, int64, float64, string, GString, *List, *Map, *Closure, *Exception, Pattern
-// and Object. Groovy's Integer, Long and BigInteger are int64; BigDecimal and Double are float64.
+// Values are nil, bool, numbers (see Long), string, GString, *List, *Map, *Closure, *Exception, Pattern
+// and Object, and some more that hosts do not see.
 
 // GString is a string that was written with parts to evaluate. It equals a string with that text.
 type GString string
 
-// List is a mutable list.
-type List struct{ Items []any }
+// lazyString is a string with parts that are evaluated each time that its text is needed ("${-> x}").
+type lazyString struct{ eval func() string }
+
+func (l *lazyString) String() string { return l.eval() }
+
+// List is a mutable list. It may be a set or a range; hosts need not tell them apart.
+type List struct {
+	Items []any
+	// set keeps equal items out; span is the text of a range, which can not be changed.
+	set  bool
+	span string
+	// ends are those of a range of numbers; the last is not in it if exclusive.
+	ends      [2]int64
+	exclusive bool
+}
 
 // NewList makes a list of the items.
 func NewList(items ...any) *List { return &List{Items: items} }
 
-// Map keeps the order of its keys. Keys are strings, int64, bool or float64.
+// Map keeps the order of its keys.
 type Map struct {
 	keys   []any
 	values map[any]any
+	// fallback makes the values of missing keys; see withDefault.
+	fallback *Closure
+	// sorted keeps the keys in their natural order.
+	sorted bool
 }
 
 // NewMap makes an empty map.
@@ -44,11 +63,24 @@ func (m *Map) Get(key any) (any, bool) {
 	return v, ok
 }
 
+// value is Get for a key that exists.
+func (m *Map) value(key any) any { return m.values[mapKey(key)] }
+
 // Put sets the value of a key.
 func (m *Map) Put(key, value any) {
 	k := mapKey(key)
 	if _, ok := m.values[k]; !ok {
-		m.keys = append(m.keys, k)
+		if g, isG := key.(GString); isG {
+			key = string(g)
+		}
+		if m.sorted {
+			i := sort.Search(len(m.keys), func(i int) bool { n, _ := compare(m.keys[i], key); return n > 0 })
+			m.keys = append(m.keys, nil)
+			copy(m.keys[i+1:], m.keys[i:])
+			m.keys[i] = key
+		} else {
+			m.keys = append(m.keys, key)
+		}
 	}
 	m.values[k] = value
 }
@@ -62,7 +94,7 @@ func (m *Map) Remove(key any) any {
 	}
 	delete(m.values, k)
 	for i, x := range m.keys {
-		if x == k {
+		if mapKey(x) == k {
 			m.keys = append(m.keys[:i:i], m.keys[i+1:]...)
 			break
 		}
@@ -76,16 +108,32 @@ func (m *Map) Keys() []any { return append([]any(nil), m.keys...) }
 // Len is the number of keys.
 func (m *Map) Len() int { return len(m.keys) }
 
+// textKey is the key of a value that counts by its kind and text.
+type textKey struct{ kind, text string }
+
 // mapKey makes a comparable key; lists and other objects count by their text.
 func mapKey(k any) any {
 	switch k := k.(type) {
-	case nil, string, int64, bool, float64:
+	case nil, string, int64, Long, bool, float64, classRef:
 		return k
 	case GString:
 		return string(k)
+	case *lazyString:
+		return k.String()
+	case *Closure, *Script:
+		return k
+	case entry, Pattern:
+		return textKey{className(k), clip(ToString(k))}
 	}
-	return ToString(k)
+	if s := ToString(k); len(s) <= maxKey {
+		return textKey{className(k), s}
+	}
+	// Too long to be compared each time.
+	return k
 }
+
+// maxKey bounds the text of lists and other objects that are keys.
+const maxKey = 64 << 10
 
 // Object is a value that the host gives to scripts.
 type Object interface {
@@ -115,6 +163,11 @@ type Closure struct {
 	// same name that was declared before it.
 	function, returns string
 	other             *Closure
+	// inner is what it was made of by curry (bound are the arguments, boundAt their place, -1 at the end)
+	// or by composition (then is called with its result).
+	inner, then *Closure
+	bound       []any
+	boundAt     int
 }
 
 // Pos is where the closure stands in the source.
@@ -133,8 +186,16 @@ type Exception struct {
 	Message string
 	// Pos is where it was thrown; zero if unknown.
 	Pos jenkinsfile.Pos
+	// Trace are the functions of the script that it left, the innermost first.
+	Trace []string
+	// Cause is the exception that it was made of, nil without one.
+	Cause *Exception
 	// Err is the host's error behind it.
 	Err error
+	// File and Script are the file and the name of the script of a library that it was thrown in, empty for other scripts.
+	File, Script string
+	// placed says that File and Script are decided.
+	placed bool
 }
 
 // Error gives class and message as Java's toString does.
@@ -169,16 +230,18 @@ func Truth(v any) bool {
 		return v != ""
 	case GString:
 		return v != ""
-	case int64:
-		return v != 0
-	case float64:
-		return v != 0
+	case *lazyString:
+		return v.String() != ""
+	case int64, Long, *big.Int, Decimal, float64:
+		return compareNumbers(v, int64(0)) != 0
 	case *List:
 		return len(v.Items) > 0
 	case *Map:
 		return v.Len() > 0
-	case matcher:
-		return len(v.found) > 0
+	case *matcher:
+		v.whole = nil
+		v.at++
+		return v.at < len(v.all())
 	}
 	return true
 }
@@ -215,12 +278,19 @@ func writeText(b *strings.Builder, v any, depth int, inspect bool) {
 	case float64:
 		b.WriteString(formatFloat(v))
 	case *List:
+		if v.span != "" {
+			b.WriteString(v.span)
+			return
+		}
 		b.WriteByte('[')
 		for i, x := range v.Items {
+			if b.Len() > textLimit {
+				break
+			}
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			writeText(b, x, depth+1, inspect)
+			writeMember(b, v, x, depth, inspect)
 		}
 		b.WriteByte(']')
 	case *Map:
@@ -234,7 +304,11 @@ func writeText(b *strings.Builder, v any, depth int, inspect bool) {
 	case *Exception:
 		b.WriteString(v.Error())
 	case *Closure:
-		b.WriteString("WorkflowScript$_closure")
+		b.WriteString("org.jenkinsci.plugins.workflow.cps.CpsClosure2@1")
+	case *matcher:
+		b.WriteString("java.util.regex.Matcher[pattern=" + v.source + "]")
+	case classRef:
+		b.WriteString("class " + v.full())
 	case fmt.Stringer:
 		b.WriteString(v.String())
 	default:
@@ -260,14 +334,30 @@ func writeMap(b *strings.Builder, m *Map, depth int, inspect bool) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		writeText(b, k, depth+1, inspect)
+		if b.Len() > textLimit {
+			break
+		}
+		writeMember(b, m, k, depth, inspect)
 		b.WriteByte(':')
-		writeText(b, m.values[k], depth+1, inspect)
+		writeMember(b, m, m.value(k), depth, inspect)
 	}
 	b.WriteByte(']')
 }
 
-// formatFloat prints 15 significant digits, which hides the binary form of decimals.
+// writeMember writes an item of a collection, which may be the collection itself.
+func writeMember(b *strings.Builder, owner, item any, depth int, inspect bool) {
+	if owner == item {
+		if _, isMap := owner.(*Map); isMap {
+			b.WriteString("(this Map)")
+		} else {
+			b.WriteString("(this Collection)")
+		}
+		return
+	}
+	writeText(b, item, depth+1, inspect)
+}
+
+// formatFloat prints a Double as Java does.
 func formatFloat(f float64) string {
 	switch {
 	case math.IsNaN(f):
@@ -277,14 +367,18 @@ func formatFloat(f float64) string {
 	case math.IsInf(f, -1):
 		return "-Infinity"
 	}
-	if a := math.Abs(f); a != 0 && (a >= 1e16 || a < 1e-6) {
-		return strconv.FormatFloat(f, 'E', -1, 64)
+	if a := math.Abs(f); a != 0 && (a >= 1e7 || a < 1e-3) {
+		mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'E', -1, 64), "E")
+		if !strings.Contains(mantissa, ".") {
+			mantissa += ".0"
+		}
+		sign := ""
+		if exponent[0] == '-' {
+			sign = "-"
+		}
+		return mantissa + "E" + sign + strings.TrimLeft(exponent[1:], "0")
 	}
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(f, 'g', 15, 64), 64)
-	if err != nil {
-		rounded = f
-	}
-	s := strconv.FormatFloat(rounded, 'f', -1, 64)
+	s := strconv.FormatFloat(f, 'f', -1, 64)
 	if !strings.Contains(s, ".") {
 		s += ".0"
 	}
@@ -298,25 +392,20 @@ func text(v any) (string, bool) {
 		return v, true
 	case GString:
 		return string(v), true
+	case *lazyString:
+		return v.String(), true
 	}
 	return "", false
 }
 
-func number(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int64:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
+// Equal is Groovy's ==.
+func Equal(a, b any) bool {
+	left := maxWalk
+	return equalDepth(a, b, &left, 0)
 }
 
-// Equal is Groovy's ==.
-func Equal(a, b any) bool { return equalDepth(a, b, 0) }
-
-func equalDepth(a, b any, depth int) bool {
-	if depth > maxTextDepth {
+func equalDepth(a, b any, left *int, depth int) bool {
+	if *left--; *left < 0 || depth > maxTextDepth {
 		return false
 	}
 	if s, ok := text(a); ok {
@@ -328,9 +417,8 @@ func equalDepth(a, b any, depth int) bool {
 			return x == y
 		}
 	}
-	if x, ok := number(a); ok {
-		y, ok := number(b)
-		return ok && x == y
+	if rankOf(a) != noNumber {
+		return rankOf(b) != noNumber && compareNumbers(a, b) == 0
 	}
 	switch x := a.(type) {
 	case nil:
@@ -343,33 +431,42 @@ func equalDepth(a, b any, depth int) bool {
 		if !ok || len(x.Items) != len(y.Items) {
 			return false
 		}
+		if x == y {
+			return true
+		}
+		if x.set {
+			return y.set && sameItems(x, y)
+		}
 		for i := range x.Items {
-			if !equalDepth(x.Items[i], y.Items[i], depth+1) {
+			if !equalDepth(x.Items[i], y.Items[i], left, depth+1) {
 				return false
 			}
 		}
 		return true
 	case *Map:
-		return equalMaps(x, b, depth)
-	case *Closure, *Exception, Object:
+		return equalMaps(x, b, left, depth)
+	case *Closure, *Exception, Pattern, classRef:
 		return a == b
-	case Pattern:
+	case *Date:
+		y, ok := b.(*Date)
+		return ok && x.ms == y.ms
+	case Object:
 		return a == b
 	case entry:
 		y, ok := b.(entry)
-		return ok && equalDepth(x.key, y.key, depth+1) && equalDepth(x.value, y.value, depth+1)
+		return ok && equalDepth(x.key, y.key, left, depth+1) && equalDepth(x.value, y.value, left, depth+1)
 	}
 	return false
 }
 
-func equalMaps(x *Map, b any, depth int) bool {
+func equalMaps(x *Map, b any, left *int, depth int) bool {
 	y, ok := b.(*Map)
 	if !ok || x.Len() != y.Len() {
 		return false
 	}
 	for _, k := range x.keys {
-		v, ok := y.values[k]
-		if !ok || !equalDepth(x.values[k], v, depth+1) {
+		v, ok := y.Get(k)
+		if !ok || !equalDepth(x.value(k), v, left, depth+1) {
 			return false
 		}
 	}
@@ -391,21 +488,20 @@ func compare(a, b any) (int, bool) {
 		t, ok := text(b)
 		return strings.Compare(s, t), ok
 	}
-	if x, ok := number(a); ok {
-		y, ok := number(b)
-		switch {
-		case !ok:
+	if rankOf(a) != noNumber {
+		if rankOf(b) == noNumber {
 			return 0, false
-		case x < y:
-			return -1, true
-		case x > y:
-			return 1, true
 		}
-		return 0, true
+		return compareNumbers(a, b), true
 	}
 	if x, ok := a.(bool); ok {
 		y, ok := b.(bool)
 		return boolInt(x) - boolInt(y), ok
+	}
+	if x, ok := a.(*Date); ok {
+		if y, ok := b.(*Date); ok {
+			return cmp.Compare(x.ms, y.ms), true
+		}
 	}
 	return 0, false
 }
@@ -415,67 +511,4 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// className is the Java class of a value for messages.
-func className(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "java.lang.String"
-	case GString:
-		return "org.codehaus.groovy.runtime.GStringImpl"
-	case bool:
-		return "java.lang.Boolean"
-	case int64:
-		return "java.lang.Integer"
-	case float64:
-		return "java.math.BigDecimal"
-	case *List:
-		return "java.util.ArrayList"
-	case *Map:
-		return "java.util.LinkedHashMap"
-	case *Closure:
-		return "org.jenkinsci.plugins.workflow.cps.CpsClosure2"
-	case *Exception:
-		return v.Class
-	case Pattern:
-		return "java.util.regex.Pattern"
-	case Object:
-		return v.ClassName()
-	}
-	return "java.lang.Object"
-}
-
-// isInstance tells if a value is of a type that a script names.
-func isInstance(v any, typ string) bool {
-	simple := typ[strings.LastIndexByte(typ, '.')+1:]
-	if simple == "Object" {
-		return v != nil
-	}
-	var names []string
-	switch v := v.(type) {
-	case string:
-		names = []string{"String", "CharSequence", "Comparable"}
-	case GString:
-		names = []string{"GString", "CharSequence", "Comparable"}
-	case bool:
-		names = []string{"Boolean", "boolean"}
-	case int64:
-		names = []string{"Integer", "Long", "Number", "int", "long"}
-	case float64:
-		names = []string{"BigDecimal", "Double", "Number", "double"}
-	case *List:
-		names = []string{"List", "ArrayList", "Collection", "Iterable"}
-	case *Map:
-		names = []string{"Map", "LinkedHashMap", "HashMap"}
-	case *Closure:
-		names = []string{"Closure"}
-	case *Exception:
-		return catches(v, []string{typ})
-	}
-	sort.Strings(names)
-	i := sort.SearchStrings(names, simple)
-	return i < len(names) && names[i] == simple
 }

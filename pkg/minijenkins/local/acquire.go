@@ -32,8 +32,8 @@ type record struct {
 	Executor int `json:"executor"`
 	// Workspace is absolute.
 	Workspace string `json:"workspace"`
-	Job       string `json:"job"`
-	Number    int    `json:"number"`
+	// Build is the ID of the build.
+	Build string `json:"build"`
 }
 
 // maxKey bounds the names of the agents' folders in bytes.
@@ -73,7 +73,7 @@ func (b *buildAgents) Acquire(ctx context.Context, req engine.AgentRequest, wait
 	if err != nil {
 		return nil, err
 	}
-	a, err := b.p.begin(key, record{Executor: executor, Workspace: b.workspace(), Job: b.build.Job, Number: b.build.Number})
+	a, err := b.p.begin(key, record{Executor: executor, Workspace: b.workspace(), Build: b.build.ID})
 	if err != nil {
 		return nil, fmt.Errorf("make agent: %w", err)
 	}

@@ -60,6 +60,9 @@ type Config struct {
 	Executable string
 	// StopGrace is the time between TERM and KILL for a step that is stopped; 0 means 10 s.
 	StopGrace time.Duration
+
+	// Running is set by the server: it tells if the build of an ID runs, or will go on; nil means that none does.
+	Running func(build string) bool
 }
 
 // Error is a failure to get an agent that the user can understand; it ends the build.
@@ -88,8 +91,10 @@ type waiter struct {
 	executor int
 }
 
-// New makes a Provider. It finds the agents that a former process left; Reap deletes them, unless a build
-// resumes them before.
+// gcPeriod is how often agents are looked for that no build needs any more.
+const gcPeriod = time.Minute
+
+// New makes a Provider. It finds the agents that a former process left.
 func New(cfg Config) (*Provider, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("local agents: they need Linux")
@@ -106,6 +111,9 @@ func New(cfg Config) (*Provider, error) {
 		}
 	}
 	cfg.Executors = cmp.Or(cfg.Executors, DefaultExecutors)
+	if cfg.Running == nil {
+		cfg.Running = func(string) bool { return false }
+	}
 	cfg.StopGrace = cmp.Or(cfg.StopGrace, step.DefaultStopGrace)
 	// It names the running binary also when its file was replaced.
 	cfg.Executable = cmp.Or(cfg.Executable, "/proc/self/exe")
@@ -168,13 +176,23 @@ func (p *Provider) load() error {
 	return nil
 }
 
-// Run waits until ctx ends; there is nothing to watch.
+// Run ends the agents that no build needs any more, every minute until ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	t := time.NewTicker(gcPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if err := p.Reap(ctx); err != nil {
+				klog.FromContext(ctx).Error(err, "agents cannot be ended")
+			}
+		}
+	}
 }
 
-// Reap ends and deletes the agents of the former process that no build has resumed.
+// Reap ends and deletes the agents of the former process whose builds do not go on.
 func (p *Provider) Reap(ctx context.Context) error {
 	p.mu.Lock()
 	var left []*localAgent
@@ -186,10 +204,24 @@ func (p *Provider) Reap(ctx context.Context) error {
 	p.mu.Unlock()
 	var errs []error
 	for _, a := range left {
-		klog.FromContext(ctx).Info("agent of a former process ended", "agent", a.Name(), "workspace", a.Workspace())
+		if p.cfg.Running(a.record.Build) || !p.abandon(a) {
+			continue
+		}
+		klog.FromContext(ctx).Info("agent of a build that does not go on ended", "agent", a.Name(), "workspace", a.Workspace())
 		errs = append(errs, a.Release(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// abandon tells if nobody has claimed the agent meanwhile; then nobody will.
+func (p *Provider) abandon(a *localAgent) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.claimed {
+		return false
+	}
+	a.claimed = true
+	return true
 }
 
 // Agents are the agents in use, by name.

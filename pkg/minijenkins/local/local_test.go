@@ -45,9 +45,14 @@ func newProvider(t *testing.T, cfg Config) *Provider {
 	return p
 }
 
+// buildOf is the build that asks for an agent.
+func buildOf(job, id string) kube.Build {
+	return kube.Build{ID: "of-" + id, Project: "team", Job: job, Number: 1}
+}
+
 func acquire(t *testing.T, p *Provider, job, id string) engine.Agent {
 	t.Helper()
-	a, err := p.ForBuild(kube.Build{Project: "team", Job: job, Number: 1}).Acquire(t.Context(), engine.AgentRequest{ID: id}, nil)
+	a, err := p.ForBuild(buildOf(job, id)).Acquire(t.Context(), engine.AgentRequest{ID: id}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,22 +397,26 @@ func TestNextProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p = newProvider(t, Config{Root: root, Executors: 2})
-	build := p.ForBuild(kube.Build{Job: "job"})
+	p = newProvider(t, Config{Root: root, Executors: 2, Running: func(build string) bool { return build == "of-kept" }})
+	build := p.ForBuild(buildOf("job", "kept"))
 	wait, waitCancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer waitCancel()
 	if _, err := build.Acquire(wait, engine.AgentRequest{ID: "third"}, nil); err == nil {
 		t.Error("the agents of the former process hold no executors")
-	}
-	back, err := build.(engine.AgentResumer).Resume(t.Context(), engine.AgentRequest{ID: "kept"}, a.Name(), a.Workspace())
-	if err != nil || back.Name() != a.Name() || back.Workspace() != a.Workspace() {
-		t.Fatalf("resumed %v, %v", back, err)
 	}
 	if err := p.Reap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if alive(t, lost.Workspace()+"/pid") {
 		t.Error("a step of a lost agent runs on")
+	}
+	back, err := build.(engine.AgentResumer).Resume(t.Context(), engine.AgentRequest{ID: "kept"}, a.Name(), a.Workspace())
+	if err != nil || back.Name() != a.Name() || back.Workspace() != a.Workspace() {
+		t.Fatalf("resumed %v, %v", back, err)
+	}
+	p.cfg.Running = func(string) bool { return false }
+	if err := p.Reap(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	code, err := back.Shell(t.Context(), req, &out, nil)

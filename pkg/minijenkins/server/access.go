@@ -25,7 +25,7 @@ var (
 
 // itemPermissions are what the actions of an item or a build need.
 var itemPermissions = map[string]permission{
-	"createItem": mayCreate, "createView": mayConfigure, "config.xml": mayConfigure, "confirmRename": mayConfigure, "doRename": mayConfigure, "submitDescription": mayConfigure,
+	"createItem": mayCreate, "createView": mayConfigure, "move": mayConfigure, "nextbuildnumber": mayConfigure, "config.xml": mayConfigure, "confirmRename": mayConfigure, "doRename": mayConfigure, "submitDescription": mayConfigure,
 	"disable": mayConfigure, "enable": mayConfigure, "doDelete": mayDelete, "credentials": mayViewSecret,
 }
 
@@ -63,7 +63,7 @@ func (c *call) permittedOnBranch(it *item, action string) bool {
 	switch action {
 	case "doDelete":
 		c.deny(mayDelete)
-	case "config.xml", "confirmRename", "doRename", "submitDescription":
+	case "config.xml", "confirmRename", "doRename", "submitDescription", "move":
 		c.deny(mayConfigure)
 	default:
 		return true

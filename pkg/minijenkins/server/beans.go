@@ -223,8 +223,14 @@ func causeBean(c store.Cause) *object {
 		return bean(classIndexingCause).vis(3, "shortDescription", causeText(c))
 	case c.Timer:
 		return bean("hudson.triggers.TimerTrigger$TimerTriggerCause").vis(3, "shortDescription", causeText(c))
+	case c.SCM:
+		return bean("hudson.triggers.SCMTrigger$SCMTriggerCause").vis(3, "shortDescription", causeText(c))
 	case c.Upstream != nil:
-		return bean(classUpstreamCause).vis(3, "shortDescription", causeText(c)).vis(3, "upstreamBuild", c.Upstream.Build).
+		class := classUpstreamCause
+		if c.Upstream.Trigger {
+			class = "hudson.model.Cause$UpstreamCause"
+		}
+		return bean(class).vis(3, "shortDescription", causeText(c)).vis(3, "upstreamBuild", c.Upstream.Build).
 			vis(3, "upstreamProject", c.Upstream.Project).vis(3, "upstreamUrl", c.Upstream.URL)
 	case c.Stage != "":
 		return bean("org.jenkinsci.plugins.pipeline.modeldefinition.causes.RestartDeclarativePipelineCause").
@@ -318,6 +324,7 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 		set("duration", b.Duration.Milliseconds()).
 		lazy(1, "estimatedDuration", func() any { return it.estimate() }).
 		lazy(1, "executor", func() any { return s.executorBean(it, b) }).
+		inLazy(-always, "fingerprint", func() any { return s.fingerprintBeans(b.Key()) }).
 		set("fullDisplayName", fullDisplayName(it)+" "+buildName(b)).
 		set("id", strconv.Itoa(b.Number)).
 		set("keepLog", b.KeepLog).
@@ -326,8 +333,8 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 		set("result", resultOrNull(b)).
 		set("timestamp", b.Started.UnixMilli()).
 		vis(2, "url", buildURL(base, it, b.Number)).
-		set("changeSets", []*object{}).
-		set("culprits", []*object{}).
+		lazy(1, "changeSets", func() any { return s.changeSetBeans(b.Key()) }).
+		lazy(1, "culprits", func() any { return s.culpritBeans(b.Key()) }).
 		set("inProgress", b.Building).
 		lazy(1, "nextBuild", func() any { _, n := it.around(b); return near(n) }).
 		lazy(1, "previousBuild", func() any { p, _ := it.around(b); return near(p) })

@@ -345,7 +345,9 @@ func (s *Server) blueRun(c *call, it *item) {
 		s.blueTests(c, b)
 	case action == "blueTestSummary":
 		s.blueTestSummary(c, b)
-	case action == "changeSet" || action == "actions":
+	case action == "changeSet":
+		s.page(c, func() []*object { return s.blueChangeSet(it, b) })
+	case action == "actions":
 		s.page(c, func() []*object { return []*object{} })
 	case action == "stop" && c.r.Method == http.MethodPut:
 		s.blueStop(c, it, b)

@@ -225,7 +225,7 @@ func (s *Server) runBean(it *item, b *store.Build, class string) *object {
 		in("name", nullIfEmpty(b.DisplayName)).in("organization", "jenkins").in("pipeline", it.Name).
 		in("replayable", true).in("result", string(result)).in("runSummary", runSummary(b, prev)).
 		in("startTime", timeOrNull(b.Started)).in("state", string(state)).in("type", "WorkflowRun").
-		in("changeSet", []*object{})
+		inLazy(always, "changeSet", func() any { return s.blueChangeSet(it, b) })
 	if class == classBlueRun {
 		o.in("branch", branchInfo(it)).in("commitId", nullIfEmpty(b.Commit)).in("commitUrl", nil).in("pullRequest", nil)
 	}

@@ -19,6 +19,8 @@ type blueGraph struct {
 	up map[string]string
 	// building says that the build runs.
 	building bool
+	// scripted says that it runs a Scripted Pipeline.
+	scripted bool
 }
 
 // blueGraphOf reads the graph of a build.
@@ -34,7 +36,7 @@ func (s *Server) blueGraphOf(it *item, b *store.Build) (*blueGraph, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &blueGraph{steps: steps, up: map[string]string{}, building: live != nil}
+	g := &blueGraph{steps: steps, up: map[string]string{}, building: live != nil, scripted: b.Scripted}
 	for _, n := range nodes {
 		g.up[n.ID] = n.Parent
 	}
@@ -70,17 +72,33 @@ func branchTest(nodes []engine.Node) func(engine.Node) bool {
 	}
 }
 
-// inOrder puts the stages in parallel branches behind all others.
+// inOrder puts the stages in parallel branches behind all others, those of one branch together, however the
+// branches took turns.
 func inOrder(nodes []engine.Node) []engine.Node {
 	inBranch := branchTest(nodes)
+	places, up := map[string]int{}, map[string]string{}
 	var main, nested []engine.Node
-	for _, n := range nodes {
+	for i, n := range nodes {
+		places[n.ID], up[n.ID] = i, n.Parent
 		if inBranch(n) {
 			nested = append(nested, n)
 		} else {
 			main = append(main, n)
 		}
 	}
+	// top is the place of the outermost stage or branch around a node that is not in a branch itself.
+	isNested := map[string]bool{}
+	for _, n := range nested {
+		isNested[n.ID] = true
+	}
+	top := func(n engine.Node) int {
+		id := n.ID
+		for isNested[id] {
+			id = up[id]
+		}
+		return places[id]
+	}
+	slices.SortStableFunc(nested, func(a, b engine.Node) int { return top(a) - top(b) })
 	return append(main, nested...)
 }
 
@@ -148,5 +166,5 @@ func (g *blueGraph) stepsOf(id string) []engine.Step {
 
 // restartable tells if a build can be run again from a stage on.
 func (g *blueGraph) restartable(n engine.Node) bool {
-	return !g.building && n.Type == "STAGE" && n.Parent == "" && n.State == engine.StateFinished
+	return !g.building && !g.scripted && n.Type == "STAGE" && n.Parent == "" && n.State == engine.StateFinished
 }

@@ -59,34 +59,34 @@ func (o *origin) engineSCM() *engine.SCM {
 	return scm
 }
 
-// source finds the Jenkinsfile, and the repository that it came from.
-func (r *buildRun) source() (string, *engine.SCM, error) {
+// source finds the Jenkinsfile, and the repository that it came from. from is what the log says about that, empty for nothing.
+func (r *buildRun) source() (script string, scm *engine.SCM, from string, err error) {
 	o := r.origin()
 	if r.script != "" {
 		// A build that is run again has its old Jenkinsfile, and the commit that this was from.
 		scm := o.engineSCM()
 		if o.definition == definitionScript || scm == nil {
-			return r.script, nil, nil
+			return r.script, nil, "", nil
 		}
 		scm.Commit = o.again
-		return r.script, scm, r.keepCommit(o.again)
+		return r.script, scm, "", r.keepCommit(o.again)
 	}
 	switch o.definition {
 	case definitionScript:
-		return o.script, nil, nil
+		return o.script, nil, "", nil
 	case definitionFromSCM, definitionFromBranch:
 		return r.fromRepository(&o)
 	case "":
-		return "", nil, errors.New("the job has no Pipeline definition")
+		return "", nil, "", errors.New("the job has no Pipeline definition")
 	default:
-		return "", nil, fmt.Errorf("minijenkins does not know the definition %s", o.definition)
+		return "", nil, "", fmt.Errorf("minijenkins does not know the definition %s", o.definition)
 	}
 }
 
 // fromRepository reads the Jenkinsfile from its repository.
-func (r *buildRun) fromRepository(o *origin) (string, *engine.SCM, error) {
+func (r *buildRun) fromRepository(o *origin) (script string, scm *engine.SCM, from string, err error) {
 	if o.scm.url == "" {
-		return "", nil, errors.New("the job names no git repository for its Jenkinsfile")
+		return "", nil, "", errors.New("the job names no git repository for its Jenkinsfile")
 	}
 	file := o.scm.scriptPath
 	if file == "" {
@@ -94,28 +94,27 @@ func (r *buildRun) fromRepository(o *origin) (string, *engine.SCM, error) {
 	}
 	clean, err := cleanScriptPath(file)
 	if err != nil {
-		return "", nil, err
+		return "", nil, "", err
 	}
-	scm := o.engineSCM()
+	scm = o.engineSCM()
 	ctx, cancel := context.WithTimeout(r.ctx, r.s.cfg.ScanTimeout)
 	defer cancel()
 	if r.s.cfg.LoadSCM != nil && o.branch == nil {
 		script, err := r.s.cfg.LoadSCM(ctx, *scm, file)
 		if err != nil {
-			return "", nil, fmt.Errorf("read %s: %w", file, err)
+			return "", nil, "", fmt.Errorf("read %s: %w", file, err)
 		}
-		return script, scm, nil
+		return script, scm, "", nil
 	}
 	script, head, address, err := r.readRemote(ctx, o, clean)
 	if err != nil {
-		return "", nil, fmt.Errorf("read %s: %w", file, err)
+		return "", nil, "", fmt.Errorf("read %s: %w", file, err)
 	}
+	from = "Obtained " + file + " from git " + address
 	if scm.Commit = head.Commit; o.branch != nil {
-		r.line("Obtained " + file + " from " + head.Commit)
-	} else {
-		r.line("Obtained " + file + " from git " + address)
+		from = "Obtained " + file + " from " + head.Commit
 	}
-	return script, scm, r.keepCommit(head.Commit)
+	return script, scm, from, r.keepCommit(head.Commit)
 }
 
 func (r *buildRun) readRemote(ctx context.Context, o *origin, file string) (script string, head gitremote.Head, address string, err error) {

@@ -36,8 +36,7 @@ func (s *Server) buildRoutes(c *call, it *item) {
 	}
 	switch action := c.rest(); {
 	case action == "":
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page(c.at.name+" #"+strconv.Itoa(b.Number), ""))
+		visit(c, c.at.name+" #"+strconv.Itoa(b.Number), "")
 	case action == "consoleText":
 		s.consoleText(c, b.Key())
 	case action == "logText/progressiveText":
@@ -114,9 +113,7 @@ func (s *Server) interrupt(k store.BuildKey, user string, hard bool) {
 		return
 	}
 	if hard {
-		// Jenkins does not note by whom.
-		r.finish(engine.ResultAborted, "Hard kill!")
-		r.stop(abortBy(user))
+		r.kill(user)
 		return
 	}
 	r.cancel(abortBy(user))
@@ -150,14 +147,16 @@ func (s *Server) deleteBuild(c *call, it *item, b *store.Build) {
 func (s *Server) artifact(c *call, b *store.Build) {
 	name := c.rest()
 	view := false
-	for _, suffix := range []string{"/*view*", "/*fingerprint*"} {
-		if t, ok := strings.CutSuffix(name, suffix); ok {
-			name, view = t, suffix == "/*view*"
-			if !view {
-				fail404(c.w)
-				return
-			}
-		}
+	switch suffix := path.Base(name); suffix {
+	case "*view*":
+		name, view = path.Dir(name), true
+	case "*fingerprint*":
+		s.artifactFingerprint(c, b, path.Dir(name))
+		return
+	}
+	if dir, ok := zippedDir(name); ok {
+		s.artifactZip(c, b, dir)
+		return
 	}
 	f, err := s.store.OpenArtifact(b.Key(), name)
 	if err != nil {
@@ -178,8 +177,7 @@ func (s *Server) artifact(c *call, b *store.Build) {
 		redirect(c.w, s.baseURL(c.r)+c.at.path+strconv.Itoa(b.Number)+"/artifact/"+encodeSegments("", c.segs))
 		return
 	case st.IsDir():
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page("Artifacts", ""))
+		visit(c, "Artifacts", "")
 		return
 	}
 	base := path.Base(name)
@@ -205,6 +203,7 @@ func artifactType(name string) string {
 
 // buildWfapi serves the stage view API of a build.
 func (s *Server) buildWfapi(c *call, b *store.Build) {
+	c.dropAPI()
 	nodes, steps, err := s.graphOf(b.Key())
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
@@ -220,7 +219,7 @@ func (s *Server) buildWfapi(c *call, b *store.Build) {
 	case p == "wfapi/artifacts":
 		s.plain(c, func() any { return s.wfArtifacts(w.self, b.Key()) })
 	case p == "wfapi/changesets":
-		s.plain(c, func() any { return []*object{} })
+		s.plain(c, func() any { return s.wfChangeSets(b) })
 	case len(c.segs) == 5 && c.segs[1] == "node" && c.segs[3] == "wfapi":
 		o := w.node(c.segs[2])
 		if c.segs[4] == "log" {
@@ -233,6 +232,13 @@ func (s *Server) buildWfapi(c *call, b *store.Build) {
 		s.plain(c, func() any { return o })
 	default:
 		fail404(c.w)
+	}
+}
+
+// dropAPI drops api/json behind an address of the stage view API, where some clients put it and Jenkins does not look.
+func (c *call) dropAPI() {
+	if n := len(c.segs); n > 2 && c.segs[n-2] == "api" && c.segs[n-1] == "json" {
+		c.segs = c.segs[:n-2]
 	}
 }
 
@@ -261,6 +267,7 @@ func (s *Server) hasArtifacts(k store.BuildKey) bool {
 
 // jobWfapi serves the stage view API of a job.
 func (s *Server) jobWfapi(c *call, it *item) {
+	c.dropAPI()
 	self := c.at.path + "wfapi/"
 	switch c.rest() {
 	case "wfapi/describe", "wfapi":

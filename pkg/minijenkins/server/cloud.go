@@ -6,7 +6,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +20,11 @@ const defaultCloud = "kubernetes"
 
 // cloudRoutes serves /manage/cloud and /cloud: the form endpoints of the Kubernetes cloud.
 func (s *Server) cloudRoutes(c *call) {
+	if len(c.segs) > 0 && c.segs[0] == "configuration-as-code" {
+		c.next()
+		s.cascRoutes(c, "/manage")
+		return
+	}
 	if len(c.segs) > 0 && c.segs[0] == "cloud" {
 		c.next()
 	}
@@ -37,8 +42,7 @@ func (s *Server) cloudRoutes(c *call) {
 	case !known || cloud == "":
 		fail404(c.w)
 	case c.rest() == "" || c.rest() == "templates":
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page(cloud, ""))
+		visit(c, cloud, "")
 	case c.rest() == "create":
 		if c.post() && c.form() {
 			s.createTemplate(c, cloud)
@@ -49,6 +53,9 @@ func (s *Server) cloudRoutes(c *call) {
 		fail404(c.w)
 	}
 }
+
+// cloudFields are what is kept of a cloud: nothing secret.
+var cloudFields = []string{"serverUrl", "namespace", "jenkinsUrl", "containerCapStr"}
 
 func (s *Server) createCloud(c *call) {
 	var f map[string]any
@@ -62,7 +69,7 @@ func (s *Server) createCloud(c *call) {
 		return
 	}
 	keep := map[string]any{}
-	for _, k := range []string{"serverUrl", "namespace", "jenkinsUrl", "containerCapStr"} {
+	for _, k := range cloudFields {
 		if v, ok := f[k]; ok {
 			keep[k] = v
 		}
@@ -141,8 +148,7 @@ func (s *Server) template(c *call, cloud, id, action string) {
 		return
 	}
 	if action == "" {
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page(id, ""))
+		visit(c, id, "")
 		return
 	}
 	if !c.post() || !c.form() {
@@ -173,6 +179,11 @@ func (s *Server) template(c *call, cloud, id, action string) {
 func (s *Server) label(c *call) {
 	name := c.next()
 	expr, err := kube.ParseLabel(name)
+	if err == nil && name != "" && len(c.segs) > 0 && c.segs[0] == "loadStatistics" {
+		c.next()
+		s.loadStatistics(c, "hudson.model.Label$1")
+		return
+	}
 	if name == "" || err != nil || !c.isAPI() {
 		fail404(c.w)
 		return
@@ -211,13 +222,17 @@ func (s *Server) label(c *call) {
 	show(c.w, c.r, o)
 }
 
-// computers serves /computer: the built-in node, which runs nothing, and the agents that live.
+// computers serves /computer: the built-in node, which only has the builds themselves, and the agents that live.
 func (s *Server) computers(c *call) {
 	agents := s.agents.Agents()
+	base := s.baseURL(c.r)
+	s.mu.RLock()
+	builds := s.flyweights(base)
+	s.mu.RUnlock()
 	list := []*object{computerBean("hudson.model.Hudson$MasterComputer", kube.AgentInfo{
-		Name: "Built-In Node", Labels: []string{"built-in"}, Online: true}, "the Jenkins controller's built-in node")}
+		Name: builtInNode, Labels: []string{"built-in"}, Online: true}, "the Jenkins controller's built-in node").set("oneOffExecutors", builds)}
 	for _, a := range agents {
-		list = append(list, computerBean("org.csanchez.jenkins.plugins.kubernetes.KubernetesComputer", a, ""))
+		list = append(list, computerBean("org.csanchez.jenkins.plugins.kubernetes.KubernetesComputer", a, "").set("oneOffExecutors", []*object{}))
 	}
 	if c.isAPI() {
 		show(c.w, c.r, bean("hudson.model.ComputerSet").set("busyExecutors", len(agents)).
@@ -231,7 +246,8 @@ func (s *Server) computers(c *call) {
 	}
 	name := c.next()
 	i := slices.IndexFunc(agents, func(a kube.AgentInfo) bool { return a.Name == name }) + 1
-	known := i > 0 || name == "(built-in)" || name == "(master)"
+	// Clients take the display name of the built-in node for its address, which Jenkins does not know.
+	known := i > 0 || name == "(built-in)" || name == "(master)" || name == builtInNode
 	if !known || !c.isAPI() {
 		s.nodeAction(c, known)
 		return
@@ -239,6 +255,23 @@ func (s *Server) computers(c *call) {
 	show(c.w, c.r, list[i])
 }
 
+const builtInNode = "Built-In Node"
+
+// flyweights are the executors on which the builds themselves run. s.mu is held.
+func (s *Server) flyweights(base string) []*object {
+	out := []*object{}
+	for _, r := range s.runs {
+		url := buildURL(base, r.job, r.key.Number)
+		out = append(out, bean("").vis(2, "currentExecutable", bean(classRun).vis(2, "number", r.key.Number).vis(2, "url", url)).
+			vis(2, "idle", false).vis(2, "likelyStuck", false).vis(2, "number", -1).vis(2, "progress", -1))
+	}
+	slices.SortFunc(out, func(a, b *object) int {
+		return strings.Compare(fmt.Sprint(a.fields[0].val.(*object).fields[1].val), fmt.Sprint(b.fields[0].val.(*object).fields[1].val))
+	})
+	return out
+}
+
+// computerBean is a computer without its executors of builds themselves.
 func computerBean(class string, a kube.AgentInfo, description string) *object {
 	labels, executors := []*object{}, []*object{}
 	for _, l := range a.Labels {
@@ -248,7 +281,8 @@ func computerBean(class string, a kube.AgentInfo, description string) *object {
 	n := 0
 	if !builtIn {
 		n = 1
-		executors = append(executors, bean(""))
+		executors = append(executors, bean("").vis(2, "currentExecutable", bean(classPlaceholder+"$PlaceholderExecutable")).
+			vis(2, "idle", false).vis(2, "likelyStuck", false).vis(2, "number", 0).vis(2, "progress", -1))
 	}
 	var cause any
 	reason := ""
@@ -261,5 +295,5 @@ func computerBean(class string, a kube.AgentInfo, description string) *object {
 		set("iconClassName", "symbol-computer").set("idle", builtIn || !a.Online).set("jnlpAgent", false).
 		set("launchSupported", true).set("loadStatistics", bean("hudson.model.Label$1")).set("manualLaunchAllowed", true).
 		set("monitorData", bean("")).set("numExecutors", n).set("offline", !a.Online).set("offlineCause", cause).
-		set("offlineCauseReason", reason).set("oneOffExecutors", []*object{}).set("temporarilyOffline", false)
+		set("offlineCauseReason", reason).set("temporarilyOffline", false)
 }

@@ -20,12 +20,13 @@ import (
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
-// The credential store of folders: /job/F/credentials/… with the one domain "_". What is secret goes to the disk encrypted and comes
+// The credential stores of folders, /job/F/credentials/…, and of the system, /credentials/…, with the one domain "_" each. What is secret goes to the disk encrypted and comes
 // back to builds only; no answer has it.
 
 const (
 	classCredentialsAction = "com.cloudbees.plugins.credentials.ViewCredentialsAction"
 	classCredentialStore   = "com.cloudbees.hudson.plugins.folder.properties.FolderCredentialsProvider$FolderCredentialsProperty$CredentialsStoreActionImpl"
+	classSystemStore       = "com.cloudbees.plugins.credentials.SystemCredentialsProvider$UserFacingAction"
 	classCredentialDomain  = "com.cloudbees.plugins.credentials.CredentialsStoreAction$DomainWrapper"
 	classCredential        = "com.cloudbees.plugins.credentials.CredentialsStoreAction$CredentialsWrapper"
 
@@ -66,21 +67,31 @@ func (m credentials) list(folder uint64) []*store.Credential {
 	return out
 }
 
-// credentialRoutes serves what is below /job/F/credentials.
+// credentialScope says what the store of a folder, or that of the system at the root, is called.
+type credentialScope struct{ name, class, display, full string }
+
+func scopeOf(it *item) credentialScope {
+	if it.isRoot() {
+		return credentialScope{"system", classSystemStore, "System", "system"}
+	}
+	return credentialScope{"folder", classCredentialStore, fullDisplayName(it) + " » Folder", it.fullName() + "/folder"}
+}
+
+// credentialRoutes serves what is below /job/F/credentials and, for what every job sees, /credentials.
 func (s *Server) credentialRoutes(c *call, it *item) {
-	if !it.isFolder() || it.isRoot() {
+	if !it.isFolder() {
 		fail404(c.w)
 		return
 	}
 	c.next() // "credentials"
+	scope := scopeOf(it)
 	if c.isAPI() {
 		s.locked(c, func(string) any {
-			folder := bean("").in("folder", s.credentialStoreBean(it))
-			return bean(classCredentialsAction).set("stores", folder)
+			return bean(classCredentialsAction).set("stores", bean("").in(scope.name, s.credentialStoreBean(it)))
 		})
 		return
 	}
-	if c.next() != "store" || c.next() != "folder" {
+	if c.next() != "store" || c.next() != scope.name {
 		fail404(c.w)
 		return
 	}
@@ -102,16 +113,19 @@ func (s *Server) credentialDomain(c *call, it *item) {
 		return
 	}
 	switch c.next() {
+	case "":
+		visit(c, "Global credentials (unrestricted) [Jenkins]", "")
 	case "createCredentials":
 		if c.post() {
 			s.createCredential(c, it)
 		}
 	case "credential":
-		if id := c.next(); id != "" {
-			s.credential(c, it, id)
+		id := c.next()
+		if id == "" {
+			visit(c, "Global credentials (unrestricted) [Jenkins]", "")
 			return
 		}
-		fail404(c.w)
+		s.credential(c, it, id)
 	default:
 		fail404(c.w)
 	}
@@ -132,13 +146,15 @@ func (s *Server) credential(c *call, it *item, id string) {
 			}
 			return (*object)(nil)
 		})
+	case c.rest() == "":
+		visit(c, id+" [Jenkins]", "")
 	case c.rest() == "updateSubmit":
 		if c.post() {
 			s.updateCredential(c, it, id)
 		}
 	case c.rest() == "doDelete":
 		if c.post() && s.dropCredential(c, it, id) {
-			redirect(c.w, credentialStorePath(c.at.path)+"/credential/"+encodeSegment(id)+"/../..")
+			redirect(c.w, credentialStorePath(it, c.at.path)+"/credential/"+encodeSegment(id)+"/../..")
 		}
 	case c.rest() == "config.xml":
 		s.credentialXML(c, it, known)
@@ -147,7 +163,12 @@ func (s *Server) credential(c *call, it *item, id string) {
 	}
 }
 
-func credentialStorePath(item string) string { return item + "credentials/store/folder/domain/_" }
+func credentialStorePath(it *item, path string) string {
+	if it.isRoot() {
+		path = "/"
+	}
+	return path + "credentials/store/" + scopeOf(it).name + "/domain/_"
+}
 
 // createCredential adds an entry, from a form or from XML. As in Jenkins a form says nothing of an entry that is there already, and
 // changes nothing.
@@ -186,7 +207,7 @@ func (s *Server) createCredential(c *call, it *item) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	redirect(c.w, credentialStorePath(c.at.path)+"/../../domain/_")
+	redirect(c.w, credentialStorePath(it, c.at.path)+"/../../domain/_")
 }
 
 // updateCredential replaces an entry by form: here the form is not wrapped, and the id cannot be changed.
@@ -206,7 +227,7 @@ func (s *Server) updateCredential(c *call, it *item, id string) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	redirect(c.w, credentialStorePath(c.at.path)+"/credential/"+encodeSegment(id)+"/")
+	redirect(c.w, credentialStorePath(it, c.at.path)+"/credential/"+encodeSegment(id)+"/")
 }
 
 // credentialXML reads, replaces or deletes an entry as config.xml.
@@ -244,7 +265,7 @@ func (s *Server) putCredential(it *item, entry *credentialEntry, replace bool) (
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.items[it.ID] != it {
+	if !it.isRoot() && s.items[it.ID] != it {
 		return false, errNoItem
 	}
 	next := entry.Credential
@@ -281,9 +302,9 @@ func (s *Server) dropCredential(c *call, it *item, id string) bool {
 	return true
 }
 
-// findCredential gives the entry of an id that a job sees: that of the nearest folder around it. s.mu is held.
+// findCredential gives the entry of an id that a job sees: that of the nearest folder around it, else that of the system. s.mu is held.
 func (s *Server) findCredential(job *item, id string) *store.Credential {
-	for it := job; it != nil && !it.isRoot(); it = it.up {
+	for it := job; it != nil; it = it.up {
 		if c := s.credentials[it.ID][id]; c != nil {
 			return c
 		}
@@ -375,7 +396,7 @@ func used(list []store.CredentialUse, job string, number int) (out []store.Crede
 
 // credentialStoreBean is the store of a folder. s.mu is held, as in the functions below.
 func (s *Server) credentialStoreBean(it *item) *object {
-	return bean(classCredentialStore).lazy(1, "domains", func() any {
+	return bean(scopeOf(it).class).lazy(1, "domains", func() any {
 		return bean("").in(globalDomain, s.credentialDomainBean(it))
 	})
 }
@@ -392,15 +413,15 @@ func (s *Server) credentialDomainBean(it *item) *object {
 		}).
 		set("description", "Credentials that should be available irrespective of domain specification to requirements matching.").
 		set("displayName", title).
-		set("fullDisplayName", fullDisplayName(it)+" » Folder » "+title).
-		set("fullName", it.fullName()+"/folder/"+globalDomain).
+		set("fullDisplayName", scopeOf(it).display+" » "+title).
+		set("fullName", scopeOf(it).full+"/"+globalDomain).
 		set("global", true).set("urlName", globalDomain)
 }
 
 func credentialBean(it *item, c *store.Credential, class string) *object {
 	return bean(class).set("description", c.Description).set("displayName", displayCredential(c)).
 		lazy(1, "fingerprint", func() any { return fingerprintBean(it, c) }).
-		set("fullName", it.fullName()+"/folder/"+globalDomain+"/"+c.ID).
+		set("fullName", scopeOf(it).full+"/"+globalDomain+"/"+c.ID).
 		set("id", c.ID).set("typeName", credentialKinds[c.Class].typeName)
 }
 

@@ -39,13 +39,16 @@ func (b builds) Start(_ context.Context, req engine.BuildRequest) (engine.Downst
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	job := s.jobNear(b.r.job, req.Job)
+	if q := b.asked(job, req.ID); q != nil {
+		return &downstream{s: s, job: job, name: job.fullName(), q: q}, nil
+	}
 	if job == nil {
 		return nil, fmt.Errorf("No item named %s found", req.Job) //nolint:staticcheck // it is Jenkins' message
 	}
 	if job.cfg.disabled {
 		return nil, fmt.Errorf("the job %s is disabled", job.fullName())
 	}
-	up := &store.Upstream{Project: b.r.jobName, Build: b.r.key.Number, URL: strings.TrimPrefix(b.r.job.path(), "/"), Depth: 1}
+	up := &store.Upstream{Project: b.r.jobName, Build: b.r.key.Number, URL: strings.TrimPrefix(b.r.job.path(), "/"), Depth: 1, Request: req.ID}
 	for _, c := range b.r.causes {
 		if c.Upstream != nil {
 			up.Depth = max(up.Depth, c.Upstream.Depth+1)
@@ -58,7 +61,7 @@ func (b builds) Start(_ context.Context, req engine.BuildRequest) (engine.Downst
 	if err != nil {
 		return nil, err
 	}
-	quiet := s.cfg.QuietPeriod
+	quiet := s.quietOf(job)
 	if req.QuietPeriod >= 0 {
 		quiet = req.QuietPeriod
 	}
@@ -66,7 +69,41 @@ func (b builds) Start(_ context.Context, req engine.BuildRequest) (engine.Downst
 	if err != nil {
 		return nil, err
 	}
+	if b.r.build.Durable && req.ID != "" {
+		if err := s.store.PutDownstream(b.r.key, req.ID, q.ID); err != nil {
+			return nil, err
+		}
+	}
 	return &downstream{s: s, job: job, name: job.fullName(), q: q}, nil
+}
+
+// asked finds the queue item that a request of the time before a restart became; nil if there was none. s.mu is held.
+func (b builds) asked(job *item, request string) *store.QueueItem {
+	if b.r.past == nil || request == "" || job == nil {
+		return nil
+	}
+	id, known := b.r.past.Downstream[request]
+	if q := b.r.s.queue[id]; known && q != nil && q.Job == job.ID {
+		return q
+	}
+	// The causes have it too, as the server may have died between the two.
+	of := func(causes []store.Cause) bool {
+		return slices.ContainsFunc(causes, func(c store.Cause) bool { return c.Upstream != nil && c.Upstream.Request == request })
+	}
+	for _, q := range b.r.s.queue {
+		if q.Job == job.ID && of(q.Causes) {
+			return q
+		}
+	}
+	for _, o := range job.history() {
+		if known && o.QueueID == id || of(o.Causes) {
+			return &store.QueueItem{ID: o.QueueID, Job: job.ID, Left: o.Started, Number: o.Number}
+		}
+	}
+	if known { // it was cancelled, or its build is deleted
+		return &store.QueueItem{ID: id, Job: job.ID, Left: b.r.s.now(), Cancelled: true}
+	}
+	return nil
 }
 
 // givenParams gives all parameters of a job their values. Those that it does not have are left out.

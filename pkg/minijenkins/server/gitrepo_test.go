@@ -29,6 +29,8 @@ type gitRepo struct {
 	dir  string
 	repo *git.Repository
 	n    int
+	// message is that of the next commits; empty means "change".
+	message string
 }
 
 func newGitRepo(t *testing.T) *gitRepo {
@@ -78,7 +80,11 @@ func (g *gitRepo) commit(branch string, files map[string]string) string {
 	}
 	g.n++
 	who := &gitobject.Signature{Name: "dev", Email: "dev@example.invalid", When: time.Unix(1767225600+int64(g.n), 0).UTC()}
-	hash, err := wt.Commit("change", &git.CommitOptions{Author: who, AllowEmptyCommits: true})
+	message := g.message
+	if message == "" {
+		message = "change"
+	}
+	hash, err := wt.Commit(message, &git.CommitOptions{Author: who, AllowEmptyCommits: true})
 	g.check(err)
 	g.check(g.repo.Storer.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, "refs/heads/main")))
 	return hash.String()

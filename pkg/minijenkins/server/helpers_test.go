@@ -224,7 +224,7 @@ func newHarness(t *testing.T, dir string, opts ...option) *harness {
 	}
 	h.s = s
 	s.parse = func(src string) (*jenkinsfile.Pipeline, error) { return &jenkinsfile.Pipeline{Source: src}, nil }
-	s.check = func(*jenkinsfile.Pipeline, engine.AgentProvider) error { return nil }
+	s.check = func(*jenkinsfile.Pipeline, engine.AgentProvider, []*engine.Library) error { return nil }
 	s.run = stubRun
 	for _, o := range opts {
 		o(nil, s)

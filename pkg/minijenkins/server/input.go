@@ -30,6 +30,11 @@ type question struct {
 
 // Ask implements engine.Inputs.
 func (r *buildRun) Ask(ctx context.Context, in engine.Input) (engine.Answer, error) {
+	if r.past != nil {
+		if a, ok := r.past.Answers[in.StepID]; ok {
+			return a, nil // somebody was told that it counts
+		}
+	}
 	q := &question{Input: in, answer: make(chan engine.Answer, 1)}
 	r.mu.Lock()
 	r.questions = append(r.questions, q)
@@ -108,6 +113,11 @@ func (s *Server) answerInput(k store.BuildKey, id string, l login, abort bool, v
 	q := r.takeQuestion(id)
 	if q == nil {
 		return errNoQuestion // somebody else was faster
+	}
+	if r.build.Durable {
+		if err := s.store.PutAnswer(k, q.StepID, a); err != nil {
+			return err
+		}
 	}
 	if abort {
 		r.mu.Lock()

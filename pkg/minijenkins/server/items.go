@@ -63,7 +63,14 @@ func (s *Server) itemAction(c *call, it *item) {
 		s.folderAction(c, it, action)
 	case "credentials":
 		s.credentialRoutes(c, it)
-	case "doDelete", "confirmRename", "doRename", "submitDescription", "disable", "enable":
+	case "configure":
+		// The form of a browser, to which new items are redirected.
+		if len(c.segs) > 1 || it.isRoot() || c.r.Method == http.MethodPost {
+			fail404(c.w)
+			return
+		}
+		visit(c, c.at.name+" Config [Jenkins]", "<p>Change it by its config.xml.</p>")
+	case "doDelete", "confirmRename", "doRename", "submitDescription", "disable", "enable", "move":
 		switch {
 		case it.isRoot():
 			fail404(c.w)
@@ -94,8 +101,7 @@ func (s *Server) itemPage(c *call, it *item) {
 		empty(c.w, http.StatusNoContent)
 		return
 	}
-	mark(c.w)
-	writePage(c.w, http.StatusOK, typeHTML, page(c.at.name+" [Jenkins]", "<h1>"+html.EscapeString(c.at.name)+"</h1>"))
+	visit(c, c.at.name+" [Jenkins]", "<h1>"+html.EscapeString(c.at.name)+"</h1>")
 }
 
 // folderAction serves what only folders have.
@@ -340,6 +346,13 @@ func (s *Server) changeItem(c *call, it *item, action string) {
 	case "confirmRename", "doRename":
 		s.rename(c, it, c.r.Form.Get("newName"))
 		return
+	case "move":
+		if c.rest() != "move/move" {
+			fail404(c.w)
+			return
+		}
+		s.move(c, it, c.r.Form.Get("destination"))
+		return
 	case "submitDescription":
 		s.edit(c, it, "description", c.r.Form.Get("description"))
 	case "disable", "enable":
@@ -405,6 +418,56 @@ func (s *Server) rename(c *call, it *item, name string) {
 	it.Name = name
 	it.up.kids[name] = it
 	redirect(c.w, c.view+old+"../"+encodeSegment(name))
+}
+
+// move puts an item into another folder, which is named by its path from the top. Builds and logs go with it.
+func (s *Server) move(c *call, it *item, destination string) {
+	to := s.root
+	if path := strings.Trim(destination, "/"); path != "" {
+		to = s.relative(s.root, "/"+path)
+	}
+	inside := false
+	for up := to; up != nil; up = up.up {
+		inside = inside || up == it
+	}
+	switch {
+	case to == nil || !to.isFolder() || inside || s.items[it.ID] != it:
+		failForm(c.w, "No such destination: "+destination)
+		return
+	case to == it.up:
+		redirect(c.w, c.view+it.path())
+		return
+	case to.find(it.Name) != nil:
+		failForm(c.w, taken(it.Name).Error())
+		return
+	case it.hasRuns(s.runs):
+		failForm(c.w, "A build of it is running; it can be moved when that has ended")
+		return
+	}
+	next := *it.Item
+	next.Parent = to.ID
+	if err := s.store.PutItem(&next); err != nil {
+		fail500(c.w, c.r, err.Error())
+		return
+	}
+	delete(it.up.kids, it.Name)
+	it.Parent, it.up = to.ID, to
+	to.kids[it.Name] = it
+	redirect(c.w, c.view+it.path())
+}
+
+// hasRuns tells if a build of the item, or of one below it, runs.
+func (it *item) hasRuns(runs map[store.BuildKey]*buildRun) bool {
+	below := map[uint64]bool{}
+	for _, k := range it.under() {
+		below[k.ID] = true
+	}
+	for key := range runs {
+		if below[key.Job] {
+			return true
+		}
+	}
+	return false
 }
 
 // deleteItem interrupts what runs below an item, waits a moment for it and removes everything.

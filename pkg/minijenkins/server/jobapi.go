@@ -40,9 +40,49 @@ func (s *Server) jobAction(c *call, it *item) {
 		}
 	case "wfapi":
 		s.jobWfapi(c, it)
+	case "nextbuildnumber":
+		if c.rest() != "nextbuildnumber/submit" {
+			fail404(c.w)
+			return
+		}
+		if c.post() && c.form() {
+			s.setNextBuild(c, it)
+		}
+	case "doWipeOutWorkspace":
+		refuse(c, "workspace to wipe out; a build has that of its agent, which ends with it")
 	default:
 		s.buildRoutes(c, it)
 	}
+}
+
+// setNextBuild sets the number of the next build, as the plugin next-build-number does: one that is not above the last is ignored.
+func (s *Server) setNextBuild(c *call, it *item) {
+	n, err := strconv.Atoi(c.r.Form.Get("nextBuildNumber"))
+	if err != nil {
+		// Python sends the field without the type of a form.
+		var text string
+		if body, ok := c.readBody(); ok {
+			text, _ = strings.CutPrefix(strings.TrimSpace(string(body)), "nextBuildNumber=")
+		}
+		n, err = strconv.Atoi(text)
+	}
+	const most = 1 << 30
+	if err != nil || n < 1 || n > most {
+		failForm(c.w, "The next build number must be a number")
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > it.NextBuild {
+		next := *it.Item
+		next.NextBuild = n
+		if err := s.store.PutItem(&next); err != nil {
+			fail500(c.w, c.r, err.Error())
+			return
+		}
+		it.NextBuild = n
+	}
+	redirect(c.w, c.view+it.path())
 }
 
 // startClassic serves build and buildWithParameters.
@@ -79,7 +119,7 @@ func (s *Server) startClassic(c *call, it *item, withParameters bool) {
 		fail500(c.w, c.r, err.Error())
 		return
 	}
-	quiet, err := parseDelay(q.Get("delay"), s.cfg.QuietPeriod)
+	quiet, err := parseDelay(q.Get("delay"), s.quietOf(it))
 	if err != nil {
 		fail500(c.w, c.r, err.Error())
 		return

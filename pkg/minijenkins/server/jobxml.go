@@ -51,8 +51,9 @@ type jobConfig struct {
 	disabled    bool
 	// authToken lets a request with it start the job as a remote cause.
 	authToken string
-	// cron is the schedule of the timer trigger.
-	cron string
+	// cron is the schedule of the timer trigger, triggers are the others.
+	cron     string
+	triggers store.Triggers
 	// properties are the classes of the job properties, in order.
 	properties []string
 	// hasParameters tells an empty list from none.
@@ -67,6 +68,8 @@ type jobConfig struct {
 	scm        scmConfig
 	// multi is of a multi-branch job.
 	multi multiConfig
+	// libraries are those that a folder offers.
+	libraries []LibraryConfig
 }
 
 // scmConfig is the repository of a CpsScmFlowDefinition.
@@ -243,7 +246,7 @@ func parseConfig(doc []byte) (*jobConfig, error) {
 		c.description = &d.text
 	}
 	c.authToken = strings.TrimSpace(root.value("authToken"))
-	c.cron = timerSpec(root)
+	c.cron, c.triggers = timerSpec(root), triggersXML(root)
 	if def := root.child("definition"); def != nil {
 		c.definition = def.attrs["class"]
 		c.script = def.value("script")
@@ -271,6 +274,8 @@ func (c *jobConfig) property(p *element) {
 	case propNoConcurrent:
 		c.noConcurrent = true
 		c.abortPrevious = strings.TrimSpace(p.value("abortPrevious")) == "true"
+	case propLibraries:
+		c.libraries = append(c.libraries, librariesOf(p)...)
 	case propDiscarder:
 		c.discard.Num, _ = strconv.Atoi(strings.TrimSpace(p.value("strategy", "numToKeep")))
 		c.discard.Days, _ = strconv.Atoi(strings.TrimSpace(p.value("strategy", "daysToKeep")))

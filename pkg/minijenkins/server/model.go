@@ -131,13 +131,22 @@ func (it *item) under() []*item {
 	return out
 }
 
-// parameters are the definitions that count: those of config.xml or, without any there, those that
-// the Jenkinsfile of the last build had.
+// parameters are the definitions that count: those of config.xml, or those of the same names that the
+// Jenkinsfile of the last build had instead; without any in config.xml all of that Jenkinsfile.
 func (it *item) parameters() []jenkinsfile.Parameter {
-	if it.cfg.hasParameters {
+	if !it.cfg.hasParameters {
+		return it.Parameters
+	}
+	if len(it.Parameters) == 0 {
 		return it.cfg.parameters
 	}
-	return it.Parameters
+	out := slices.Clone(it.cfg.parameters)
+	for i := range out {
+		if at := slices.IndexFunc(it.Parameters, func(d jenkinsfile.Parameter) bool { return d.Name == out[i].Name }); at >= 0 {
+			out[i] = it.Parameters[at]
+		}
+	}
+	return out
 }
 
 func (it *item) noConcurrent() bool { return it.cfg.noConcurrent || it.NoConcurrent }

@@ -49,6 +49,16 @@ type multiConfig struct {
 	prune                 bool
 	keepDays, keepNum     int
 	interval              time.Duration
+	// webhook is the token that starts a scan.
+	webhook string
+}
+
+// remotes are the addresses of the repositories.
+func (m *multiConfig) remotes() []string {
+	if m.remote == "" {
+		return nil
+	}
+	return []string{m.remote}
 }
 
 func multiConfigOf(root *element) multiConfig {
@@ -66,6 +76,7 @@ func multiConfigOf(root *element) multiConfig {
 	if ms, err := strconv.ParseInt(strings.TrimSpace(root.value("triggers", "com.cloudbees.hudson.plugins.folder.computed.PeriodicFolderTrigger", "interval")), 10, 64); err == nil && ms > 0 {
 		m.interval = time.Duration(min(ms, int64(365*24*time.Hour/time.Millisecond))) * time.Millisecond
 	}
+	m.webhook = strings.TrimSpace(root.value("triggers", webhookTrigger, "token"))
 	data := root.child("sources", "data")
 	if data == nil {
 		return m
@@ -267,16 +278,6 @@ func (s *Server) scanProgress(c *call, it *item) {
 		h.Set("X-More-Data", "true")
 	}
 	writePage(c.w, http.StatusOK, typeText, strings.ReplaceAll(string(text[from:]), "\n", "\r\n"))
-}
-
-// gitRoutes serves /git/notifyCommit, which wants a token of the git plugin; there are none.
-func (s *Server) gitRoutes(c *call) {
-	if c.rest() != "notifyCommit" {
-		fail404(c.w)
-		return
-	}
-	failContainer(c.w, http.StatusUnauthorized,
-		"An access token is required. Please refer to Git plugin documentation (https://plugins.jenkins.io/git/#plugin-content-push-notification-from-repository) for details.")
 }
 
 // branchConfig is the config.xml of the job of a branch, as Jenkins writes it.

@@ -231,7 +231,7 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 	if other := s.blocker(job); other != nil {
 		if job.cfg.abortPrevious || job.AbortPrevious {
 			if r := s.runs[other.Key()]; r != nil {
-				r.cancel(&engine.AbortError{Reason: "Superseded by a newer build"})
+				r.cancel(&engine.AbortError{Reason: "Superseded by a newer build", Result: engine.ResultNotBuilt})
 			}
 		}
 		if q.BuildableSince.IsZero() {
@@ -246,7 +246,7 @@ func (s *Server) leave(q *store.QueueItem, now time.Time) error {
 	}
 	b := &store.Build{
 		Job: job.ID, Number: max(1, job.NextBuild), QueueID: q.ID, Queued: q.Entered,
-		Started: now, Building: true, Params: q.Params, Causes: q.Causes,
+		Started: now, Building: true, Params: q.Params, Causes: q.Causes, Durable: s.durable,
 	}
 	left := *q
 	left.Left, left.Number = now, b.Number

@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 
@@ -18,7 +19,7 @@ import (
 func (r *buildRun) PutNode(n engine.Node) {
 	n.Edges = slices.Clone(n.Edges)
 	r.mu.Lock()
-	if r.ended {
+	if r.ended || r.suspended {
 		r.mu.Unlock()
 		return
 	}
@@ -39,7 +40,7 @@ func (r *buildRun) PutNode(n engine.Node) {
 // PutStep implements engine.Recorder.
 func (r *buildRun) PutStep(st engine.Step) {
 	r.mu.Lock()
-	if r.ended {
+	if r.ended || r.suspended {
 		r.mu.Unlock()
 		return
 	}
@@ -63,7 +64,8 @@ func (r *buildRun) PutStep(st engine.Step) {
 // Log implements engine.Recorder.
 func (r *buildRun) Log(stepID string) io.Writer { return guardedWriter{r, r.log.Writer(stepID)} }
 
-// guardedWriter drops what comes after the end of the build.
+// guardedWriter drops what comes after the end of the build, or after it was suspended: a line that is cut
+// by that must not get an end.
 type guardedWriter struct {
 	r *buildRun
 	w io.Writer
@@ -71,9 +73,9 @@ type guardedWriter struct {
 
 func (g guardedWriter) Write(p []byte) (int, error) {
 	g.r.mu.Lock()
-	ended := g.r.ended
+	over := g.r.ended || g.r.suspended
 	g.r.mu.Unlock()
-	if ended {
+	if over {
 		return len(p), nil
 	}
 	return g.w.Write(p)
@@ -107,6 +109,9 @@ func (r *buildRun) graph() ([]engine.Node, []engine.Step) {
 	defer r.mu.Unlock()
 	return slices.Clone(r.nodes), slices.Clone(r.steps)
 }
+
+// StoredGraph implements engine.StoredGraph.
+func (r *buildRun) StoredGraph() ([]engine.Node, []engine.Step) { return r.graph() }
 
 // begun tells if the build has reached a stage.
 func (r *buildRun) begun() bool {
@@ -170,6 +175,15 @@ func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, wa
 			waiting(reason)
 		}
 	})
+}
+
+// Resume implements engine.AgentResumer.
+func (a *waitingAgents) Resume(ctx context.Context, req engine.AgentRequest, name, workspace string) (engine.Agent, error) {
+	resumer, ok := a.inner.(engine.AgentResumer)
+	if !ok {
+		return nil, errors.New("the agents of this server do not outlive it")
+	}
+	return resumer.Resume(ctx, req, name, workspace)
 }
 
 // blockage is what a running build waits for, nil if it does not. s.mu is held.

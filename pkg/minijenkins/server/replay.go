@@ -47,6 +47,9 @@ func (s *Server) runAgain(it *item, b *store.Build, a again) (*store.QueueItem, 
 	if s.items[it.ID] != it || it.cfg.disabled {
 		return nil, errors.New("replay: the job cannot be built")
 	}
+	if a.stage != "" && it.triggers().NoRestart {
+		return nil, errors.New("the option disableRestartFromStage of the job keeps it from beginning at a stage")
+	}
 	q, _, err := s.enqueue(start{job: it, params: b.Params, cause: store.Cause{User: a.user}, script: a.script, stage: a.stage})
 	if err != nil {
 		return nil, err

@@ -51,6 +51,17 @@ func page(title, main string) string {
 	return "<!DOCTYPE html><html><head><title>" + html.EscapeString(title) + "</title></head><body>" + main + "</body></html>"
 }
 
+// visit answers with a page for people. Clients are redirected to such pages, too, after they changed something; some of them read the
+// page of a Jenkins as JSON and call that a failure, so who does not ask for HTML gets an empty page.
+func visit(c *call, title, main string) {
+	mark(c.w)
+	body := ""
+	if strings.Contains(c.r.Header.Get("Accept"), "text/html") {
+		body = page(title, main)
+	}
+	writePage(c.w, http.StatusOK, typeHTML, body)
+}
+
 // fail404 is the answer for what does not exist.
 func fail404(w http.ResponseWriter) {
 	mark(w)

@@ -160,7 +160,12 @@ func (c *call) bodyError(err error) {
 
 // form parses query and form body; it answers and returns false if they are broken.
 func (c *call) form() bool {
-	if err := c.r.ParseForm(); err != nil {
+	err := c.r.ParseForm()
+	if err == nil && mediaType(c.r) == "multipart/form-data" {
+		// Files are not kept: no parameter takes one.
+		err = c.r.ParseMultipartForm(c.r.ContentLength + 1)
+	}
+	if err != nil {
 		c.bodyError(err)
 		return false
 	}
@@ -174,11 +179,9 @@ func (s *Server) top(c *call) {
 	}
 	switch first {
 	case "":
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page("Dashboard [Jenkins]", "<h1>minijenkins</h1>"))
+		visit(c, "Dashboard [Jenkins]", "<h1>minijenkins</h1>")
 	case "login":
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page("Sign in - Jenkins", "<h1>Sign in to Jenkins</h1>"))
+		visit(c, "Sign in - Jenkins", "<h1>Sign in to Jenkins</h1>")
 	case "api":
 		c.segs = append([]string{first}, c.segs...)
 		s.rootAPI(c)
@@ -190,12 +193,18 @@ func (s *Server) top(c *call) {
 		s.user(c, c.next())
 	case "securityRealm":
 		s.securityRealm(c)
+	case "search":
+		s.suggest(c)
+	case "configuration-as-code":
+		s.cascRoutes(c, "")
+	case "fingerprint":
+		s.fingerprint(c)
 	case "pluginManager":
 		s.pluginManager(c)
 	case "scriptText", "script":
-		refuse(c, "a script console")
+		refuse(c, "script console")
 	case "safeRestart", "restart", "exit", "safeExit":
-		refuse(c, "an end over HTTP; its process is ended by who runs it")
+		noEnd(c)
 	case "crumbIssuer":
 		if !c.isAPI() {
 			fail404(c.w)
@@ -227,7 +236,9 @@ func (s *Server) top(c *call) {
 		s.blue(c)
 	case "git":
 		s.gitRoutes(c)
-	case "createItem", "checkJobName", "createView":
+	case "multibranch-webhook-trigger":
+		s.webhook(c)
+	case "createItem", "checkJobName", "createView", "credentials":
 		c.segs = append([]string{first}, c.segs...)
 		s.itemAction(c, s.root)
 	default:
@@ -265,7 +276,7 @@ func (s *Server) rootAPI(c *call) {
 		return bean("hudson.model.Hudson").
 			set("assignedLabels", []*object{bean("").vis(2, "name", "built-in")}).
 			set("mode", "NORMAL").set("nodeDescription", "the Jenkins controller's built-in node").set("nodeName", "").
-			set("numExecutors", 0).set("description", nil).
+			set("numExecutors", 0).set("description", nullIfEmpty(s.systemMessage)).
 			lazy(1, "jobs", func() any { return s.childBeans(base, s.root) }).
 			set("overallLoad", bean("")).set("primaryView", s.allView(base, s.root)).
 			set("quietDownReason", nullIfEmpty(s.quietReason)).set("quietingDown", s.quieting).set("slaveAgentPort", -1).
@@ -287,20 +298,6 @@ func (s *Server) whoAmI(c *call) {
 	}
 	show(c.w, c.r, bean("hudson.security.WhoAmI").set("anonymous", l.anonymous()).set("authenticated", true).
 		set("authorities", []string{authority}).set("name", name))
-}
-
-// overallLoad has the shape of Jenkins' statistics without numbers.
-func (s *Server) overallLoad(c *call) {
-	if !c.isAPI() {
-		fail404(c.w)
-		return
-	}
-	o := bean("hudson.model.OverallLoadStatistics")
-	for _, n := range []string{"availableExecutors", "busyExecutors", "connectingExecutors", "definedExecutors", "idleExecutors",
-		"onlineExecutors", "queueLength", "totalExecutors", "totalQueueLength"} {
-		o.set(n, bean(""))
-	}
-	show(c.w, c.r, o)
 }
 
 // queueRoutes serves /queue.

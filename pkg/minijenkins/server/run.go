@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,16 @@ type buildRun struct {
 	log    *store.Log
 	// script and stage are of a build that is run again.
 	script, stage string
-	ctx           context.Context //nolint:containedctx // it is the build's life, not a request's
-	stop          context.CancelCauseFunc
+	// past is what a former process kept of the build, nil for a new one; history its events.
+	past    *store.RunRecord
+	history *store.History
+	// ctx and stop are set when the build begins; before, stop is nil.
+	ctx  context.Context //nolint:containedctx // it is the build's life, not a request's
+	stop context.CancelCauseFunc
+	// unclaimed give back the locks of before a restart, until the engine runs.
+	unclaimed []func()
+	// milestones are nil until they are asked for or restored.
+	milestones *buildMilestones
 	// waits are the agents that the build waits for, by ID. Server.mu guards it.
 	waits []*placeholder
 	// done is closed when the build is over and recorded.
@@ -47,46 +56,114 @@ type buildRun struct {
 	testsMu sync.Mutex
 
 	mu sync.Mutex
-	// ended says that the build is over; what the engine still reports is dropped.
-	ended bool
-	nodes []engine.Node
-	steps []engine.Step
+	// ended says that the build is over, suspended that it will go on after a restart of the server; what the
+	// engine still reports is dropped.
+	ended, suspended bool
+	// closing is written above the last line of the log; lastWritten says that this is there already.
+	closing     string
+	lastWritten bool
+	nodes       []engine.Node
+	steps       []engine.Step
 	// questions are the inputs that wait for an answer, the oldest first.
 	questions []*question
-	// abortedBy are the users or reasons that interrupted the build.
-	abortedBy []string
+	// abortedBy are the users or reasons that interrupted the build; interrupts the same as they are stored.
+	abortedBy  []string
+	interrupts []store.Interrupt
 	// nodeSeq and stepSeq are the places of nodes and steps by ID.
 	nodeSeq, stepSeq map[string]int
 }
 
+// newRun makes a build that does not run yet. s.mu is held, or nobody else knows s.
+func (s *Server) newRun(job *item, b *store.Build) *buildRun {
+	return &buildRun{s: s, job: job, jobName: job.fullName(), build: b, key: b.Key(), causes: b.Causes, given: b.Params,
+		done: make(chan struct{}), nodeSeq: map[string]int{}, stepSeq: map[string]int{}}
+}
+
+// openLog opens the log of the build. A failure of it later ends the build.
+func (r *buildRun) openLog() (err error) {
+	r.log, err = r.s.store.CreateLog(r.key, func(err error) { r.cancel(&engine.AbortError{Reason: err.Error()}) })
+	return err
+}
+
 // launch begins a build. s.mu is held.
 func (s *Server) launch(job *item, b *store.Build, q *store.QueueItem) {
-	ctx, cancel := context.WithCancelCause(s.base)
-	r := &buildRun{s: s, job: job, jobName: job.fullName(), build: b, key: b.Key(), causes: b.Causes, given: b.Params, script: q.Script, stage: q.Stage, ctx: ctx, stop: cancel,
-		done: make(chan struct{}), nodeSeq: map[string]int{}, stepSeq: map[string]int{}}
-	var err error
-	if r.log, err = s.store.CreateLog(b.Key(), func(err error) { r.cancel(&engine.AbortError{Reason: err.Error()}) }); err != nil {
+	r := s.newRun(job, b)
+	r.script, r.stage = q.Script, q.Stage
+	if err := r.openLog(); err != nil {
 		klog.FromContext(s.base).Error(err, "log cannot be made", "job", r.jobName, "number", b.Number)
 	}
 	s.runs[b.Key()] = r
 	job.live++
 	s.emit(EventInitialize, job, b)
-	s.wg.Add(1)
+	r.begin(s.base)
+}
+
+// begin runs the build, within the life of base.
+func (r *buildRun) begin(base context.Context) {
+	ctx, stop := context.WithCancelCause(base)
+	r.mu.Lock()
+	if r.ended { // it was killed before it could go on
+		r.mu.Unlock()
+		stop(nil)
+		return
+	}
+	r.ctx, r.stop = ctx, stop
+	early := slices.Clone(r.interrupts)
+	r.mu.Unlock()
+	// Those of the time before a restart, or between it and now, are as new.
+	for _, i := range early {
+		stop(abortOf(i))
+	}
+	r.s.wg.Add(1)
 	go r.main()
 }
 
-// cancel interrupts the build and remembers by whom.
+func abortOf(i store.Interrupt) *engine.AbortError {
+	return &engine.AbortError{User: i.User, Reason: i.Reason, Result: i.Result}
+}
+
+// cancel interrupts the build and remembers by whom, also over a restart.
 func (r *buildRun) cancel(cause *engine.AbortError) {
-	who := cause.User
-	if who == "" {
-		who = cause.Reason
-	}
+	r.interrupt(store.Interrupt{User: cause.User, Reason: cause.Reason, Result: cause.Result})
+}
+
+func (r *buildRun) interrupt(i store.Interrupt) {
 	r.mu.Lock()
-	if !r.ended {
-		r.abortedBy = append(r.abortedBy, who)
+	if !r.ended && !slices.Contains(r.interrupts, i) {
+		if r.build.Durable {
+			// Whoever asked for it hears that it is done when it is on disk. A store that is closed says no then.
+			_ = r.s.store.PutInterrupt(r.key, len(r.interrupts), i)
+		}
+		r.noteInterrupt(i)
 	}
+	stop := r.stop
 	r.mu.Unlock()
-	r.stop(cause)
+	if stop != nil {
+		stop(abortOf(i))
+	}
+}
+
+// noteInterrupt remembers who interrupted the build; Jenkins does not note by whom a build was killed. r.mu is held.
+func (r *buildRun) noteInterrupt(i store.Interrupt) {
+	r.interrupts = append(r.interrupts, i)
+	if !i.Hard {
+		r.abortedBy = append(r.abortedBy, cmp.Or(i.User, i.Reason))
+	}
+}
+
+// hardKill is what the log of a killed build says.
+const hardKill = "Hard kill!"
+
+// kill ends the build at once and lets what it does die alone.
+func (r *buildRun) kill(user string) {
+	i := store.Interrupt{User: user, Hard: true}
+	r.mu.Lock()
+	suspended := r.suspended
+	r.mu.Unlock()
+	if !suspended {
+		r.finish(engine.ResultAborted, hardKill)
+	}
+	r.interrupt(i)
 }
 
 // main runs the build from its first line to its last.
@@ -101,9 +178,20 @@ func (r *buildRun) main() {
 		r.finish(engine.ResultFailure, "")
 		return
 	}
+	if r.past != nil && r.overBefore() {
+		return
+	}
 	r.writeCauses()
-	r.s.emitNow(EventStarted, r.job, r.build)
+	if r.past == nil {
+		r.s.emitNow(EventStarted, r.job, r.build)
+	}
 	result, err := r.execute()
+	if r.isSuspended() {
+		if err := r.log.Suspend(); err != nil {
+			klog.FromContext(r.ctx).Error(err, "log is not complete", "job", r.jobName, "number", r.key.Number)
+		}
+		return
+	}
 	if err != nil {
 		klog.FromContext(r.ctx).V(1).Info("build ended with an error", "job", r.jobName, "number", r.key.Number, "error", err.Error())
 	}
@@ -126,6 +214,8 @@ func causeText(c store.Cause) string {
 		return "Branch indexing"
 	case c.Timer:
 		return "Started by timer"
+	case c.SCM:
+		return "Started by an SCM change"
 	case c.Upstream != nil:
 		return upstreamText(c.Upstream)
 	case c.Stage != "":
@@ -144,52 +234,98 @@ func causeText(c store.Cause) string {
 }
 
 // line writes one line into the log. Line ends in the text would forge lines, so they become spaces.
-func (r *buildRun) line(text string) {
-	_, _ = io.WriteString(r.log.Writer(""), strings.NewReplacer("\r", " ", "\n", " ").Replace(text)+"\n")
-}
+func (r *buildRun) line(text string) { _, _ = io.WriteString(r.log.Writer(""), oneLine(text)) }
 
-func (r *buildRun) text(text string) { _, _ = io.WriteString(r.log.Writer(""), text) }
+func oneLine(text string) string {
+	return strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\n"
+}
 
 // execute finds, reads, checks and runs the Jenkinsfile.
 func (r *buildRun) execute() (engine.Result, error) {
-	script, scm, err := r.source()
-	if err != nil {
-		r.line("ERROR: " + err.Error())
-		return engine.ResultFailure, err
+	plan, planned := r.plan()
+	if !planned {
+		var err error
+		if plan.Script, plan.SCM, plan.Origin, err = r.source(); err == nil {
+			err = r.s.store.PutScript(r.key, plan.Script)
+		}
+		if err != nil {
+			return r.refuse(plan, "ERROR: "+oneLine(err.Error()), err)
+		}
 	}
-	if err := r.s.store.PutScript(r.key, script); err != nil {
-		r.line("ERROR: " + err.Error())
-		return engine.ResultFailure, err
-	}
-	p, err := r.s.parse(script)
+	p, err := r.s.parse(plan.Script)
 	if err != nil {
-		r.text(compileErrors(script, err))
-		return engine.ResultFailure, err
+		return r.refuse(plan, compileErrors(plan.Script, err), err)
 	}
 	agents := &waitingAgents{run: r, inner: r.s.agents.ForBuild(kube.Build{
-		Project: r.jobProject(), Job: r.jobName, Number: r.key.Number,
+		ID: r.id(), Project: r.jobProject(), Job: r.jobName, Number: r.key.Number,
 	})}
-	if err := r.s.check(p, agents); err != nil {
-		r.text(compileErrors(script, err))
-		return engine.ResultFailure, err
+	libs, err := r.loadLibraries(plan, planned, p)
+	var refused *engine.CheckError
+	if errors.As(err, &refused) {
+		return r.refuse(plan, compileErrors(plan.Script, err), err)
+	}
+	if err != nil {
+		return r.refuse(plan, "ERROR: "+oneLine(err.Error()), err)
+	}
+	if !planned {
+		if err := r.s.check(p, agents, libs); err != nil {
+			return r.refuse(plan, compileErrors(plan.Script, err), err)
+		}
 	}
 	params, err := r.params(p)
 	if err != nil {
-		r.line("ERROR: " + err.Error())
-		return engine.ResultFailure, err
+		return r.refuse(plan, "ERROR: "+oneLine(err.Error()), err)
 	}
-	prev := r.takeOver(p)
+	if !planned {
+		plan.Previous, plan.Env = r.takeOver(p), r.env()
+		if err := r.keepPlan(plan); err != nil {
+			return r.refuse(plan, "ERROR: "+oneLine(err.Error()), err)
+		}
+	}
+	if plan.Origin != "" {
+		r.line(plan.Origin)
+	}
+	for _, note := range plan.Notes {
+		r.line(note)
+	}
+	changes, changesEnd := r.beginChanges(plan.SCM)
+	defer changesEnd()
 	spec, end := r.withServices(engine.RunSpec{
-		Pipeline: p, Params: params, Env: r.env(), Agents: agents, Recorder: r, SCM: scm, SetProperties: r.setProperties,
-		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: r.stage, Credentials: credentialSource{r.s, r.key},
+		Pipeline: p, Params: params, Env: plan.Env, Agents: agents, Recorder: r, SCM: plan.SCM, SetProperties: r.setProperties,
+		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: plan.Stage, Credentials: credentialSource{r.s, r.key}, Changes: changes, Loaded: libs, Libraries: libraries{r},
 		Build: engine.BuildInfo{
-			ID:      fmt.Sprintf("%s-%d-%d", r.s.store.Instance(), r.key.Job, r.key.Number),
-			JobName: r.jobName, Number: r.key.Number, PreviousResult: prev, StartTime: r.build.Started,
-			BuildURL: r.env()["BUILD_URL"], JobURL: r.env()["JOB_URL"], Branch: r.branch(),
+			ID: r.id(), JobName: r.jobName, Number: r.key.Number, PreviousResult: plan.Previous, StartTime: r.build.Started,
+			BuildURL: plan.Env["BUILD_URL"], JobURL: plan.Env["JOB_URL"], Branch: r.branch(),
 		},
 	})
 	defer end()
+	if r.build.Durable {
+		if r.history == nil {
+			if r.history, err = r.s.store.OpenHistory(r.key, r.log); err != nil {
+				return r.refuse(plan, "ERROR: "+oneLine(err.Error()), err)
+			}
+		}
+		spec.History = history{r}
+	}
+	r.mu.Lock()
+	r.unclaimed = nil // the engine gives back what it finds in the history
+	r.mu.Unlock()
 	return r.s.run(r.ctx, spec)
+}
+
+// refuse ends a build before its first stage, with a text for the log.
+func (r *buildRun) refuse(plan *store.Plan, text string, err error) (engine.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closing = ""
+	if plan.Origin != "" {
+		r.closing = oneLine(plan.Origin)
+	}
+	for _, note := range plan.Notes {
+		r.closing += oneLine(note)
+	}
+	r.closing += text
+	return engine.ResultFailure, err
 }
 
 func (r *buildRun) jobProject() string {
@@ -222,7 +358,7 @@ func (r *buildRun) params(p *jenkinsfile.Pipeline) ([]engine.ParamValue, error) 
 func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	if p.Script == nil {
+	if r.build.Scripted = p.Script != nil; !r.build.Scripted {
 		r.configure(p)
 	}
 	if prev, _ := r.job.around(r.build); prev != nil {
@@ -245,7 +381,7 @@ func (r *buildRun) configure(p *jenkinsfile.Pipeline) {
 	next.Parameters = p.Parameters()
 	next.NoConcurrent, next.AbortPrevious = concurrencyOf(p)
 	next.Discard = discarderOf(p)
-	next.Cron = cronOf(p)
+	next.Cron, next.Triggers = cronOf(p), triggersOf(p)
 	if r.s.items[next.ID] != nil && !reflect.DeepEqual(next, *r.job.Item) && r.s.store.PutItem(&next) == nil {
 		*r.job.Item = next
 	}
@@ -284,7 +420,11 @@ func compileErrors(script string, err error) string {
 		}
 	case errors.As(err, &checked):
 		for _, e := range checked.Problems {
-			problems = append(problems, problem{e.Line, e.Column, e.Error()})
+			p := problem{e.Line, e.Column, e.Error()}
+			if e.File != "" {
+				p.line = 0 // its text is not here
+			}
+			problems = append(problems, p)
 		}
 	default:
 		problems = append(problems, problem{text: "WorkflowScript: " + err.Error()})
@@ -309,18 +449,29 @@ func compileErrors(script string, err error) string {
 }
 
 // finish ends the build once: its last lines, its record, the discarder. note, if not empty, is
-// written before "Finished:".
+// written before "Finished:". A suspended build is not ended.
 func (r *buildRun) finish(result engine.Result, note string) {
 	r.mu.Lock()
-	if r.ended {
+	if r.ended || r.suspended {
 		r.mu.Unlock()
 		return
 	}
 	r.ended = true
 	defer close(r.done)
 	nodes, steps, abortedBy := slices.Clone(r.nodes), slices.Clone(r.steps), r.abortedBy
+	last := r.closing + finished + string(result) + "\n"
+	if note != "" {
+		last = r.closing + oneLine(note) + finished + string(result) + "\n"
+	}
+	if r.lastWritten {
+		last = ""
+	}
+	unclaimed := r.unclaimed
+	r.unclaimed = nil
 	r.mu.Unlock()
-	log := klog.FromContext(r.s.base)
+	r.s.mu.RLock()
+	log := r.s.logger()
+	r.s.mu.RUnlock()
 	for i := range nodes {
 		if endNode(&nodes[i], r.s.now()) {
 			_ = r.s.store.PutNode(r.key, i, nodes[i])
@@ -332,11 +483,15 @@ func (r *buildRun) finish(result engine.Result, note string) {
 		}
 	}
 	if r.log != nil {
-		r.log.Flush()
-		if note != "" {
-			r.line(note)
+		if r.build.Durable {
+			// With its last line the build is over, whatever happens; see overBefore.
+			if err := r.s.store.Flush(); err != nil {
+				log.Error(err, "end of build is not stored yet", "job", r.jobName, "number", r.key.Number)
+			}
 		}
-		r.line("Finished: " + string(result))
+		if last != "" {
+			r.log.End(last)
+		}
 		if err := r.log.Close(); err != nil {
 			log.Error(err, "log is not complete", "job", r.jobName, "number", r.key.Number)
 		}
@@ -345,15 +500,24 @@ func (r *buildRun) finish(result engine.Result, note string) {
 	defer r.s.mu.Unlock()
 	b := r.build
 	b.Building, b.Result, b.AbortedBy = false, result, abortedBy
-	b.Duration = max(time.Millisecond, r.s.now().Sub(b.Started))
+	end := r.s.now()
+	if last == "" { // it was over before a restart
+		end = r.s.store.LogTime(r.key)
+	}
+	b.Duration = max(time.Millisecond, end.Sub(b.Started))
 	dropSecrets(b)
+	for _, release := range unclaimed {
+		release()
+	}
 	if r.s.items[b.Job] != nil {
-		if err := r.s.store.PutBuild(b); err != nil {
+		r.s.startDependents(r.job, b)
+		if err := r.s.store.EndBuild(b); err != nil {
 			log.Error(err, "end of build is not stored", "job", r.jobName, "number", b.Number)
 		}
 	}
 	delete(r.s.runs, b.Key())
 	r.job.live--
+	r.s.endMilestones(r.job)
 	for _, p := range slices.Clone(r.waits) {
 		r.s.dropPlaceholder(p)
 	}
@@ -398,41 +562,6 @@ func endStep(st *engine.Step, now time.Time) bool {
 		return true
 	}
 	return false
-}
-
-// endInterrupted ends a build that a former process left running.
-func (s *Server) endInterrupted(b *store.Build, reason string) error {
-	end := s.store.LogTime(b.Key())
-	if end.Before(b.Started) {
-		end = s.now()
-	}
-	nodes, steps, err := s.store.Graph(b.Key())
-	if err != nil {
-		return err
-	}
-	for i := range nodes {
-		if endNode(&nodes[i], end) {
-			err = errors.Join(err, s.store.PutNode(b.Key(), i, nodes[i]))
-		}
-	}
-	for i := range steps {
-		if endStep(&steps[i], end) {
-			err = errors.Join(err, s.store.PutStep(b.Key(), i, steps[i]))
-		}
-	}
-	l, lerr := s.store.CreateLog(b.Key(), nil)
-	if err = errors.Join(err, lerr); err != nil {
-		return fmt.Errorf("end interrupted build: %w", err)
-	}
-	l.Flush()
-	_, err = io.WriteString(l.Writer(""), reason+"\nFinished: "+string(engine.ResultAborted)+"\n")
-	if err = errors.Join(err, l.Close()); err != nil {
-		return fmt.Errorf("end interrupted build: %w", err)
-	}
-	b.Building, b.Result, b.Duration = false, engine.ResultAborted, max(time.Millisecond, end.Sub(b.Started))
-	b.AbortedBy = append(b.AbortedBy, reason)
-	dropSecrets(b)
-	return errors.Join(s.store.PutBuild(b), s.store.DropStashes(b.Key()))
 }
 
 // discard deletes the builds that the job's discarder does not keep: too many or too old, not the

@@ -343,14 +343,14 @@ func (sc *scan) update(kid *item, h gitremote.Head, primary bool) error {
 	}
 	switch {
 	case old.Commit == h.Commit:
-	case h.Tag || kid.cfg.disabled:
+	case h.Tag || kid.cfg.disabled || kid.triggers().NoIndexing:
 		sc.say("No automatic build triggered for %s", h.Name)
 	default:
 		values, err := valuesFromForm(kid.parameters(), url.Values{})
 		if err != nil {
 			return fmt.Errorf("branch %s: %w", h.Name, err)
 		}
-		if _, _, err := s.enqueue(start{job: kid, params: values, cause: store.Cause{Indexing: true}, quiet: s.cfg.QuietPeriod}); err != nil {
+		if _, _, err := s.enqueue(start{job: kid, params: values, cause: store.Cause{Indexing: true}, quiet: s.quietOf(kid)}); err != nil {
 			return err
 		}
 		sc.say("Scheduled build for branch: %s", h.Name)

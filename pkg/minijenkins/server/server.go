@@ -44,10 +44,11 @@ type Config struct {
 	QuietPeriod time.Duration
 	// LeftItemTTL is how long a queue item can be read after it left the queue; 0 means 5 min.
 	LeftItemTTL time.Duration
-	// StopTimeout is how long running builds may go on when the server stops, before they are
-	// interrupted; 0 means 30 s, less than 0 none.
+	// StopTimeout is how long running builds may go on to their end when the server stops. What runs then is
+	// suspended and goes on after the next start, or is interrupted if its agents do not outlive the server.
+	// 0 means not at all.
 	StopTimeout time.Duration
-	// InterruptTimeout is how long interrupted builds may take to end; 0 means 20 s.
+	// InterruptTimeout is how long suspended or interrupted builds may take to stop; 0 means 20 s.
 	InterruptTimeout time.Duration
 	// MaxBody is the greatest request body in bytes; 0 means 16 MiB.
 	MaxBody int64
@@ -61,6 +62,8 @@ type Config struct {
 	EventsQueue int
 	// MaxStash bounds the stashes of one build on disk, in bytes; 0 means 1 GiB.
 	MaxStash int64
+	// CasC is a file of configuration as code that reload takes its clouds from; other sources may stand beside it. Empty for none.
+	CasC string
 	// StartDelay is for tests of clients: for so long the server answers as a Jenkins that starts,
 	// with 503 and, in the middle third, with 401 to everybody. 0 means not at all.
 	StartDelay time.Duration
@@ -69,6 +72,9 @@ type Config struct {
 	LoadSCM func(ctx context.Context, scm engine.SCM, path string) (string, error)
 	// AllowFileSCM allows repositories at file:// addresses, which are on the server's own disk. It is for tests.
 	AllowFileSCM bool
+	// Libraries are the shared libraries that all jobs see; folders have their own in their config.xml. Credentials for them are those of the
+	// job's folder.
+	Libraries []LibraryConfig
 	// ScanTimeout bounds the scan of a multi-branch job and the reading of a Jenkinsfile; 0 means 10 min.
 	ScanTimeout time.Duration
 	// MaxSCMBytes bounds what a scan, or the reading of a Jenkinsfile, takes from the repository's server, in bytes; 0 means 256 MiB.
@@ -83,15 +89,19 @@ type AgentDeps struct {
 	Templates func() []*store.Template
 	// JenkinsURL is the base URL for agents.
 	JenkinsURL string
+	// Running tells if the build of a kube.Build.ID runs, or will go on as soon as the server runs. Its agents
+	// are needed.
+	Running func(build string) bool
 }
 
 // AgentSource makes agents for builds.
 type AgentSource interface {
-	// ForBuild makes the provider of one build.
+	// ForBuild makes the provider of one build. If it is an engine.AgentResumer builds go on after a restart.
 	ForBuild(b kube.Build) engine.AgentProvider
 	// Agents are the agents that live now.
 	Agents() []kube.AgentInfo
-	// Reap deletes every agent that a former process left.
+	// Reap deletes the agents that a former process left, but for those of builds that are Running. It is
+	// called before the first build begins.
 	Reap(ctx context.Context) error
 	// Run watches and collects orphans until ctx ends.
 	Run(ctx context.Context) error
@@ -100,7 +110,7 @@ type AgentSource interface {
 // KubeAgents is NewAgents for pods of a cluster.
 func KubeAgents(cfg kube.Config) func(AgentDeps) (AgentSource, error) {
 	return func(d AgentDeps) (AgentSource, error) {
-		cfg.Instance, cfg.Templates = d.Instance, d.Templates
+		cfg.Instance, cfg.Templates, cfg.Running = d.Instance, d.Templates, d.Running
 		if cfg.JenkinsURL == "" {
 			cfg.JenkinsURL = d.JenkinsURL
 		}
@@ -117,9 +127,11 @@ type Server struct {
 	events *eventSender
 	// parse, check and run are the engine's, other ones in tests.
 	parse func(string) (*jenkinsfile.Pipeline, error)
-	check func(*jenkinsfile.Pipeline, engine.AgentProvider) error
+	check func(*jenkinsfile.Pipeline, engine.AgentProvider, []*engine.Library) error
 	run   func(context.Context, engine.RunSpec) (engine.Result, error)
 	now   func() time.Time
+	// durable says that agents outlive the server, and so can builds.
+	durable bool
 	// lag is how long after its quiet period an item begins. It is 0 but in tests, which are as slow as Jenkins.
 	lag  time.Duration
 	wake chan struct{}
@@ -149,12 +161,14 @@ type Server struct {
 	steps       stepServices
 	quieting    bool
 	quietReason string
-	base        context.Context //nolint:containedctx // it is the life of all builds
-	wg          sync.WaitGroup
+	// systemMessage is what configuration as code set last.
+	systemMessage string
+	base          context.Context //nolint:containedctx // it is the life of all builds
+	wg            sync.WaitGroup
 }
 
-// New opens the state folder and ends the builds that were running when the last process died. It
-// starts nothing; Run does.
+// New opens the state folder. It starts nothing; Run does, and the builds that were running when the last
+// process died go on then.
 func New(cfg Config) (*Server, error) {
 	if cfg.StateDir == "" || len(cfg.Accounts) == 0 || cfg.NewAgents == nil {
 		return nil, errors.New("minijenkins: StateDir, Accounts and NewAgents are required")
@@ -181,7 +195,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("minijenkins: %w", err)
 	}
 	s := &Server{
-		cfg: cfg, store: st, parse: jenkinsfile.Load, check: engine.Check, run: engine.Run,
+		cfg: cfg, store: st, parse: jenkinsfile.Load, check: engine.CheckWith, run: engine.Run,
 		now: time.Now, wake: make(chan struct{}, 1),
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
@@ -189,12 +203,22 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.born = s.now()
 	s.events = newEventSender(&s.cfg, s.now, st.Flush)
-	if err := s.restoreState(); err != nil {
+	state, err := st.Load()
+	if err == nil {
+		err = s.load(state)
+	}
+	if err == nil {
+		err = s.loadCasC()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())
 	}
-	s.agents, err = cfg.NewAgents(AgentDeps{Instance: st.Instance(), Templates: s.templateList, JenkinsURL: s.buildURLBase()})
+	s.agents, err = cfg.NewAgents(AgentDeps{Instance: st.Instance(), Templates: s.templateList, JenkinsURL: s.buildURLBase(), Running: s.runsBuild})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: agents: %w", err), st.Close())
+	}
+	if err := s.restoreState(state); err != nil {
+		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())
 	}
 	return s, nil
 }
@@ -210,7 +234,6 @@ func setDefaults(cfg *Config) {
 	}
 	orElse(&cfg.QuietPeriod, 5*time.Second)
 	orElse(&cfg.LeftItemTTL, 5*time.Minute)
-	orElse(&cfg.StopTimeout, 30*time.Second)
 	orElse(&cfg.InterruptTimeout, 20*time.Second)
 	if cfg.EventsQueue <= 0 {
 		cfg.EventsQueue = defaultEventsQueue
@@ -225,28 +248,18 @@ func setDefaults(cfg *Config) {
 	cfg.BaseURL = strings.TrimSuffix(cfg.BaseURL, "/")
 }
 
-func (s *Server) restoreState() error {
-	st, err := s.store.Load()
-	if err != nil {
+// restoreState brings the state of the last process in order.
+func (s *Server) restoreState(st *store.State) error {
+	_, s.durable = s.agents.ForBuild(kube.Build{}).(engine.AgentResumer)
+	if err := s.restoreBuilds(st.Builds); err != nil {
 		return err
 	}
-	if err := s.load(st); err != nil {
+	if err := s.restoreScans(); err != nil {
 		return err
 	}
 	known := map[store.BuildKey]bool{}
 	for _, b := range st.Builds {
 		known[b.Key()] = true
-		if b.Building {
-			if err := s.endInterrupted(b, "The build was interrupted by a restart of minijenkins."); err != nil {
-				return err
-			}
-		}
-	}
-	if err := s.store.Flush(); err != nil {
-		return err
-	}
-	if err := s.restoreScans(); err != nil {
-		return err
 	}
 	return s.store.Sweep(func(k store.BuildKey) bool { return known[k] }, func(job uint64) bool { return s.items[job] != nil })
 }
@@ -264,8 +277,9 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // Close closes the state folder of a server that is not run, or no longer.
 func (s *Server) Close() error { return s.store.Close() }
 
-// Run starts builds, watches agents and, if Listen is set, serves HTTP, until ctx ends. Then no
-// build starts any more; running builds get StopTimeout to end and are interrupted after it.
+// Run starts builds, goes on with those of the last process, watches agents and, if Listen is set, serves
+// HTTP, until ctx ends. Then no build starts any more; running builds get StopTimeout to end and are suspended
+// after it.
 func (s *Server) Run(ctx context.Context) error {
 	log := klog.FromContext(ctx).WithName("minijenkins")
 	work, stopWork := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), log))
@@ -273,21 +287,31 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.base = work
 	s.mu.Unlock()
-	if err := s.agents.Reap(ctx); err != nil {
-		log.Error(err, "agents of a former process could not be deleted yet")
-	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.agents.Run(work) })
-	g.Go(func() error { s.schedule(gctx); return nil })
-	g.Go(func() error { s.runTimers(gctx); return nil })
-	if s.events != nil {
-		g.Go(func() error { return s.events.run(work) })
-	}
 	if s.cfg.Listen != "" {
 		g.Go(func() error { return s.listen(gctx) })
 	}
+	g.Go(func() error { return s.agents.Run(work) })
+	if s.events != nil {
+		g.Go(func() error { return s.events.run(work) })
+	}
+	begun := make(chan struct{})
+	g.Go(func() error {
+		defer close(begun)
+		if err := s.agents.Reap(gctx); err != nil {
+			log.Error(err, "agents of a former process could not be deleted yet")
+		}
+		if gctx.Err() == nil {
+			// They come before all that the queue starts.
+			s.goOn(gctx, work)
+		}
+		return nil
+	})
+	g.Go(func() error { <-begun; s.schedule(gctx); return nil })
+	g.Go(func() error { <-begun; s.runTimers(gctx); return nil })
 	g.Go(func() error {
 		<-gctx.Done()
+		<-begun
 		s.drain(gctx)
 		stopWork()
 		return nil
@@ -321,7 +345,8 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// drain waits for the running builds and interrupts those that take too long.
+// drain waits for the running builds and suspends those that take too long, or interrupts them if they
+// cannot go on later.
 func (s *Server) drain(ctx context.Context) {
 	s.mu.Lock()
 	s.quieting = true
@@ -331,12 +356,16 @@ func (s *Server) drain(ctx context.Context) {
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
-	if waitFor(done, s.cfg.StopTimeout) {
+	if waitFor(done, max(0, s.cfg.StopTimeout)) {
 		return
 	}
 	const reason = "The build was interrupted by a shutdown of minijenkins."
 	for _, r := range s.running() {
-		r.cancel(&engine.AbortError{Reason: reason})
+		if r.build.Durable {
+			r.suspend()
+		} else {
+			r.cancel(&engine.AbortError{Reason: reason})
+		}
 	}
 	if waitFor(done, s.cfg.InterruptTimeout) {
 		return

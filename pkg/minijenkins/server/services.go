@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"strconv"
 	"sync/atomic"
 
 	"k8s.io/klog/v2"
@@ -24,18 +23,28 @@ const defaultMaxStash = 1 << 30
 type stepServices struct {
 	locks      engine.LockTable
 	milestones engine.MilestoneTable
+	// passed counts the milestones that running jobs passed, by ID. Server.mu guards it.
+	passed map[uint64]uint64
 	// left are closed when the queue item of the ID leaves. Server.mu guards it.
 	left map[int64][]chan struct{}
-	// timers are the schedules of jobs by ID; only fireTimers uses it.
-	timers map[uint64]timerOf
+	// timers are the schedules of jobs by ID, polls those of polling; only fireTimers uses them.
+	timers, polls map[uint64]timerOf
+	// polling are the jobs that are being polled. Server.mu guards it.
+	polling map[uint64]bool
 }
 
 // withServices completes what a build needs for its steps. end must be called when the build is over.
 func (r *buildRun) withServices(spec engine.RunSpec) (full engine.RunSpec, end func()) {
 	stashes := &stashes{r: r, from: r.stashOrigin()}
+	if r.past != nil {
+		size, err := r.s.store.StashesSize(r.key)
+		if err != nil {
+			klog.FromContext(r.ctx).Error(err, "stashes cannot be listed", "job", r.jobName, "number", r.key.Number)
+		}
+		stashes.used.Store(size)
+	}
 	spec.Stashes = stashes
-	// A lock of one tenant is none of another's.
-	spec.Locks = r.s.steps.locks.Scope(r.jobProject())
+	spec.Locks = r.scopedLocks()
 	spec.Builds = builds{r}
 	for _, c := range r.causes {
 		cause := engine.Cause{Class: causeClass(c), Description: causeText(c)}
@@ -44,12 +53,15 @@ func (r *buildRun) withServices(spec engine.RunSpec) (full engine.RunSpec, end f
 		}
 		spec.Causes = append(spec.Causes, cause)
 	}
-	var endMilestones func()
-	spec.Milestones, endMilestones = r.s.steps.milestones.Begin(r.key.Job, r.key.Number, func(by int) {
-		r.cancel(&engine.AbortError{Reason: "Superseded by #" + strconv.Itoa(by), Result: engine.ResultNotBuilt})
-	})
+	if r.milestones == nil {
+		r.milestones = r.beginMilestones()
+	}
+	spec.Milestones = r.milestones
 	return spec, func() {
-		endMilestones()
+		r.milestones.end()
+		if r.isSuspended() {
+			return
+		}
 		r.dropStashes(preservedStashes(spec.Pipeline))
 	}
 }

@@ -21,7 +21,7 @@ import (
 // realEngine runs builds with the engine instead of the stub.
 func realEngine(_ *Config, s *Server) {
 	if s != nil {
-		s.parse, s.check, s.run = jenkinsfile.Parse, engine.Check, engine.Run
+		s.parse, s.check, s.run = jenkinsfile.Parse, engine.CheckWith, engine.Run
 	}
 }
 

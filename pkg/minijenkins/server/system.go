@@ -22,6 +22,15 @@ func refuse(c *call, what string) {
 	writePage(c.w, http.StatusForbidden, typeText, message+"\n")
 }
 
+// noEnd answers to what would end the process.
+func noEnd(c *call) {
+	if c.r.Method != http.MethodPost {
+		failPost(c.w)
+		return
+	}
+	refuse(c, "way to end it over HTTP; its process is ended by who runs it")
+}
+
 // plugin is a plugin whose part of the API is spoken here.
 type plugin struct{ name, title, version string }
 
@@ -45,8 +54,15 @@ var spokenPlugins = []plugin{
 
 // pluginManager lists the plugins that are spoken; nothing can be installed.
 func (s *Server) pluginManager(c *call) {
-	if !c.isAPI() {
-		refuse(c, "plugins to install or to remove")
+	switch {
+	case c.isAPI():
+	case c.r.Method == http.MethodPost:
+		// Without X-Error: gojenkins does not survive one here.
+		mark(c.w)
+		writePage(c.w, http.StatusForbidden, typeText, "minijenkins has no plugins to install or to remove. Use a Jenkins for it.\n")
+		return
+	default:
+		fail404(c.w)
 		return
 	}
 	show(c.w, c.r, bean("hudson.LocalPluginManager").lazy(1, "plugins", func() any {
@@ -65,6 +81,8 @@ func pluginBean(p plugin) *object {
 // securityRealm serves /securityRealm/user/NAME; users are made in the configuration only.
 func (s *Server) securityRealm(c *call) {
 	switch first := c.next(); {
+	case first == "user" && len(c.segs) == 2 && c.segs[1] == "doDelete":
+		refuse(c, "users to remove; they stand in its configuration")
 	case first == "user" && len(c.segs) > 1:
 		s.user(c, c.next())
 	case strings.HasPrefix(first, "createAccount"):
@@ -83,7 +101,7 @@ func (s *Server) nodeAction(c *call, known bool) {
 	case !known:
 		fail404(c.w)
 	case action == "scriptText" || action == "script":
-		refuse(c, "a script console")
+		refuse(c, "script console")
 	case action == "config.xml" && c.r.Method == http.MethodGet, action == "":
 		fail404(c.w)
 	default:

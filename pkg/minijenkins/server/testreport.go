@@ -50,6 +50,10 @@ func (r *buildRun) AddTests(suites []engine.TestSuite) error {
 	if err != nil {
 		return err
 	}
+	// After a restart a step may record the same again.
+	all = slices.DeleteFunc(all, func(o engine.TestSuite) bool {
+		return o.StepID != "" && slices.ContainsFunc(suites, func(n engine.TestSuite) bool { return n.StepID == o.StepID })
+	})
 	all = append(all, suites...)
 	if err := r.s.store.PutTests(r.key, all); err != nil {
 		return err

@@ -71,6 +71,7 @@ func (s *Server) runTimers(ctx context.Context) {
 func (s *Server) fireTimers(ctx context.Context, from, to time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.poll(s.duePolls(from, to))
 	if s.steps.timers == nil {
 		s.steps.timers = map[uint64]timerOf{}
 	}
@@ -126,6 +127,6 @@ func (s *Server) startByTimer(job *item) error {
 	}) {
 		return nil
 	}
-	_, _, err = s.enqueue(start{job: job, params: params, cause: cause, quiet: s.cfg.QuietPeriod})
+	_, _, err = s.enqueue(start{job: job, params: params, cause: cause, quiet: s.quietOf(job)})
 	return err
 }

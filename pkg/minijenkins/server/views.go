@@ -199,8 +199,7 @@ func (s *Server) viewRoutes(c *call, folder *item) {
 func (s *Server) viewAction(c *call, folder *item, v *view) bool {
 	switch action := c.rest(); action {
 	case "":
-		mark(c.w)
-		writePage(c.w, http.StatusOK, typeHTML, page(v.Name+" [Jenkins]", ""))
+		visit(c, v.Name+" [Jenkins]", "")
 	case "config.xml":
 		s.viewXML(c, folder, v)
 	case "doDelete", "addJobToView", "removeJobFromView", "submitDescription":

@@ -5,6 +5,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"html"
 	"io"
 	"strconv"
@@ -66,6 +67,9 @@ func (w wfView) describe(b *store.Build, hasArtifacts bool, now time.Time) *obje
 	for _, n := range w.nodes {
 		stages = append(stages, w.stage(n, w.full))
 	}
+	if post := w.post(); post != nil {
+		stages = append(stages, w.stage(*post, w.full))
+	}
 	return bean("").in("_links", links).in("id", strconv.Itoa(b.Number)).in("name", buildName(b)).in("status", status).
 		in("startTimeMillis", start).in("endTimeMillis", start+d.Milliseconds()).in("durationMillis", d.Milliseconds()).
 		in("queueDurationMillis", max(0, b.Started.Sub(b.Queued).Milliseconds())).in("pauseDurationMillis", 0).in("stages", stages)
@@ -97,7 +101,7 @@ func (w wfView) stage(n engine.Node, withSteps bool) *object {
 	list := []*object{}
 	parent := n.ID
 	for _, st := range w.steps {
-		if st.NodeID == n.ID {
+		if stageOf(st) == n.ID {
 			list = append(list, w.step(st, parent))
 			parent = st.ID
 		}
@@ -119,6 +123,32 @@ func (w wfView) step(st engine.Step, parent string) *object {
 		in("pauseDurationMillis", 0).in("parentNodes", []string{parent})
 }
 
+// stageOf is the stage of a step in the stage view.
+func stageOf(st engine.Step) string { return cmp.Or(st.Post, st.NodeID) }
+
+// post is the stage that the stage view makes of the pipeline's post section; nil if it has not begun.
+func (w wfView) post() *engine.Node {
+	var n *engine.Node
+	for _, st := range w.steps {
+		if st.Post == "" {
+			continue
+		}
+		if n == nil {
+			n = &engine.Node{ID: st.Post, DisplayName: "Declarative: Post Actions", State: engine.StateFinished, Result: engine.ResultSuccess, StartTime: st.StartTime}
+		}
+		if st.State != engine.StateFinished {
+			n.State = st.State
+		} else if st.Result != engine.ResultSuccess && n.Result == engine.ResultSuccess {
+			n.Result = st.Result
+		}
+		n.Duration = max(n.Duration, st.StartTime.Add(st.Duration).Sub(n.StartTime))
+	}
+	if n != nil && n.State != engine.StateFinished {
+		n.Duration = 0
+	}
+	return n
+}
+
 // node is a stage with its steps, or a step; nil if there is none.
 func (w wfView) node(id string) *object {
 	for _, n := range w.nodes {
@@ -126,9 +156,12 @@ func (w wfView) node(id string) *object {
 			return w.stage(n, true)
 		}
 	}
+	if post := w.post(); post != nil && post.ID == id {
+		return w.stage(*post, true)
+	}
 	for _, st := range w.steps {
 		if st.ID == id {
-			return w.step(st, st.NodeID)
+			return w.step(st, stageOf(st))
 		}
 	}
 	return nil

@@ -49,10 +49,12 @@ type Log struct {
 	skip map[string]int64
 	// textDirty and idxDirty say that a file has more than is on disk for good.
 	textDirty, idxDirty, closed bool
-	text                        *os.File
-	idx                         *os.File
-	size                        int64
-	secs                        []section
+	// wait is maxWait, less in tests.
+	wait time.Duration
+	text *os.File
+	idx  *os.File
+	size int64
+	secs []section
 	// owner is the step of the last byte, midLine says that its line is not complete, since when.
 	owner   string
 	midLine bool
@@ -80,7 +82,7 @@ func (s *Store) CreateLog(k BuildKey, onError func(error)) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &Log{text: text, held: map[string][]byte{}, skip: map[string]int64{}, onError: onError}
+	l := &Log{text: text, held: map[string][]byte{}, skip: map[string]int64{}, onError: onError, wait: maxWait}
 	l.settled = sync.NewCond(&l.mu)
 	if err := l.reopen(s, k); err != nil {
 		return nil, errors.Join(fmt.Errorf("read log: %w", err), text.Close())
@@ -180,10 +182,10 @@ func (l *Log) write(step string, p []byte) {
 			l.order = append(l.order, step)
 		}
 		l.held[step] = append(l.held[step], p...)
-		if len(l.held[step]) > maxHeld || time.Since(l.since) > maxWait {
+		if len(l.held[step]) > maxHeld || time.Since(l.since) > l.wait {
 			l.breakLine()
 		} else if l.timer == nil {
-			l.timer = time.AfterFunc(max(maxWait, maxWait-time.Since(l.since)), l.overdue)
+			l.timer = time.AfterFunc(max(l.wait, l.wait-time.Since(l.since)), l.overdue)
 		}
 		return
 	}
@@ -202,7 +204,7 @@ func (l *Log) overdue() {
 		l.breakLine()
 	}
 	if len(l.order) > 0 {
-		l.timer = time.AfterFunc(maxWait, l.overdue)
+		l.timer = time.AfterFunc(l.wait, l.overdue)
 	}
 }
 
@@ -288,6 +290,8 @@ func (l *Log) End(text string) {
 	there := l.lastLines()
 	if rest, ok := strings.CutPrefix(text, there); ok {
 		text = rest
+	} else if strings.HasSuffix(there, text) {
+		text = ""
 	} else if l.midLine {
 		l.breakLine()
 	}
@@ -300,7 +304,7 @@ func (l *Log) End(text string) {
 func (l *Log) lastLines() string {
 	var out strings.Builder
 	for _, sec := range l.secs {
-		if sec.step != stepEnd {
+		if strings.TrimPrefix(sec.step, breakMark) != stepEnd {
 			continue
 		}
 		if _, err := io.Copy(&out, io.NewSectionReader(l.text, sec.from, sec.to-sec.from)); err != nil {

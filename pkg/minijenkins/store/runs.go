@@ -27,7 +27,6 @@ const (
 	runInterrupt  byte = 'a'
 	runAnswer     byte = 'i'
 	runDownstream byte = 'd'
-	runLock       byte = 'l'
 	runMilestone  byte = 'm'
 )
 
@@ -38,9 +37,12 @@ func (k BuildKey) run(kind byte, name ...byte) []byte {
 // Plan is what a build was begun with. It is written before the first stage and does not change.
 type Plan struct {
 	// Script is the Jenkinsfile, Origin the line of the log that says where it came from, SCM its repository.
-	Script string      `json:"script"`
-	Origin string      `json:"origin,omitempty"`
-	SCM    *engine.SCM `json:"scm,omitempty"`
+	Script string `json:"script"`
+	Origin string `json:"origin,omitempty"`
+	// Notes are further lines of the log, about the Libraries that it has from its begin.
+	Notes     []string            `json:"notes,omitempty"`
+	Libraries []engine.LibraryPin `json:"libraries,omitempty"`
+	SCM       *engine.SCM         `json:"scm,omitempty"`
 	// Stage is the first stage that is run, empty for all.
 	Stage string `json:"stage,omitempty"`
 	// Previous is the result of the build before; Env are the variables that the server sets.
@@ -56,14 +58,6 @@ type Interrupt struct {
 	Result engine.Result `json:"result,omitempty"`
 	// Hard says that the build ends without a stage of it doing anything more.
 	Hard bool `json:"hard,omitempty"`
-}
-
-// HeldLocks are the locks that a step took at once.
-type HeldLocks struct {
-	// Seq orders what a build took.
-	Seq    uint64   `json:"seq"`
-	Names  []string `json:"names"`
-	Holder string   `json:"holder,omitempty"`
 }
 
 // PassedMilestone is a milestone that a build has come to.
@@ -83,7 +77,6 @@ type RunRecord struct {
 	Answers map[string]engine.Answer
 	// Downstream are the queue items of the builds that it asked for, by the ID of the request.
 	Downstream map[string]int64
-	Locks      []HeldLocks
 }
 
 // PutPlan keeps the plan of a build.
@@ -102,17 +95,6 @@ func (s *Store) PutAnswer(k BuildKey, stepID string, a engine.Answer) error {
 // PutDownstream keeps which queue item a build asked for by a request.
 func (s *Store) PutDownstream(k BuildKey, request string, item int64) error {
 	return s.put(bucketRuns, k.run(runDownstream, []byte(request)...), item)
-}
-
-// PutLocks keeps that a build holds locks, DeleteLocks that it does not any more.
-func (s *Store) PutLocks(k BuildKey, l HeldLocks) error {
-	return s.put(bucketRuns, k.run(runLock, u64(l.Seq)...), l)
-}
-
-// DeleteLocks forgets locks by their Seq.
-func (s *Store) DeleteLocks(k BuildKey, seq uint64) error {
-	key := k.run(runLock, u64(seq)...)
-	return s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketRuns).Delete(key) }})
 }
 
 // milestones is the key of the milestones of a job: those of builds that have ended count while an older one runs.
@@ -192,10 +174,6 @@ func (r *RunRecord) add(kind byte, name string, v []byte) (err error) {
 		var id int64
 		err = json.Unmarshal(v, &id)
 		r.Downstream[name] = id
-	case runLock:
-		var l HeldLocks
-		err = json.Unmarshal(v, &l)
-		r.Locks = append(r.Locks, l)
 	}
 	return err
 }

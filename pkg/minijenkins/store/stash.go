@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"strings"
 )
 
 // ErrStashTooBig says that the stashes of a build would take more than they may.
@@ -43,13 +45,37 @@ func (s *Store) StashSize(k BuildKey, name string) int64 {
 	return info.Size()
 }
 
+// StashesSize is the size of all stashes of a build in bytes.
+func (s *Store) StashesSize(k BuildKey) (size int64, err error) {
+	entries, err := fs.ReadDir(s.root.FS(), k.stashes())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("list stashes: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), stashPart) {
+			// A former process was killed while it wrote it.
+			if err := s.root.Remove(k.stashes() + "/" + e.Name()); err != nil {
+				return 0, fmt.Errorf("remove half a stash: %w", err)
+			}
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			size += info.Size()
+		}
+	}
+	return size, nil
+}
+
+// stashPart begins the names of stashes that are being written.
+const stashPart = "part"
+
 // PutStash keeps a stash in place of an older one of that name. take is asked before each piece whether so
 // many bytes more may be written; without them the error is ErrStashTooBig and the older stash stays.
 func (s *Store) PutStash(ctx context.Context, k BuildKey, name string, content io.Reader, take func(n int) bool) error {
 	if err := s.root.MkdirAll(k.stashes(), 0o700); err != nil {
 		return fmt.Errorf("make stash folder: %w", err)
 	}
-	f, err := s.createUnique(k.stashes() + "/part")
+	f, err := s.createUnique(k.stashes() + "/" + stashPart)
 	if err != nil {
 		return fmt.Errorf("make stash: %w", err)
 	}

@@ -45,10 +45,28 @@ type Item struct {
 	Discard       Discard                 `json:"discard,omitzero"`
 	// Cron is the schedule of the Jenkinsfile's trigger cron; one of config.xml goes before it.
 	Cron string `json:"cron,omitempty"`
+	// Triggers are the other triggers of the Jenkinsfile, and its options about when the job is built.
+	Triggers Triggers `json:"triggers,omitzero"`
 	// Branch says which branch a job is of; nil for other jobs.
 	Branch *Branch `json:"branch,omitempty"`
 	// Scan is how the last scan of a multi-branch job went; nil if there was none.
 	Scan *Scan `json:"scan,omitempty"`
+}
+
+// Triggers say when a job is built without being asked to.
+type Triggers struct {
+	// Poll says that its repository is polled, by the schedule PollSpec, which may be empty, and when a hook tells of a push.
+	Poll     bool   `json:"poll,omitempty"`
+	PollSpec string `json:"pollSpec,omitempty"`
+	// Upstream are the jobs, separated by commas, that start it when they end with Threshold or better.
+	Upstream  string        `json:"upstream,omitempty"`
+	Threshold engine.Result `json:"threshold,omitempty"`
+	// Quiet is its quiet period; nil for that of the server.
+	Quiet *time.Duration `json:"quiet,omitempty"`
+	// NoIndexing keeps the scan of a multi-branch job from building the branch.
+	NoIndexing bool `json:"noIndexing,omitempty"`
+	// NoRestart forbids to begin again at a stage.
+	NoRestart bool `json:"noRestart,omitempty"`
 }
 
 // Branch is the branch or tag of a repository that the job of a multi-branch job builds.
@@ -101,9 +119,10 @@ type Cause struct {
 	Rebuild bool `json:"rebuild,omitempty"`
 	// Stage is the stage from which that build is run again, empty for all of it.
 	Stage string `json:"stage,omitempty"`
-	// Indexing says that a scan found the branch changed; Timer that its time had come.
+	// Indexing says that a scan found the branch changed; Timer that its time had come; SCM that the repository was found changed.
 	Indexing bool `json:"indexing,omitempty"`
 	Timer    bool `json:"timer,omitempty"`
+	SCM      bool `json:"scm,omitempty"`
 	// Upstream is the build that asked for this one.
 	Upstream *Upstream `json:"upstream,omitempty"`
 }
@@ -116,6 +135,10 @@ type Upstream struct {
 	URL     string `json:"url"`
 	// Depth counts the builds in the row of which each started the next.
 	Depth int `json:"depth"`
+	// Trigger says that it was the trigger upstream and not the step build.
+	Trigger bool `json:"trigger,omitempty"`
+	// Request identifies the step that asked, over all builds; empty if it was none.
+	Request string `json:"request,omitempty"`
 }
 
 // Build is one build of a job.
@@ -148,6 +171,10 @@ type Build struct {
 	Script string `json:"script,omitempty"`
 	// Commit is what the Jenkinsfile was read from; empty if it did not come from a repository.
 	Commit string `json:"commit,omitempty"`
+	// Durable says that it was begun by a server that can go on with it after a restart.
+	Durable bool `json:"durable,omitempty"`
+	// Scripted says that its Jenkinsfile is a Scripted Pipeline, which has no stage to restart from.
+	Scripted bool `json:"scripted,omitempty"`
 }
 
 // Key is the build's key in the store.

@@ -43,6 +43,8 @@ type writer struct {
 	attempt uint64
 	err     error
 	closed  bool
+	// refused says that a change came when it was closed.
+	refused bool
 	over    chan struct{}
 }
 
@@ -56,6 +58,7 @@ func (w *writer) add(c change) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
+		w.refused = true
 		return ErrClosed
 	}
 	w.list = append(w.list, c)
@@ -64,7 +67,7 @@ func (w *writer) add(c change) error {
 	return nil
 }
 
-// flush waits for all that was queued before, or for a failure to write it.
+// flush waits for all that was queued before, or for a failure to write it. Once a change was refused it fails.
 func (w *writer) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -74,6 +77,9 @@ func (w *writer) flush() error {
 			return w.err
 		}
 		w.progress.Wait()
+	}
+	if w.refused {
+		return ErrClosed // nobody must believe that it is done
 	}
 	return nil
 }

@@ -140,7 +140,7 @@ ok("get_info", check=lambda i: i["mode"] == "NORMAL")
 ok("get_plugins", check=lambda p: "workflow-job" in p)
 ok("get_plugins_info", check=lambda p: len(p) > 5)
 ok("get_plugin_info", "Folders Plugin", check=lambda p: p["shortName"] == "cloudbees-folder")
-refused("install_plugin", "ant", says="script console")
+refused("install_plugin", "ant", says="no script console")
 refused("run_script", "println(1)", says="script console")
 
 # Folders and jobs.
@@ -195,7 +195,14 @@ ok("build_job", "team/app", {"WHO": "a script"}, token="start-me")
 second = ended("team/app", number + 1)
 report("build_job with token", "ok" if second and "Started by remote host" in str(second) else "WRONG")
 ok("get_job_info", "team/app", depth=1, fetch_all_builds=True, check=lambda j: len(j["builds"]) == 2)
-ok("delete_build", "team/app", number)
+try:
+    server.delete_build("team/app", number)
+    report("delete_build", "ok")
+except TypeError:
+    # Some versions hand the body over as the headers and fail before they send anything.
+    server.jenkins_open(requests.Request("POST", sys.argv[1] + "/job/team/job/app/%d/doDelete" % number))
+    report("delete_build", "ok, sent by hand: this version of the library does not send it")
+ok("get_job_info", "team/app", check=lambda j: [b["number"] for b in j["builds"]] == [number + 1])
 ok("build_job_url", "team/app", {"WHO": "x"}, check=lambda u: u.endswith("/buildWithParameters?WHO=x"))
 
 ok("create_job", "slow", SLOW % "slow")
@@ -216,14 +223,24 @@ stopped = ended("slow", 1)
 report("result of stop_build", stopped and stopped["result"])
 if not stopped or stopped["result"] != "ABORTED":
     failed.append("stop_build")
-refused("wipeout_job_workspace", "team/app", says="workspace")
+wiped = requests.post(sys.argv[1] + "/job/team/job/app/doWipeOutWorkspace", auth=(sys.argv[2], sys.argv[3]),
+                      headers={"Jenkins-Crumb": server.crumb["crumb"]}, cookies=server._session.cookies, timeout=20)
+if wiped.status_code != 403 or "workspace" not in wiped.text:
+    failed.append("wipeout_job_workspace")
+report("wipeout_job_workspace", "refused, sent by hand as above: " + wiped.text.strip())
 
 # Quiet mode: what is started waits, and can be taken out of the queue.
 ok("quiet_down")
 item = ok("build_job", "team/app", {"WHO": "never"})
 ok("get_queue_item", item, check=lambda q: "executable" not in q)
-ok("cancel_queue", item)
-ok("wait_for_normal_op", 5, check=bool)
+try:
+    server.cancel_queue(item)
+    report("cancel_queue", "ok")
+except jenkins.EmptyResponseException:
+    # Jenkins answers 204, which the library takes for a broken connection.
+    report("cancel_queue", "ok, though the library does not know the status 204")
+ok("get_queue_item", item, check=lambda q: q["cancelled"])
+ok("wait_for_normal_op", 30, check=bool)
 server.jenkins_open(requests.Request("POST", sys.argv[1] + "/cancelQuietDown"))
 
 # Views.

@@ -62,8 +62,9 @@ func Start(t testing.TB, opts Options) *Instance {
 	cfg := server.Config{
 		StateDir: stateDir, BaseURL: url, QuietPeriod: -1, StopTimeout: -1,
 		Accounts: []server.Account{{Name: User, Token: Token}},
-		NewAgents: func(server.AgentDeps) (server.AgentSource, error) {
+		NewAgents: func(d server.AgentDeps) (server.AgentSource, error) {
 			opts.Local.Root = cmp.Or(opts.Local.Root, filepath.Join(stateDir, "agents"))
+			opts.Local.Running = d.Running
 			return local.New(opts.Local)
 		},
 	}

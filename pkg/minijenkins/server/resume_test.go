@@ -1,0 +1,787 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
+
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
+)
+
+// world is what outlives servers: agents with their steps and files.
+type world struct {
+	dir string
+	mu  sync.Mutex
+	// agents are those that live, by the ID of the request; made counts them by ID.
+	agents map[string]string
+	made   map[string]int
+	steps  map[string]*worldStep
+	// began counts the steps that began by their script.
+	began map[string]int
+}
+
+// worldStep is a script that runs or ran.
+type worldStep struct {
+	mu       sync.Mutex
+	out      []byte
+	stdout   []byte
+	code     int
+	over     bool
+	progress *sync.Cond
+	cmd      *exec.Cmd
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{dir: t.TempDir(), agents: map[string]string{}, made: map[string]int{}, steps: map[string]*worldStep{}, began: map[string]int{}}
+	t.Cleanup(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, st := range w.steps {
+			_ = syscall.Kill(-st.cmd.Process.Pid, syscall.SIGKILL)
+			st.mu.Lock()
+			for !st.over {
+				st.progress.Wait()
+			}
+			st.mu.Unlock()
+		}
+	})
+	return w
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) touch(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile(w.path(name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) living() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.agents)
+}
+
+// step begins the script of an ID once.
+func (w *world) step(req engine.ShellRequest, separate bool) (*worldStep, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if st := w.steps[req.ID]; st != nil {
+		return st, nil
+	}
+	st := &worldStep{}
+	st.progress = sync.NewCond(&st.mu)
+	cmd := exec.Command("/bin/sh", "-xe", "-c", req.Script)
+	cmd.Dir, cmd.Env = req.Dir, append(os.Environ(), "WORLD="+w.dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	for k, v := range req.Env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	cmd.Stderr = stepWriter{st, &st.out}
+	cmd.Stdout = cmd.Stderr
+	if separate {
+		cmd.Stdout = stepWriter{st, &st.stdout}
+	}
+	if err := os.MkdirAll(req.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	st.cmd = cmd
+	w.steps[req.ID] = st
+	w.began[req.Script]++
+	go func() {
+		_ = cmd.Wait()
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.over, st.code = true, cmd.ProcessState.ExitCode()
+		st.progress.Broadcast()
+	}()
+	return st, nil
+}
+
+type stepWriter struct {
+	st *worldStep
+	to *[]byte
+}
+
+func (s stepWriter) Write(p []byte) (int, error) {
+	s.st.mu.Lock()
+	defer s.st.mu.Unlock()
+	*s.to = append(*s.to, p...)
+	s.st.progress.Broadcast()
+	return len(p), nil
+}
+
+// attach passes the output on from its begin until the script ends or ctx does.
+func (st *worldStep) attach(ctx context.Context, out, stdout io.Writer) (int, error) {
+	defer context.AfterFunc(ctx, func() {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.progress.Broadcast()
+	})()
+	sent := 0
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for {
+		if n := len(st.out); n > sent {
+			p := bytes.Clone(st.out[sent:n])
+			st.mu.Unlock()
+			_, _ = out.Write(p)
+			st.mu.Lock()
+			sent = n
+			continue
+		}
+		switch {
+		case ctx.Err() != nil:
+			if !errors.Is(context.Cause(ctx), engine.ErrSuspended) {
+				_ = syscall.Kill(-st.cmd.Process.Pid, syscall.SIGKILL)
+			}
+			return 0, context.Cause(ctx)
+		case st.over:
+			if stdout != nil {
+				_, _ = stdout.Write(st.stdout)
+			}
+			return st.code, nil
+		}
+		st.progress.Wait()
+	}
+}
+
+// link is a server's way to the world. When it is cut the server is as good as dead: nothing of it gets there.
+type link struct {
+	*localAgents
+	w    *world
+	dead chan struct{}
+	cut  func()
+	// last counts what is on its way, so that nothing arrives after the cut.
+	mu sync.RWMutex
+}
+
+func newLink(w *world, inner *localAgents) *link {
+	l := &link{localAgents: inner, w: w, dead: make(chan struct{})}
+	l.cut = sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		close(l.dead)
+	})
+	return l
+}
+
+// enter is the begin of a deed in the world; done is nil if the server is dead.
+func (l *link) enter() (done func()) {
+	l.mu.RLock()
+	select {
+	case <-l.dead:
+		l.mu.RUnlock()
+		return nil
+	default:
+		return l.mu.RUnlock
+	}
+}
+
+func (l *link) ForBuild(b kube.Build) engine.AgentProvider { return &linkProvider{l, b} }
+
+type linkProvider struct {
+	l *link
+	b kube.Build
+}
+
+func (p *linkProvider) HasLabel(string) bool { return true }
+
+func (p *linkProvider) Acquire(ctx context.Context, req engine.AgentRequest, waiting func(string)) (engine.Agent, error) {
+	if waiting != nil {
+		waiting("the agent is made")
+	}
+	done := p.l.enter()
+	if done == nil {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	defer done()
+	ws := filepath.Join(p.l.w.dir, "workspace", filepath.FromSlash(p.b.Job))
+	if err := os.MkdirAll(ws, 0o700); err != nil {
+		return nil, err
+	}
+	w := p.l.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.agents[req.ID] == "" {
+		w.made[req.ID]++
+	}
+	w.agents[req.ID] = "agent-" + req.ID
+	return &linkAgent{localAgent: &localAgent{name: w.agents[req.ID], ws: ws}, l: p.l, id: req.ID}, nil
+}
+
+func (p *linkProvider) Resume(_ context.Context, req engine.AgentRequest, name, workspace string) (engine.Agent, error) {
+	return &linkAgent{localAgent: &localAgent{name: name, ws: workspace}, l: p.l, id: req.ID}, nil
+}
+
+type linkAgent struct {
+	*localAgent
+	l  *link
+	id string
+}
+
+func (a *linkAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
+	done := a.l.enter()
+	if done == nil {
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	a.l.w.mu.Lock()
+	lives := a.l.w.agents[a.id] != ""
+	a.l.w.mu.Unlock()
+	if !lives {
+		done()
+		return 0, fmt.Errorf("agent %s is gone", a.name)
+	}
+	st, err := a.l.w.step(req, stdout != nil)
+	done()
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-a.l.dead:
+			cancel(engine.ErrSuspended) // whatever the dead server thinks
+		case <-ctx.Done():
+		}
+	}()
+	return st.attach(ctx, out, stdout)
+}
+
+func (a *linkAgent) Release(ctx context.Context) error {
+	done := a.l.enter()
+	if done == nil {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	defer done()
+	a.l.w.mu.Lock()
+	defer a.l.w.mu.Unlock()
+	delete(a.l.w.agents, a.id)
+	return nil
+}
+
+// in has the agents of a harness in a world.
+func (w *world) in(l **link) option {
+	return func(c *Config, _ *Server) {
+		if c == nil {
+			return
+		}
+		inner := c.NewAgents
+		c.NewAgents = func(d AgentDeps) (AgentSource, error) {
+			a, err := inner(d)
+			if err != nil {
+				return nil, err
+			}
+			*l = newLink(w, a.(*localAgents))
+			return *l, nil
+		}
+	}
+}
+
+// durableServer is a server with its link to a world.
+type durableServer struct {
+	*harness
+	w    *world
+	link *link
+	opts []option
+}
+
+func newDurable(t *testing.T, w *world, dir string, opts ...option) *durableServer {
+	t.Helper()
+	d := &durableServer{w: w, opts: opts}
+	d.harness = newHarness(t, dir, append([]option{withEngine, quiet(time.Minute), w.in(&d.link)}, opts...)...)
+	return d
+}
+
+// crash leaves of the server what kill -9 leaves, and starts another one on it. The log may be newer than the
+// database, but not older.
+func (d *durableServer) crash() *durableServer {
+	d.t.Helper()
+	to := filepath.Join(d.t.TempDir(), "state")
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		d.t.Fatal(err)
+	}
+	d.eventually("a database that a killed process leaves", func() bool {
+		d.link.mu.Lock() // nothing gets into the world meanwhile
+		defer d.link.mu.Unlock()
+		from := filepath.Join(d.dir, "state")
+		data, err := os.ReadFile(filepath.Join(from, "state.db"))
+		if err != nil || os.WriteFile(filepath.Join(to, "state.db"), data, 0o600) != nil {
+			return false
+		}
+		if !soundDatabase(filepath.Join(to, "state.db")) {
+			return false
+		}
+		if err := os.CopyFS(filepath.Join(to, "builds"), os.DirFS(filepath.Join(from, "builds"))); err != nil {
+			_ = os.RemoveAll(filepath.Join(to, "builds"))
+			return false
+		}
+		select {
+		case <-d.link.dead:
+		default:
+			close(d.link.dead)
+		}
+		return true
+	})
+	return newDurable(d.t, d.w, filepath.Dir(to), d.opts...)
+}
+
+// soundDatabase tells if a copy was not made in the middle of a transaction, which a kill does not cut.
+func soundDatabase(path string) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = db.Close() }()
+	ok = true
+	return db.View(func(tx *bbolt.Tx) error {
+		for range tx.Check() {
+			ok = false
+		}
+		return nil
+	}) == nil && ok
+}
+
+// restart stops the server as SIGTERM does and starts another one.
+func (d *durableServer) restart() *durableServer {
+	d.t.Helper()
+	begin := time.Now()
+	if err := d.stop(); err != nil {
+		d.t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		d.t.Errorf("the stop took %v", took)
+	}
+	return newDurable(d.t, d.w, d.dir, d.opts...)
+}
+
+func (d *durableServer) build(job string) {
+	d.t.Helper()
+	d.want(http.StatusCreated, "POST", "/job/f/job/"+job+"/build?delay=0", "", "")
+}
+
+func (d *durableServer) console(job string, n int) string {
+	d.t.Helper()
+	return d.get("/job/f/job/" + job + "/" + strconv.Itoa(n) + "/consoleText")
+}
+
+// says waits until a log has a text.
+func (d *durableServer) says(job string, n int, text string) {
+	d.t.Helper()
+	d.eventually(job+" says "+text, func() bool {
+		r := d.do("GET", "/job/f/job/"+job+"/"+strconv.Itoa(n)+"/consoleText", "", "")
+		return r.StatusCode == http.StatusOK && strings.Contains(r.body, text)
+	})
+}
+
+// waits is a script that goes on when a file is in the world.
+func waits(name string) string {
+	return "echo before-" + name + "; while [ ! -e $WORLD/" + name + " ]; do sleep 0.01; done; echo after-" + name
+}
+
+// TestBuildGoesOn: a build in the middle of a step goes on, whether its server was stopped or killed, with the
+// same number, IDs, log and agent.
+func TestBuildGoesOn(t *testing.T) {
+	const text = "pipeline { agent any\n environment { A = 'x' }\n stages {\n stage('one') { steps { sh '''%s''' } }\n" +
+		" stage('two') { steps { echo \"${A} ${sh(returnStdout: true, script: 'echo out').trim()}\" } } } }"
+	for name, again := range map[string]func(*durableServer) *durableServer{"stop": (*durableServer).restart, "kill": (*durableServer).crash} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			rec := newEventReceiver(t)
+			d := newDurable(t, w, t.TempDir(), rec.option)
+			d.folder("f")
+			d.job("f", "j", fmt.Sprintf(text, waits("go")), paramsXML("PW*hidden"), "")
+			d.want(http.StatusCreated, "POST", "/job/f/job/j/buildWithParameters?delay=0", typeForm, "PW=topsecret")
+			d.says("j", 1, "before-go\n")
+			before := d.console("j", 1)
+			steps := d.get(blueOrg + "pipelines/f/pipelines/j/runs/1/steps/")
+			d = again(d)
+			if got := d.get("/job/f/job/j/1/api/json?tree=building,number"); !strings.Contains(got, `"building":true`) {
+				t.Error(got)
+			}
+			after := d.do("GET", "/job/f/job/j/1/logText/progressiveText?start="+strconv.Itoa(len(before)), "", "")
+			if n, _ := strconv.Atoi(after.Header.Get("X-Text-Size")); n < len(before) || after.Header.Get("X-More-Data") != "true" {
+				t.Error(after.Header)
+			}
+			if got := d.get(blueOrg + "pipelines/f/pipelines/j/runs/1/steps/"); stepIDs(got) != stepIDs(steps) {
+				t.Errorf("%s\nbecame %s", steps, got)
+			}
+			d.agents.mu.Lock()
+			d.agents.mu.Unlock()
+			w.touch(t, "go")
+			b := d.ended("f/j", 1)
+			if b.Result != engine.ResultSuccess || b.Params[0].Value != "" {
+				t.Errorf("%+v", b)
+			}
+			log := d.console("j", 1)
+			if !strings.HasPrefix(log, before) {
+				t.Errorf("the log has changed: %q became %q", before, log)
+			}
+			// Another build that nothing disturbs says the same, but for its number.
+			d.build("j")
+			d.ended("f/j", 2)
+			undisturbed := d.console("j", 2)
+			norm := strings.NewReplacer("-2-0.", "-N-0.", "-1-0.", "-N-0.").Replace
+			if diff := cmp.Diff(norm(undisturbed), norm(log)); diff != "" {
+				t.Error(diff)
+			}
+			for script, n := range w.began {
+				if want := 2; n != want {
+					t.Errorf("%q began %d times in 2 builds", script, n)
+				}
+			}
+			for id, n := range w.made {
+				if n != 1 {
+					t.Errorf("agent %s was made %d times", id, n)
+				}
+			}
+			if w.living() != 0 {
+				t.Errorf("%d agents are left", w.living())
+			}
+			var kinds []string
+			d.eventually("all events are there", func() bool {
+				kinds = nil
+				rec.mu.Lock()
+				defer rec.mu.Unlock()
+				for _, ev := range rec.list {
+					if strings.HasSuffix(ev.URL, "/j/1/") {
+						kinds = append(kinds, ev.Type)
+					}
+				}
+				return len(kinds) > 0 && kinds[len(kinds)-1] == EventFinalized
+			})
+			if diff := cmp.Diff([]string{EventInitialize, EventStarted, EventCompleted, EventFinalized}, kinds); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func stepIDs(body string) string {
+	var out []string
+	for _, part := range strings.Split(body, `"id":"`)[1:] {
+		id, _, _ := strings.Cut(part, `"`)
+		out = append(out, id)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestKilledAnytime kills servers at random moments of a build with branches; what comes out is always the same.
+func TestKilledAnytime(t *testing.T) {
+	const text = "pipeline { agent any\n stages {\n stage('all') { parallel {\n" +
+		" stage('a') { steps { sh 'for i in 1 2 3 4 5; do echo a$i; sleep 0.02; done'\n echo 'a is done' } }\n" +
+		" stage('b') { steps { sh 'for i in 1 2 3 4 5; do echo b$i; sleep 0.02; done; exit 3' } }\n" +
+		" stage('c') { steps { echo 'c'; sh 'seq 2000' } } } } }\n post { always { sh 'echo post' } } }"
+	lines := func(log string) map[string]int {
+		out := map[string]int{}
+		for _, l := range strings.Split(log, "\n") {
+			out[l]++
+		}
+		return out
+	}
+	norm := func(log string, n int) string { return strings.ReplaceAll(log, fmt.Sprintf("-%d-0.", n), "-N-0.") }
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "j", text, "", "")
+	d.build("j")
+	d.ended("f/j", 1)
+	want := lines(norm(d.console("j", 1), 1))
+	rnd := rand.New(rand.NewPCG(4, 2))
+	kills := 8
+	if testing.Short() {
+		kills = 3
+	}
+	for n := 2; n < 2+kills; n++ {
+		d.build("j")
+		d.started("f/j", n)
+		time.Sleep(time.Duration(rnd.IntN(250)) * time.Millisecond)
+		d = d.crash()
+		if n%3 == 0 {
+			time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
+			d = d.crash()
+		}
+		b := d.ended("f/j", n)
+		if b.Result != engine.ResultFailure {
+			t.Errorf("#%d: %s", n, b.Result)
+		}
+		if diff := cmp.Diff(want, lines(norm(d.console("j", n), n))); diff != "" {
+			t.Errorf("#%d: %s", n, diff)
+		}
+		if w.living() != 0 {
+			t.Errorf("#%d: %d agents are left", n, w.living())
+		}
+	}
+	for script, n := range w.began {
+		if n != 1+kills {
+			t.Errorf("%q began %d times in %d builds", script, n, 1+kills)
+		}
+	}
+}
+
+// TestAbortSurvives: an abort that was answered counts, also if the server is killed right after, and so does a kill.
+func TestAbortSurvives(t *testing.T) {
+	for action, last := range map[string]string{"stop": "Aborted by admin", "term": "Aborted by admin", "kill": hardKill} {
+		t.Run(action, func(t *testing.T) {
+			w := newWorld(t)
+			d := newDurable(t, w, t.TempDir())
+			d.folder("f")
+			d.job("f", "j", "pipeline { agent any\n stages { stage('s') { steps { sh '''"+waits("never")+"''' } } } }", "", "")
+			d.build("j")
+			d.says("j", 1, "before-never\n")
+			// The server gets no further than to note it.
+			d.link.cut()
+			d.want(http.StatusFound, "POST", "/job/f/job/j/1/"+action, "", "")
+			d = d.crash()
+			b := d.ended("f/j", 1)
+			log := d.console("j", 1)
+			if b.Result != engine.ResultAborted || !strings.Contains(log, "\n"+last+"\n") || !strings.HasSuffix(log, "\nFinished: ABORTED\n") || strings.Count(log, last) != 1 {
+				t.Errorf("%+v %s", b, log)
+			}
+			if action != "kill" && (len(b.AbortedBy) != 1 || b.AbortedBy[0] != testUser) {
+				t.Errorf("aborted by %v", b.AbortedBy)
+			}
+			if action != "kill" {
+				d.eventually("the agent is given back", func() bool { return w.living() == 0 })
+			}
+		})
+	}
+}
+
+// TestInputSurvives: a question is asked again, an answer that was taken is not.
+func TestInputSurvives(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "j", "pipeline { agent any\n stages { stage('ask') { steps { script { def v = input(message: 'go?', parameters: [string(name: 'A'), string(name: 'B')])\n echo \"got ${v}\"\n sh '''"+waits("go")+"''' } } } } }", "", "")
+	d.build("j")
+	d.asks("f/j", 1, 1)
+	d = d.crash()
+	d.asks("f/j", 1, 1)
+	var pending []struct{ ID string }
+	pending = decode[[]struct{ ID string }](t, d.get("/job/f/job/j/1/wfapi/pendingInputActions"))
+	// The answer is taken and the server dies before the build could do anything with it.
+	d.s.mu.RLock()
+	r := d.s.runs[store.BuildKey{Job: jobID(d.harness, "f/j"), Number: 1}]
+	d.s.mu.RUnlock()
+	r.mu.Lock()
+	r.questions[0].answer = make(chan engine.Answer, 1)
+	r.mu.Unlock()
+	d.want(http.StatusOK, "POST", "/job/f/job/j/1/input/"+pending[0].ID+"/proceed", typeForm, "json="+`{"parameter":[{"name":"A","value":"1"},{"name":"B","value":"2"}]}`)
+	d = d.crash()
+	d.says("j", 1, "before-go\n")
+	w.touch(t, "go")
+	if b := d.ended("f/j", 1); b.Result != engine.ResultSuccess {
+		t.Errorf("%+v", b)
+	}
+	if log := d.console("j", 1); strings.Count(log, "Input requested\nApproved by admin\n") != 1 || !strings.Contains(log, "got [A:1, B:2]\n") {
+		t.Error(log)
+	}
+}
+
+func jobID(h *harness, job string) uint64 {
+	h.s.mu.RLock()
+	defer h.s.mu.RUnlock()
+	it := h.s.root
+	for _, name := range strings.Split(job, "/") {
+		it = it.kids[name]
+	}
+	return it.ID
+}
+
+// TestDownstreamOnce: a build that asked for another one before the crash waits for that one after it.
+func TestDownstreamOnce(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "up", "pipeline { agent none\n stages { stage('s') { steps { script { def b = build(job: 'down', quietPeriod: 0)\n echo \"it is ${b.number}\" } } } } }", "", "")
+	d.job("f", "down", "pipeline { agent any\n stages { stage('s') { steps { sh '''"+waits("go")+"''' } } } }", "", "")
+	d.build("up")
+	d.says("down", 1, "before-go\n")
+	d = d.crash()
+	d.says("down", 1, "before-go\n")
+	d = d.crash()
+	w.touch(t, "go")
+	if b := d.ended("f/up", 1); b.Result != engine.ResultSuccess {
+		t.Errorf("%+v", b)
+	}
+	log := d.console("up", 1)
+	if strings.Count(log, "Scheduling project") != 1 || strings.Count(log, "Starting building: f » down #1") != 1 || !strings.Contains(log, "it is 1\n") {
+		t.Error(log)
+	}
+	if got := d.get("/job/f/job/down/api/json?tree=builds[number]"); strings.Count(got, `"number"`) != 1 {
+		t.Error(got)
+	}
+}
+
+// TestTestsOnce: a step that recorded its results before the crash, but not that it had, records them once.
+func TestTestsOnce(t *testing.T) {
+	d := newDurable(t, newWorld(t), t.TempDir())
+	d.folder("f")
+	d.job("f", "j", "pipeline { agent any\n stages { stage('s') { steps { sh 'echo x' } } } }", "", "")
+	d.build("j")
+	d.ended("f/j", 1)
+	r := d.s.newRun(d.s.items[jobID(d.harness, "f/j")], d.s.items[jobID(d.harness, "f/j")].builds[1])
+	r.ctx = t.Context()
+	suite := func(step string, names ...string) []engine.TestSuite {
+		s := engine.TestSuite{Name: "s", StepID: step}
+		for _, n := range names {
+			s.Cases = append(s.Cases, engine.TestCase{Name: n})
+		}
+		return []engine.TestSuite{s}
+	}
+	for _, list := range [][]engine.TestSuite{suite("7", "a", "b"), suite("9", "c"), suite("7", "a", "b"), suite("9", "c"), suite("", "d")} {
+		if err := r.AddTests(list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.build.Tests.Total; got != 4 {
+		t.Errorf("%d tests", got)
+	}
+}
+
+// TestLocksSurvive: a lock that a build holds is nobody else's after the restart, and free after its end.
+func TestLocksSurvive(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	for _, j := range []string{"a", "b"} {
+		d.job("f", j, "pipeline { agent any\n stages { stage('s') { steps { lock('door') { sh '''"+waits(j)+"''' } } } } }", "", "")
+	}
+	d.build("a")
+	d.says("a", 1, "before-a\n")
+	d.build("b")
+	d.says("b", 1, "waiting")
+	w.touch(t, "b")
+	d = d.crash()
+	d.build("b")
+	d.started("f/b", 2)
+	time.Sleep(300 * time.Millisecond)
+	for n := range 2 {
+		if log := d.console("b", n+1); strings.Contains(log, "before-b") {
+			t.Errorf("b #%d has the lock of a: %s", n+1, log)
+		}
+	}
+	w.touch(t, "a")
+	for _, b := range []store.Build{d.ended("f/a", 1), d.ended("f/b", 1), d.ended("f/b", 2)} {
+		if b.Result != engine.ResultSuccess {
+			t.Errorf("%+v", b)
+		}
+	}
+}
+
+// TestMilestonesSurvive: a build that is overtaken by one that ended before the restart ends.
+func TestMilestonesSurvive(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "j", "pipeline { agent any\n stages { stage('s') { steps { milestone 1\n sh '''if [ $BUILD_NUMBER = 1 ]; then "+waits("go")+"; fi'''\n milestone 2\n echo 'through' } } } }", "", "")
+	d.build("j")
+	d.says("j", 1, "before-go\n")
+	d.link.cut() // of build 1 the supersession is lost with the server
+	d.s.mu.Lock()
+	err := d.s.store.PutMilestone(jobID2(d, "j"), store.PassedMilestone{Build: 2, Seq: 100, Ordinal: 2})
+	d.s.mu.Unlock()
+	if err == nil {
+		err = d.s.store.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = d.crash()
+	w.touch(t, "go")
+	b := d.ended("f/j", 1)
+	if log := d.console("j", 1); b.Result != engine.ResultNotBuilt || strings.Contains(log, "through") {
+		t.Errorf("%+v %s", b, log)
+	}
+}
+
+func jobID2(d *durableServer, name string) uint64 { return d.s.root.kids["f"].kids[name].ID }
+
+// TestCannotGoOn: builds with which it is not possible to go on end, with the reason.
+func TestCannotGoOn(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	for _, j := range []string{"broken", "old", "fine"} {
+		d.job("f", j, "pipeline { agent any\n stages { stage('s') { steps { sh '''"+waits("go")+"''' } } } }", "", "")
+		d.build(j)
+		d.says(j, 1, "before-go\n")
+	}
+	// One was begun by an older version, of one the record is broken.
+	d.s.mu.Lock()
+	old := *d.s.root.kids["f"].kids["old"].builds[1]
+	brokenID := d.s.root.kids["f"].kids["broken"].ID
+	d.s.mu.Unlock()
+	old.Durable = false
+	if err := errors.Join(d.s.store.PutBuild(&old), d.s.store.PutPlan(store.BuildKey{Job: brokenID, Number: 1}, &store.Plan{Script: "pipeline {"}), d.s.store.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	d = d.crash()
+	w.touch(t, "go")
+	for job, want := range map[string]struct {
+		result engine.Result
+		text   string
+	}{"broken": {engine.ResultFailure, "WorkflowScript: "}, "old": {engine.ResultAborted, interruptedText + "\nFinished: ABORTED\n"}, "fine": {engine.ResultSuccess, "after-go\n"}} {
+		b := d.ended("f/"+job, 1)
+		if log := d.console(job, 1); b.Result != want.result || !strings.Contains(log, want.text) {
+			t.Errorf("%s: %+v %s", job, b, log)
+		}
+	}
+}
+
+// TestOverButForTheRecord: a build whose last line is in the log has ended, also if that is all that is left of its end.
+func TestOverButForTheRecord(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "j", "pipeline { agent any\n stages { stage('s') { steps { sh '''"+waits("go")+"''' } } } }", "", "")
+	d.build("j")
+	d.says("j", 1, "before-go\n")
+	d.link.cut()
+	r := d.s.running()[0]
+	r.log.End("why\nFinished: UNSTABLE\n")
+	d = d.crash()
+	b := d.ended("f/j", 1)
+	if log := d.console("j", 1); b.Result != engine.ResultUnstable || strings.Count(log, finished) != 1 || !strings.HasSuffix(log, "why\nFinished: UNSTABLE\n") {
+		t.Errorf("%+v %s", b, log)
+	}
+	rec, err := d.s.store.RunRecord(b.Key())
+	if err != nil || rec.Plan != nil {
+		t.Errorf("%+v %v", rec, err)
+	}
+}

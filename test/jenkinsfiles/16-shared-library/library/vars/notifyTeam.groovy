@@ -1,0 +1,6 @@
+def call(String result) {
+    if (result != 'SUCCESS') {
+        error 'only good news'
+    }
+    echo "told the team: ${result}"
+}
