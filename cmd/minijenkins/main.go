@@ -78,7 +78,8 @@ func newCommand() *cobra.Command {
 	f.StringVar(&o.passwordFile, "password-file", "", "file with a password that works beside the token")
 	o.agents.addFlags(cmd)
 	f.DurationVar(&o.quietPeriod, "quiet-period", 5*time.Second, "how long a started job waits for equal starts; negative for not at all")
-	f.DurationVar(&o.stopTimeout, "stop-timeout", 30*time.Second, "how long running builds may go on when the server stops")
+	f.DurationVar(&o.stopTimeout, "stop-timeout", 0, "how long running builds may go on to their end when the server stops; what runs"+
+		"\nthen goes on after the next start")
 	f.StringVar(&o.eventsURL, "events-url", "", "URL that is told when a build is made, begins, ends or is deleted, as Jenkins' generic-event plugin does")
 	f.StringVar(&o.eventsTokenFile, "events-token-file", "", "file with the bearer token for the events URL")
 	f.DurationVar(&o.startDelay, "start-delay", 0, "how long to answer as a Jenkins that starts (503, then 401, then 503), to test clients")

@@ -221,12 +221,11 @@ type (
 		Post []Expr
 		Body Stmt
 	}
-	// While is while (Cond) Body, or do Body while (Cond) if Do is set.
+	// While is while (Cond) Body.
 	While struct {
 		Span
 		Cond Expr
 		Body Stmt
-		Do   bool
 	}
 	// Switch is switch (X) { case … }.
 	Switch struct {

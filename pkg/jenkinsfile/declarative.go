@@ -38,6 +38,26 @@ func Parse(src string) (*Pipeline, error) {
 	return pipeline, nil
 }
 
+// TakePipelines takes the pipeline blocks out of a script, as the functions of shared libraries have them: each call keeps an empty block. src
+// is the text of the script. The error is an *ErrorList.
+func TakePipelines(src string, script *Script) (map[*Call]*Pipeline, error) {
+	out := map[*Call]*Pipeline{}
+	b := &builder{src: src}
+	for _, s := range script.Stmts {
+		Walk(s, func(n Node) {
+			call, ok := n.(*Call)
+			if !ok || pipelineCall(&ExprStmt{X: call}) == nil {
+				return
+			}
+			out[call] = b.pipeline(call)
+			body := *call.Args[0].Value.(*Closure) //nolint:forcetypeassert // pipelineCall has seen it
+			body.Body = nil
+			call.Args = []Arg{{Value: &body}}
+		})
+	}
+	return out, b.errs.orNil()
+}
+
 // shorten keeps messages readable for big sources.
 func shorten(s string) string {
 	const limit = 200

@@ -215,7 +215,8 @@ func (p *parser) keywordStatement() Stmt {
 		cond := p.condition()
 		return &While{Cond: cond, Body: p.body(), Span: p.span(from)}
 	case "do":
-		return p.doStatement()
+		// The Groovy of Jenkins has no do-while.
+		p.unexpected()
 	case "switch":
 		return p.switchStatement()
 	case "try":
@@ -302,17 +303,6 @@ func (p *parser) ifStatement() Stmt {
 	}
 	s.Span = p.span(from)
 	return s
-}
-
-func (p *parser) doStatement() Stmt {
-	from := p.next().pos
-	body := p.body()
-	p.skipSeparators()
-	if !p.isWord("while") {
-		p.unexpected()
-	}
-	p.next()
-	return &While{Cond: p.condition(), Body: body, Do: true, Span: p.span(from)}
 }
 
 func (p *parser) forStatement() Stmt {

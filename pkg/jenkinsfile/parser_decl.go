@@ -163,7 +163,10 @@ func (p *parser) declaration(annotations []string) Stmt {
 		p.next()
 		return p.tupleDecl(from, annotations)
 	}
-	typ := p.skipType()
+	typ := "def"
+	if p.i == mark || !p.at(1).op("=") {
+		typ = p.skipType()
+	}
 	named := p.tok().kind == tokIdent || typ == "def" && p.tok().kind == tokString
 	if typ == "" || !looksLikeType(typ) || !named {
 		if typ != "def" || p.i == mark {

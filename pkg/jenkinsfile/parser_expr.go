@@ -117,7 +117,12 @@ func (p *parser) argument() Arg {
 		p.next()
 		p.next()
 		p.skipNewlines()
-		return Arg{Name: t.text, Named: true, NamePos: t.pos, Value: p.expression()}
+		arg := Arg{Name: t.text, Named: true, NamePos: t.pos}
+		if t.kind == tokNumber {
+			arg.NameExpr = &Constant{Value: numberValue(t), Literal: t.text, Span: Span{t.pos, t.end}}
+		}
+		arg.Value = p.expression()
+		return arg
 	}
 	x := p.expression()
 	if p.isOp(":") && keyExpression(x) {

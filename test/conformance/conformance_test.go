@@ -7,6 +7,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -16,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
@@ -58,7 +59,7 @@ func TestDocument(t *testing.T) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
+	if d := gocmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
 		t.Errorf("%s is out of date: go test ./test/conformance -update\n%s", document, d)
 	}
 }
@@ -231,7 +232,7 @@ func features(b *strings.Builder) {
 		if len(refused) > 0 {
 			b.WriteString("\n| Refused | Instead |\n|---|---|\n")
 			for _, note := range sortedKeys(refused) {
-				fmt.Fprintf(b, "| %s | %s |\n", strings.Join(refused[note], ", "), cell(note))
+				fmt.Fprintf(b, "| %s | %s |\n", strings.Join(refused[note], ", "), cmp.Or(cell(note), "use a Jenkins"))
 			}
 		}
 		b.WriteString("\n")

@@ -74,6 +74,8 @@ type Build struct {
 	Parameters map[string]string `json:"parameters,omitempty"`
 	// Beside lets the next build start when the log has this line, before this one has ended.
 	Beside string `json:"beside,omitempty"`
+	// Alone lets it start when all builds before it have ended.
+	Alone bool `json:"alone,omitempty"`
 	// Inputs are the answers to its questions, in order.
 	Inputs []Answer `json:"inputs,omitempty"`
 	// Stop is the line of the log at which it is stopped.

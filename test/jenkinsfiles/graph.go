@@ -13,8 +13,8 @@ import (
 
 // Graph writes the nodes of a build as Blue Ocean lists them, one a line:
 //
-//	1. build SUCCESS >2
-//	2. test [parallel] FAILURE <1 >4 5
+//  1. build SUCCESS >2
+//  2. test [parallel] FAILURE <1 >4 5
 //
 // The numbers are places in the list: "<" is the node that came before, ">" those that follow. A stage
 // that was left out is SKIPPED. What has another state than its result tells has both.

@@ -6,10 +6,13 @@ package jenkinsfiles
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -29,6 +32,13 @@ const (
 func TestMain(m *testing.M) {
 	if code, was := local.Supervise(os.Args[1:]); was {
 		os.Exit(code)
+	}
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		// The cases mostly wait for processes.
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }

@@ -69,9 +69,18 @@ func (target *Target) Play(ctx context.Context, t *testing.T, c *Case) {
 		t.Fatal(err)
 	}
 	var beside []func()
+	flush := func() {
+		for _, follow := range beside {
+			follow()
+		}
+		beside = nil
+	}
 	for i := range c.Builds {
 		b := &c.Builds[i]
 		name := fmt.Sprintf("build %d", i+1)
+		if b.Alone {
+			flush()
+		}
 		job, number, err := p.start(ctx, b)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -86,13 +95,14 @@ func (target *Target) Play(ctx context.Context, t *testing.T, c *Case) {
 		}
 		beside = append(beside, follow)
 	}
-	for _, follow := range beside {
-		follow()
-	}
+	flush()
 }
 
-// anyAgent is the agent that only some servers have.
-var anyAgent = regexp.MustCompile(`\bagent\s+any\b`)
+// anyAgent and anyNode are agents that only some servers have.
+var (
+	anyAgent = regexp.MustCompile(`\bagent\s+any\b`)
+	anyNode  = regexp.MustCompile(`\bnode\s*\{`)
+)
 
 // prepare makes repositories, credentials and jobs.
 func (p *player) prepare(ctx context.Context) error {
@@ -162,6 +172,9 @@ func (p *player) jenkinsfile(name string) (string, error) {
 	script, err := p.c.File(name, p.fill)
 	if p.NoAnyAgent {
 		script = anyAgent.ReplaceAllLiteralString(script, "agent { label '"+p.Label+"' }")
+		if !strings.Contains(script, "pipeline {") {
+			script = anyNode.ReplaceAllLiteralString(script, "node('"+p.Label+"') {")
+		}
 	}
 	return script, err
 }

@@ -97,9 +97,12 @@ func newDaemon(t testing.TB, args ...string) *daemon {
 		d.kill()
 		d.client.CloseIdleConnections()
 		endStrays(t, dir)
+		if data, err := os.ReadFile(d.log.Name()); err == nil && bytes.Contains(data, []byte("DATA RACE")) {
+			t.Error("the server has a data race")
+		}
 		if t.Failed() {
 			if data, err := os.ReadFile(d.log.Name()); err == nil {
-				t.Logf("log of the server:\n%s", data[max(0, len(data)-8000):])
+				t.Logf("log of the server:\n%s", data[max(0, len(data)-20000):])
 			}
 		}
 		_ = d.log.Close()
@@ -136,7 +139,7 @@ func endStrays(t testing.TB, dir string) {
 // fork starts the process and does not wait until it serves.
 func (d *daemon) fork() {
 	d.Helper()
-	args := append([]string{"--agents", "local", "--state-dir", d.state, "--listen", d.addr, "--quiet-period", "-1s", "--stop-timeout", "1s"}, d.args...)
+	args := append([]string{"--agents", "local", "--state-dir", d.state, "--listen", d.addr, "--quiet-period", "-1s"}, d.args...)
 	d.cmd = exec.Command(d.bin, args...)
 	d.cmd.Env = append(os.Environ(), "MINIJENKINS_TOKEN="+token)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
@@ -173,6 +176,18 @@ func (d *daemon) kill() {
 	_ = d.cmd.Process.Kill()
 	<-d.exited
 	d.cmd = nil
+}
+
+// terminate lets the process end by itself, as a service manager does.
+func (d *daemon) terminate() {
+	d.Helper()
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+	case <-time.After(15 * time.Second):
+		d.Errorf("the server does not end")
+	}
+	d.kill()
 }
 
 // wait waits until ok returns true; an error ends the test.

@@ -239,7 +239,7 @@ func TestKill(t *testing.T) {
 			outer := k.TB
 			k.TB = t
 			defer func() { k.TB = outer }()
-			k.disturbed(v, moments)
+			k.disturbed(v, moments, i%7 == 3)
 		})
 	}
 }
@@ -295,8 +295,8 @@ func (k *killer) undisturbed(v variant) {
 	k.TB.Logf("an undisturbed build of %s takes %s and has %d lines", v.job, k.took[v.job].Round(time.Millisecond), len(traces[0].Lines))
 }
 
-// disturbed has a build whose server is killed at these parts of the time that it takes.
-func (k *killer) disturbed(v variant, moments []float64) {
+// disturbed has a build whose server is killed at these parts of the time that it takes; gently by TERM.
+func (k *killer) disturbed(v variant, moments []float64, gently bool) {
 	k.Helper()
 	began := time.Now()
 	n := k.begin(v)
@@ -312,7 +312,10 @@ func (k *killer) disturbed(v variant, moments []float64) {
 	} else {
 		time.Sleep(at(moments[0]))
 	}
-	k.TB.Logf("killed %s after the start of %s #%d", time.Since(began).Round(time.Millisecond), v.job, n)
+	k.TB.Logf("killed %s after the start of %s #%d, gently: %v", time.Since(began).Round(time.Millisecond), v.job, n, gently)
+	if gently {
+		k.terminate()
+	}
 	k.kill()
 	for _, part := range moments[1:] {
 		k.fork()

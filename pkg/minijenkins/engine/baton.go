@@ -278,6 +278,36 @@ func (b *baton) watch(key, kind string, begin func(answer)) {
 	b.replay.asked = append(b.replay.asked, &asked{key: key, kind: kind, begin: begin})
 }
 
+// replaying tells if the build has not come to where it was.
+func (b *baton) replaying() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.replay != nil
+}
+
+// number is that of the turn.
+func (b *baton) number() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.turn
+}
+
+// beginScopes has cancels waited for though somebody still has something to do again, unless events are left.
+func (b *baton) beginScopes() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.replay
+	if r == nil || len(r.ended) > 0 || r.between() {
+		return
+	}
+	r.asked = slices.DeleteFunc(r.asked, func(a *asked) bool {
+		if a.begin != nil {
+			a.tell(answer{})
+		}
+		return a.begin != nil
+	})
+}
+
 // unwatch forgets a cancel that can not come any more. It is false if begin was or will be called.
 func (b *baton) unwatch(key string) bool {
 	b.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
 )
 
 // advice ends every message about something that only Jenkins can do.
@@ -36,6 +37,8 @@ type checker struct {
 	declared map[string]bool
 	// loaded is set for a file that a script loads: it may call what another file defines.
 	loaded bool
+	// library is set for a file of a library, which may have pipeline blocks in its functions.
+	library bool
 	// vars are the variables of the libraries.
 	vars     map[string]*libraryVar
 	libs     []*Library
@@ -179,22 +182,32 @@ func (c *checker) declareParams(params []jenkinsfile.Param) {
 // node refuses steps and Groovy that the engine does not know.
 func (c *checker) node(n jenkinsfile.Node) {
 	switch n := n.(type) {
+	case *jenkinsfile.Property:
+		c.global(n.Object)
 	case *jenkinsfile.Call:
+		c.global(n.Object)
 		if n.Object != nil || n.Callee != nil || c.declared[n.Name] || c.vars[n.Name] != nil {
 			return
 		}
 		def, ok := stepDefs[n.Name]
-		if !ok && c.loaded && refusedSteps[n.Name] == "" {
+		instead, refused := refusedSteps[n.Name]
+		if !ok && c.loaded && !refused {
 			return
 		}
-		if !ok {
-			c.refuseFeature(n.NamePos, "step", n.Name, refusedFor(refusedSteps[n.Name]), false)
+		if !ok || n.Name == "pipeline" && !c.library {
+			c.refuseFeature(n.NamePos, "step", n.Name, refusedFor(instead), false)
 			return
 		}
 		c.stepArgs(n, def)
 		c.nodeLabel(n)
 	case *jenkinsfile.New:
-		c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)
+		if !groovy.Constructible(n.Type) && !strings.HasSuffix(n.Type, "[]") {
+			c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)
+		}
+	case *jenkinsfile.Import:
+		if !groovy.Importable(n.Path) {
+			c.refuse(n.From, "import", "\"import %s\": %s", n.Path, advice)
+		}
 	case *jenkinsfile.ClassDecl:
 		c.unsupported(n.From, "class", n.Name)
 	case *jenkinsfile.Throw:
@@ -204,7 +217,7 @@ func (c *checker) node(n jenkinsfile.Node) {
 
 // stepArgs refuses named arguments that the step does not have here.
 func (c *checker) stepArgs(n *jenkinsfile.Call, def stepDef) {
-	if n.Name == "parallel" {
+	if n.Name == "parallel" || n.Name == "step" {
 		return
 	}
 	c.argNames(n.Name, n.Args, def)
@@ -212,7 +225,7 @@ func (c *checker) stepArgs(n *jenkinsfile.Call, def stepDef) {
 
 func (c *checker) argNames(step string, args []jenkinsfile.Arg, def stepDef) {
 	for _, a := range args {
-		if !a.Named || a.Spread || a.NameExpr != nil || a.Name == def.only || contains(def.params, a.Name) {
+		if !a.Named || a.Spread || a.NameExpr != nil || c.refusedArgument(step, a) || a.Name == def.only || contains(def.params, a.Name) {
 			continue
 		}
 		c.refuse(a.NamePos, step, "parameter \"%s\" of step \"%s\": %s", a.Name, step, advice)
@@ -261,7 +274,7 @@ func (c *checker) agent(a *jenkinsfile.Agent) {
 		return
 	}
 	for _, f := range a.Fields {
-		if f.Name != "label" {
+		if f.Name != "label" && f.Name != "customWorkspace" {
 			c.unsupported(f.Pos, "agent option", f.Name)
 		}
 	}

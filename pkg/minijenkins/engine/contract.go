@@ -133,7 +133,8 @@ type Agent interface {
 	// stdout is not nil) and returns its exit code. The error is of the agent, not of the script.
 	// When ctx ends, the script's process group gets SIGTERM, then SIGKILL, unless the cause is
 	// ErrSuspended: then the script goes on, and Shell is called again after the restart with the same
-	// request and writes the whole output again from its first byte.
+	// request and writes the whole output again from its first byte. A ctx that has ended before the call
+	// stops a script of that ID that runs, in the same way.
 	Shell(ctx context.Context, req ShellRequest, out, stdout io.Writer) (exitCode int, err error)
 	// Open reads a file; the path is absolute. A missing file is fs.ErrNotExist.
 	Open(ctx context.Context, path string) (io.ReadCloser, error)
@@ -175,7 +176,8 @@ type AgentRequest struct {
 type AgentProvider interface {
 	// Acquire waits until an agent is ready. While it waits it calls waiting with a reason that a
 	// user can read, each time the reason changes. An error is final: it ends the build. If ctx ends with
-	// ErrSuspended, what was begun for the request is left: it is asked for again with the same ID.
+	// ErrSuspended, what was begun for the request is left: it is asked for again with the same ID. If it
+	// ends otherwise, also before the call, that is taken down.
 	Acquire(ctx context.Context, req AgentRequest, waiting func(reason string)) (Agent, error)
 	// HasLabel tells if some template or node carries the label, so that a build that can never
 	// start is refused before it begins.

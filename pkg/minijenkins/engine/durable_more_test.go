@@ -43,7 +43,7 @@ func TestDurableMismatch(t *testing.T) {
 	}{
 		"OtherStep":  {reason: "another step stands there", src: stages("sh 'a'\n writeFile file: 'x', text: ''\n sh 'c'"), want: `is writeFile, not sh`},
 		"EndsBefore": {reason: "the script has become shorter", src: stages("sh 'a'"), want: "is release, not sh"},
-		"OtherTurns": {reason: "the script takes other turns", src: stages("sh 'a'\n echo '1'\n echo '2'\n sh 'b'\n sh 'c'"), want: "belongs to turn"},
+		"OtherTurns": {reason: "the script takes other turns", src: stages("sh 'a'\n echo '1'\n echo '2'\n sh 'b'\n sh 'c'"), want: "\"0.5\" (sh) is not asked for"},
 		"NoAgent":    {reason: "the script does not come to its agent", src: "pipeline { agent none\n stages { stage('s') { steps { echo 'x' } } } }", want: "is not asked for"},
 		"Spoiled": {reason: "an event can not be read", src: src, spoil: func(events []Event) {
 			i := slices.IndexFunc(events, func(e Event) bool { return e.Kind == "sh" })
@@ -65,7 +65,7 @@ func TestDurableMismatch(t *testing.T) {
 					c.spoil(w.events)
 				}
 				before := w.whole()
-				l := &life{}
+				l := &life{loose: true}
 				result, ended := w.run(l, c.src, 0)
 				if !ended || result != ResultFailure || l.err == nil {
 					t.Errorf("%s: %s %v, ended %v", c.reason, result, l.err, ended)
@@ -104,13 +104,8 @@ func TestSuspend(t *testing.T) {
 					if c.abort > 0 {
 						w.abortAt = time.Now().Add(c.abort)
 					}
-					ctx, cancel := context.WithCancelCause(t.Context())
-					l := &life{change: func(s *RunSpec) {}}
-					stop := time.AfterFunc(time.Duration(at)*took/12+1, func() { l.kill() })
+					l := &life{suspendAfter: time.Duration(at)*took/12 + 1}
 					result, ended := w.run(l, c.src, 0)
-					stop.Stop()
-					cancel(nil)
-					_ = ctx
 					if !ended {
 						if !errors.Is(l.err, ErrSuspended) || result != ResultUnknown {
 							t.Errorf("suspended: %s %v", result, l.err)
@@ -200,7 +195,11 @@ func TestHistoryFails(t *testing.T) {
 		w := newWorld(t, 1)
 		l := &life{}
 		l.change = func(*RunSpec) {
-			time.AfterFunc(2*time.Second, func() { l.fail = errors.New("disk full") })
+			time.AfterFunc(2*time.Second, func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.fail = errors.New("disk full")
+			})
 		}
 		result, ended := w.run(l, src, 0)
 		if !ended || result != ResultFailure || !strings.Contains(w.stream(freeLog), "ERROR: The history of the build could not be written, so it can not go on: disk full\n") {

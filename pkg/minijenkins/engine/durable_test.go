@@ -91,11 +91,21 @@ var durablePipelines = map[string]struct {
 	"Clock": {sequential: true, result: ResultSuccess, src: stages(`sh 'a'
   echo "took #${currentBuild.duration}"
   script { sleep 3; echo "then # ${currentBuild.durationString}"; echo "at #${System.currentTimeMillis()}"; sh "b"; echo "u #${UUID.randomUUID()}"; echo "r #${Math.random()}"; sh 'b' }`)},
+	"Library": {sequential: true, result: ResultSuccess, src: `library 'other@v2'
+late()
+standard(image: 'go', deploy: true, hook: { who -> sh "hook ${who}"; late() })
+node { sh 'b'; writeFile file: 'x.txt', text: 'abc'; echo "h ${sha256('x.txt')} ${findFiles(glob: 'x.txt')[0].name} ${checkout([$class: 'GitSCM', userRemoteConfigs: [[url: 'https://git.example/x.git']]]).GIT_COMMIT}" }
+echo "c ${currentBuild.changeSets[0].items[0].author} ${currentBuild.changeSets[0].items[0].timestamp}"`},
 	"Downstream": {sequential: true, result: ResultSuccess, src: stages(`script { def b = build(job: 'other'); echo "${b.number} ${b.result} ${b.buildVariables}"; sh 'more'; build(job: 'third', wait: false); sh 'x' }`)},
 }
 
+// stopsScripts are the pipelines with scripts that are stopped. A power cut must not take lines of theirs: with
+// them goes the knowledge where among the output the line about the interruption belongs.
+var stopsScripts = map[string]bool{"Timeout": true, "Abort": true, "FailFast": true}
+
 // undisturbed runs a pipeline to its end in one life.
 func undisturbed(t *testing.T, name string, seed uint64) (*world, outcomeOf, time.Duration) {
+	t.Helper()
 	c := durablePipelines[name]
 	w := newWorld(t, seed)
 	begin := time.Now()
@@ -110,22 +120,23 @@ func undisturbed(t *testing.T, name string, seed uint64) (*world, outcomeOf, tim
 }
 
 // disturbed runs it in many lives.
-func disturbed(t *testing.T, name string, seed uint64, next func(w *world, n int) (*life, time.Duration), r *rand.Rand) (*world, outcomeOf, int) {
+func disturbed(w *world, name string, next func(w *world, n int) (*life, time.Duration), r *rand.Rand) (outcomeOf, int) {
 	c := durablePipelines[name]
-	w := newWorld(t, seed)
 	if c.abort > 0 {
 		w.abortAt = time.Now().Add(c.abort)
 	}
 	for n := 0; ; n++ {
 		if n > 500 {
-			t.Fatal("it does not end")
+			w.t.Fatal("it does not end")
 		}
 		l, after := next(w, n)
 		result, ended := w.run(l, c.src, after)
 		if ended {
-			return w, w.outcome(result, c.sequential), n
+			return w.outcome(result, c.sequential), n
 		}
-		w.crash(r)
+		if !stopsScripts[name] {
+			w.crash(r)
+		}
 	}
 }
 
@@ -149,14 +160,16 @@ func compareRuns(t *testing.T, how string, w *world, want, got outcomeOf) {
 func TestDurable(t *testing.T) {
 	for name := range durablePipelines {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { durableCase(t, name) })
+			for _, seed := range []uint64{42, 7} {
+				synctest.Test(t, func(t *testing.T) { durableCase(t, name, seed) })
+			}
 		})
 	}
 }
 
-func durableCase(t *testing.T, name string) {
-	const seed = 42
-	r := rand.New(rand.NewPCG(1, 2))
+func durableCase(t *testing.T, name string, seed uint64) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, seed))
 	w, want, took := undisturbed(t, name, seed)
 	appends, writes := w.appends, w.writes
 	if strings.Contains(name, "Shared") && appends < 10 {
@@ -166,14 +179,15 @@ func durableCase(t *testing.T, name string) {
 	if c := durablePipelines[name].abort; c > 0 {
 		plain.abortAt = time.Now().Add(c)
 	}
-	result, _ := plain.run(&life{change: func(s *RunSpec) { s.History = nil }}, durablePipelines[name].src, 0)
+	result, _ := plain.run(&life{quiet: true, change: func(s *RunSpec) { s.History = nil }}, durablePipelines[name].src, 0)
 	if len(plain.events) > 0 {
 		t.Errorf("%d events without a history", len(plain.events))
 	}
 	compareRuns(t, "without a history", plain, want, plain.outcome(result, durablePipelines[name].sequential))
 	lives := 0
 	check := func(how string, next func(w *world, n int) (*life, time.Duration)) {
-		w, got, n := disturbed(t, name, seed, next, r)
+		w := newWorld(t, seed)
+		got, n := disturbed(w, name, next, r)
 		lives += n
 		compareRuns(t, how, w, want, got)
 	}
@@ -198,7 +212,7 @@ func durableCase(t *testing.T, name string) {
 	}
 	for i := 0; i < 10 && !t.Failed(); i++ {
 		check("again and again", func(w *world, _ int) (*life, time.Duration) {
-			return &life{killAppend: w.appends + 1 + r.IntN(4), before: r.IntN(2) == 0 && r.IntN(2) == 0}, 0
+			return &life{killAppend: w.appends + 1 + r.IntN(4), before: r.IntN(4) == 0}, 0
 		})
 	}
 	for i := 0; i < 15 && !t.Failed(); i++ {
@@ -209,5 +223,5 @@ func durableCase(t *testing.T, name string) {
 			return &life{}, time.Duration(r.Int64N(int64(took))) + 1
 		})
 	}
-	t.Logf("%d events, %d times killed", appends, lives)
+	t.Logf("seed %d: %d events, killed %d times", seed, appends, lives)
 }

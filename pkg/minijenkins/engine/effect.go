@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
@@ -26,10 +27,10 @@ func effect[T any](ctx context.Context, b *build, kind string, live func(ctx con
 
 // observe is effect for what takes no time, such as the clock or a random number: the baton stays.
 func observe[T any](ctx context.Context, b *build, kind string, read func() T) T {
+	key := flowOf(ctx).branch.next()
 	if !b.durable() {
 		return read()
 	}
-	key := flowOf(ctx).branch.next()
 	var value T
 	if ev, ok := b.recall(key, kind); ok {
 		if err := json.Unmarshal(ev.Value, &value); err != nil {
@@ -59,6 +60,12 @@ func observe[T any](ctx context.Context, b *build, kind string, read func() T) T
 
 // now is the time as the script sees it.
 func (b *build) now(ctx context.Context) time.Time { return observe(ctx, b, "time", time.Now) }
+
+// Now implements groovy.Observer.
+func (h *host) Now(ctx context.Context) time.Time { return h.b.now(ctx) }
+
+// Random implements groovy.Observer.
+func (h *host) Random(ctx context.Context) uint64 { return observe(ctx, h.b, "random", rand.Uint64) }
 
 // onAgent is effect for what talks to the agent of the current flow. An error is the agent's, unless
 // the context has ended or it is an exception of the script already.

@@ -121,7 +121,11 @@ func errorText(err error) string {
 	case e.File != "":
 		text += fmt.Sprintf("\tat %s.call(%s:%d)\n", e.Script, e.File, e.Pos.Line)
 	case e.Pos.Line > 0:
-		text += fmt.Sprintf("\tat WorkflowScript.run(WorkflowScript:%d)\n", e.Pos.Line)
+		function := "run"
+		if len(e.Trace) > 0 {
+			function = e.Trace[0]
+		}
+		text += fmt.Sprintf("\tat WorkflowScript.%s(WorkflowScript:%d)\n", function, e.Pos.Line)
 	}
 	return text
 }

@@ -280,7 +280,7 @@ func (s secrets) Credential(_ context.Context, id string) (Credential, bool, err
 
 func mustParse(tb testing.TB, src string) *jenkinsfile.Pipeline {
 	tb.Helper()
-	p, err := jenkinsfile.Parse(src)
+	p, err := jenkinsfile.Load(src)
 	if err != nil {
 		tb.Fatalf("parse: %v", err)
 	}

@@ -276,10 +276,12 @@ func (b *build) inAgent(ctx context.Context, a *jenkinsfile.Agent, stage string,
 		return withFlow(ctx, func(f *flow) { f.agent, f.dir = handle, handle.Workspace() }), nil
 	}
 	s.body = func(ctx context.Context, _ string) error {
-		if err := b.checkoutDefault(ctx, stage); err != nil {
-			return err
-		}
-		return body(b.withSCMEnv(ctx))
+		return b.inCustomWorkspace(ctx, a, func(ctx context.Context) error {
+			if err := b.checkoutDefault(ctx, stage); err != nil {
+				return err
+			}
+			return body(b.withSCMEnv(ctx))
+		})
 	}
 	defer func() {
 		if handle != nil {
@@ -391,7 +393,7 @@ func (b *build) agentWaits(ctx context.Context, x *execution, node *graphNode) f
 			return
 		}
 		x.tell(text)
-		w := b.writer(ctx, freeLog)
+		w := b.writer(ctx, b.freeStep())
 		_, _ = io.WriteString(w, text+"\n")
 		w.Close()
 	}

@@ -31,9 +31,12 @@ const (
 
 // journal is the memory of a build: what is in the history and what is added to it.
 type journal struct {
-	h   History
-	ctx context.Context //nolint:containedctx // of Append, for the life of the build
-	mu  sync.Mutex
+	h History
+	// past are the events from before the restart, held the locks that the build held then.
+	past []Event
+	held map[string]lockRecord
+	ctx  context.Context //nolint:containedctx // of Append, for the life of the build
+	mu   sync.Mutex
 	// seen are the events that need no turn by key, begun those that something has begun.
 	seen  map[string]Event
 	begun map[string][]Event
@@ -41,6 +44,9 @@ type journal struct {
 	between []Event
 	// claimed are the keys of all events that the replay has come to.
 	claimed map[string]bool
+	// loopTurn and loopSteps are where the script was last seen in a turn; see interject.
+	loopTurn  uint64
+	loopSteps int
 	// time is that of the last event handed out in a replay, in nanoseconds; 0 once live.
 	time atomic.Int64
 	// stop is why the build must not go on, nil if it may.
@@ -79,10 +85,9 @@ func (b *build) openJournal(ctx context.Context) {
 	if j.h == nil {
 		return
 	}
+	// Also a build without events may have begun before a restart and have written lines.
 	events := j.h.Events()
-	if len(events) == 0 {
-		return
-	}
+	j.past, j.held = events, heldLocks(events)
 	r := &replay{between: func() bool { return len(j.between) > 0 }}
 	r.handed = func(ev Event) {
 		j.time.Store(ev.Time.UnixNano())
@@ -93,7 +98,9 @@ func (b *build) openJournal(ctx context.Context) {
 		b.rec.release()
 	}
 	r.failed = func(err error) { b.stopAll(&stopReason{err: misfit(err)}) }
-	j.time.Store(events[0].Time.UnixNano())
+	if len(events) > 0 {
+		j.time.Store(events[0].Time.UnixNano())
+	}
 	for _, ev := range events {
 		switch {
 		case ev.Begin:
@@ -282,10 +289,7 @@ type MilestoneRestorer interface {
 
 // releaseLost gives back what a broken build had and its script did not come to again.
 func (b *build) releaseLost(ctx context.Context) {
-	if !b.durable() {
-		return
-	}
-	events := b.journal.h.Events()
+	events := b.journal.past
 	for id, rec := range heldLocks(events) {
 		if l, ok := b.spec.Locks.(LockRestorer); ok && !b.unlocked[id] {
 			l.Restore(rec.LockRequest)()

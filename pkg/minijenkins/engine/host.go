@@ -5,12 +5,8 @@ package engine
 
 import (
 	"context"
-	"hash/fnv"
-	"math/rand/v2"
 	"sort"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
 )
@@ -31,14 +27,6 @@ func (h *host) StepNames() []string {
 	}
 	sort.Strings(out)
 	return out
-}
-
-// Now implements groovy.Observer.
-func (h *host) Now(ctx context.Context) time.Time { return h.b.now(ctx) }
-
-// Random implements groovy.Observer.
-func (h *host) Random(ctx context.Context) uint64 {
-	return observe(ctx, h.b, "random", rand.Uint64)
 }
 
 func (h *host) GlobalNames() []string { return []string{"currentBuild", "env", "params", "scm"} }
@@ -239,11 +227,4 @@ func (o *buildObject) Call(ctx context.Context, name string, args []any) (any, b
 		return o.b.causeList(args), true, nil
 	}
 	return nil, false, nil
-}
-
-// pathHash is a short name for a place in the pipeline.
-func pathHash(s string) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(s))
-	return strconv.FormatUint(h.Sum64(), 36)
 }

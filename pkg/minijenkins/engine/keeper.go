@@ -32,6 +32,8 @@ type keeper struct {
 	// muted says that no line is written any more, silent that nothing at all is.
 	muted, silent atomic.Bool
 	nodes         held[Node]
+	putNodes      map[string]bool
+	putSteps      map[string]bool
 	steps         held[Step]
 	storedNodes   map[string]Node
 	storedSteps   map[string]Step
@@ -62,6 +64,7 @@ func (k *keeper) hold(rec Recorder) {
 	k.holding = true
 	if g, ok := rec.(StoredGraph); ok {
 		nodes, steps := g.StoredGraph()
+		k.putNodes, k.putSteps = map[string]bool{}, map[string]bool{}
 		k.storedNodes, k.storedSteps = make(map[string]Node, len(nodes)), make(map[string]Step, len(steps))
 		for _, n := range nodes {
 			k.storedNodes[n.ID] = n
@@ -104,6 +107,24 @@ func (k *keeper) release() {
 	k.nodes, k.steps, k.displayName, k.description = held[Node]{}, held[Step]{}, nil, nil
 }
 
+// abandon ends what was there before the restart and did not come again. release was called.
+func (k *keeper) abandon() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, n := range k.storedNodes {
+		if !k.putNodes[id] && n.State != StateFinished && n.State != StateSkipped && n.State != StateNotStarted {
+			n.State, n.Result, n.CauseOfBlockage = StateFinished, ResultAborted, ""
+			k.Recorder.PutNode(n)
+		}
+	}
+	for id, s := range k.storedSteps {
+		if !k.putSteps[id] && s.State != StateFinished {
+			s.State, s.Result = StateFinished, ResultAborted
+			k.Recorder.PutStep(s)
+		}
+	}
+}
+
 func sameNode(a, b Node) bool {
 	same := a.StartTime.Equal(b.StartTime) && len(a.Edges) == len(b.Edges)
 	if len(a.Edges) == 0 {
@@ -144,6 +165,9 @@ func (k *keeper) stepStart(id string, now time.Time) time.Time {
 func (k *keeper) PutNode(n Node) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.storedNodes != nil {
+		k.putNodes[n.ID] = true
+	}
 	if old, ok := k.storedNodes[n.ID]; ok && n.Duration > 0 && old.Duration > 0 && old.State == n.State && old.Result == n.Result {
 		n.Duration = old.Duration
 	}
@@ -160,6 +184,9 @@ func (k *keeper) PutNode(n Node) {
 func (k *keeper) PutStep(s Step) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.storedSteps != nil {
+		k.putSteps[s.ID] = true
+	}
 	if old, ok := k.storedSteps[s.ID]; ok && s.State == StateFinished && old.State == StateFinished && old.Result == s.Result {
 		s.Duration = old.Duration
 	}
@@ -230,3 +257,11 @@ func (k *keeper) ahead(stepID string) int64 {
 
 // freeLog is the pseudo step of lines that are not written again after a restart; see LogSkipper.
 const freeLog = "!"
+
+// freeStep is freeLog if the build may be restarted.
+func (b *build) freeStep() string {
+	if b.durable() {
+		return freeLog
+	}
+	return ""
+}

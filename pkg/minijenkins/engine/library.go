@@ -96,6 +96,8 @@ type libraryVar struct {
 	name, file string
 	library    *Library
 	script     *jenkinsfile.Script
+	// pipelines are its pipeline blocks, by the places of their calls.
+	pipelines map[jenkinsfile.Pos]*jenkinsfile.Pipeline
 	// err is why it cannot be used.
 	err error
 	// object is its only instance, nil before its first use.
@@ -111,11 +113,23 @@ func varsOf(libs []*Library) map[string]*libraryVar {
 				continue
 			}
 			v := &libraryVar{name: name, library: l, file: l.Name + "@" + l.Version + ": vars/" + name + ".groovy"}
-			v.script, v.err = jenkinsfile.ParseScript(source)
+			v.parse(source)
 			out[name] = v
 		}
 	}
 	return out
+}
+
+func (v *libraryVar) parse(source string) {
+	if v.script, v.err = jenkinsfile.ParseScript(source); v.err != nil {
+		return
+	}
+	var blocks map[*jenkinsfile.Call]*jenkinsfile.Pipeline
+	blocks, v.err = jenkinsfile.TakePipelines(source, v.script)
+	v.pipelines = map[jenkinsfile.Pos]*jenkinsfile.Pipeline{}
+	for call, p := range blocks {
+		v.pipelines[call.From] = p
+	}
 }
 
 // CheckWith is Check for a Jenkinsfile with libraries. What they define is known, and the parts of them that it uses are checked, too.
@@ -213,15 +227,19 @@ func (c *checker) usedVars(names []string) {
 			c.problems = append(c.problems, parseProblems(v)...)
 			continue
 		}
-		inner := &checker{agents: c.agents, declared: map[string]bool{}, vars: c.vars, libs: c.libs, loaded: c.loaded}
+		inner := &checker{agents: c.agents, declared: map[string]bool{}, vars: c.vars, libs: c.libs, loaded: c.loaded, library: true}
 		p := &jenkinsfile.Pipeline{Script: v.script}
 		inner.script(p)
 		inner.imports(v.script.Stmts)
+		names = append(names, usesOf(p)...)
+		for _, block := range v.pipelines {
+			inner.pipeline(block)
+			names = append(names, usesOf(block)...)
+		}
 		for _, problem := range inner.problems {
 			problem.File = v.file
 			c.problems = append(c.problems, problem)
 		}
-		names = append(names, usesOf(p)...)
 	}
 }
 
@@ -250,6 +268,46 @@ func keepObjects(old, vars map[string]*libraryVar) map[string]*libraryVar {
 		vars[name] = v
 	}
 	return vars
+}
+
+// stepPipeline is pipeline { … } in a function of a library.
+func stepPipeline(ctx context.Context, c *stepCall) (any, error) {
+	b, file := c.b, c.closure.File()
+	var p *jenkinsfile.Pipeline
+	for _, v := range b.libVars {
+		if v.file == file {
+			p = v.pipelines[c.pos]
+		}
+	}
+	switch {
+	case p == nil:
+		return nil, failed("pipeline: a pipeline block is only at the top of a Jenkinsfile or in a function of a library's vars")
+	case b.spec.Pipeline.Script == nil:
+		return nil, failed("pipeline: only one pipeline block can run in a build")
+	case b.spec.Changes == nil:
+		if err := checkChanges(p); err != nil {
+			return nil, failed("%v", err)
+		}
+	}
+	if set := b.spec.SetProperties; set != nil {
+		if _, err := effect(ctx, b, "properties", func(ctx context.Context, _ string) (bool, error) { return true, set(ctx, p) }); err != nil {
+			return nil, err
+		}
+	}
+	values, err := ResolveParams(missingParams(p.Parameters(), b.spec.Params), nil)
+	if err != nil {
+		return nil, failed("pipeline: %v", err)
+	}
+	b.spec.Params = append(b.spec.Params, values...)
+	b.spec.Pipeline = p
+	return nil, b.runDeclarative(b.m.Within(ctx, c.closure), p)
+}
+
+// missingParams are the parameters that a build has no value for.
+func missingParams(defs []jenkinsfile.Parameter, have []ParamValue) []jenkinsfile.Parameter {
+	return slices.DeleteFunc(defs, func(d jenkinsfile.Parameter) bool {
+		return slices.ContainsFunc(have, func(v ParamValue) bool { return v.Name == d.Name })
+	})
 }
 
 // libraryObject is the object of a variable of a library, made at its first use.

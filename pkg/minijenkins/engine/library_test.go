@@ -36,22 +36,34 @@ func testLibrary() *Library {
 	return &Library{
 		LibraryPin: LibraryPin{ID: "1", Name: "shared", Version: "main", Commit: "c0ffee"},
 		Vars: map[string]string{
-			"greet":   "import groovy.transform.Field\n@Field int calls = 0\ndef call(String who = 'nobody') {\n  calls++\n  echo \"hello ${who}, call ${calls} of ${env.JOB_NAME} ${params.P}\"\n  return calls\n}\ndef loud(String who) { echo who.toUpperCase(); helper(who) }\ndef helper(who) { echo \"helped ${who}\" }",
-			"wrapped": "def call(Map config = [:], Closure body) {\n  echo \"before ${config.name}\"\n  withEnv([\"W=${config.name}\"]) { body() }\n  echo 'after'\n}",
-			"config":  "def call(Closure body) {\n  def config = [:]\n  body.resolveStrategy = Closure.DELEGATE_FIRST\n  body.delegate = config\n  body()\n  echo \"image ${config.image}\"\n}",
-			"broken":  "def call() {\n  echo 'x'\n  throw new Exception('boom')\n}",
-			"fails":   "def call() {\n\n  def x = null\n  x.size()\n}",
-			"twice":   "def call() { greet('twice'); greet.loud('again') }",
-			"bad":     "def call() {\n  echo 'a'\n  slackSend 'x'\n}",
-			"usesSrc": "import org.acme.Tool\ndef call() { new Tool().run() }",
-			"syntax":  "def call( {",
-			"res":     "def call() { return libraryResource('a/b.txt') }",
-			"echo2":   "def call(m) { echo \"<${m}>\" }",
-			"isUnix":  "def call() { return 'overridden' }",
+			"greet":     "import groovy.transform.Field\n@Field int calls = 0\ndef call(String who = 'nobody') {\n  calls++\n  echo \"hello ${who}, call ${calls} of ${env.JOB_NAME} ${params.P}\"\n  return calls\n}\ndef loud(String who) { echo who.toUpperCase(); helper(who) }\ndef helper(who) { echo \"helped ${who}\" }",
+			"wrapped":   "def call(Map config = [:], Closure body) {\n  echo \"before ${config.name}\"\n  withEnv([\"W=${config.name}\"]) { body() }\n  echo 'after'\n}",
+			"config":    "def call(Closure body) {\n  def config = [:]\n  body.resolveStrategy = Closure.DELEGATE_FIRST\n  body.delegate = config\n  body()\n  echo \"image ${config.image}\"\n}",
+			"broken":    "def call() {\n  echo 'x'\n  throw new Exception('boom')\n}",
+			"fails":     "def call() {\n\n  def x = null\n  x.size()\n}",
+			"twice":     "def call() { greet('twice'); greet.loud('again') }",
+			"bad":       "def call() {\n  echo 'a'\n  slackSend 'x'\n}",
+			"usesSrc":   "import org.acme.Tool\ndef call() { new Tool().run() }",
+			"syntax":    "def call( {",
+			"res":       "def call() { return libraryResource('a/b.txt') }",
+			"echo2":     "def call(m) { echo \"<${m}>\" }",
+			"standard":  "def call(Map config = [:]) {\n  def image = config.image ?: 'none'\n  pipeline {\n    agent any\n    parameters { string(name: 'WHO', defaultValue: 'me') }\n    environment { IMG = \"${image}\" }\n    stages {\n      stage('build') { steps { sh \"echo image=${config.image} env=\\$IMG\"\n script { config.hook?.call(params.WHO) } } }\n      stage('deploy') { when { expression { config.deploy } }\n        steps { greet(image) } }\n    }\n    post { always { echo \"done ${image}\" } }\n  }\n}",
+			"badPipe":   "def call() {\n pipeline { agent { docker 'x' }\n stages { stage('s') { steps { nosuch() } } } }\n}",
+			"emptyPipe": "def call() {\n pipeline { }\n}",
+			"isUnix":    "def call() { return 'overridden' }",
 		},
 		Resources: map[string][]byte{"a/b.txt": []byte("text\n"), "bin": {0xff, 0xfe}},
 		Classes:   []string{"org.acme.Tool"},
 	}
+}
+
+func testLibraries() memLibraries {
+	other := testLibrary()
+	other.ID, other.Version, other.Vars = "2", "v2", map[string]string{"late": "def call() { echo 'late called' }", "unused": "def call() { slackSend 'x' }"}
+	other.Name = "other"
+	bad := testLibrary()
+	bad.ID, bad.Name, bad.Vars = "3", "bad", map[string]string{"late": "def call() {\n slackSend 'x' }"}
+	return memLibraries{"shared@main": testLibrary(), "other@v2": other, "bad": bad}
 }
 
 func TestLibraries(t *testing.T) {
@@ -59,14 +71,7 @@ func TestLibraries(t *testing.T) {
 		r.spec.Loaded = []*Library{testLibrary()}
 		r.spec.Params = []ParamValue{{Name: "P", Value: "pv"}}
 	}
-	dynamic := func(r *testRun) {
-		other := testLibrary()
-		other.ID, other.Version, other.Vars = "2", "v2", map[string]string{"late": "def call() { echo 'late called' }", "unused": "def call() { slackSend 'x' }"}
-		other.Name = "other"
-		bad := testLibrary()
-		bad.ID, bad.Name, bad.Vars = "3", "bad", map[string]string{"late": "def call() {\n slackSend 'x' }"}
-		r.spec.Libraries = memLibraries{"shared@main": testLibrary(), "other@v2": other, "bad": bad}
-	}
+	dynamic := func(r *testRun) { r.spec.Libraries = testLibraries() }
 	lib := "@Library('shared@main') _\n"
 	runCases(t, map[string]stepCase{
 		"Calls": {
@@ -82,6 +87,19 @@ func TestLibraries(t *testing.T) {
 		"EachOther": {
 			reason: "Libraries call their own variables",
 			src:    lib + stages("twice()"), change: static, result: ResultSuccess, want: []string{"hello twice, call 1", "AGAIN\n"},
+		},
+		"Pipeline": {
+			reason: "A whole pipeline in a library sees the variables of its function",
+			src:    lib + "standard(image: 'go', deploy: true, hook: { who -> echo \"hook ${who}\" })", change: static,
+			result: ResultSuccess, want: []string{"image=go env=go\n", "hook me\n", "[Pipeline] { (deploy)\n", "hello go, call 1", "[Pipeline] { (Declarative: Post Actions)\n", "done go\n"},
+		},
+		"PipelineSkips": {
+			reason: "and its when directives, too",
+			src:    lib + "standard()", change: static, result: ResultSuccess, want: []string{"image=null env=none\n", "Stage \"deploy\" skipped due to when conditional", "done none\n"},
+		},
+		"TwoPipelines": {
+			reason: "One pipeline is enough",
+			src:    lib + "standard()\nstandard()", change: static, result: ResultFailure, want: []string{"ERROR: pipeline: only one pipeline block can run in a build"},
 		},
 		"Resource": {
 			reason: "libraryResource reads text, and bytes as Base64",
@@ -147,6 +165,9 @@ func TestCheckLibraries(t *testing.T) {
 		"Unused":      {"and what nobody uses does not matter", "@Library('shared') _\n" + stages("greet()"), ""},
 		"Class":       {"A class of src", "@Library('shared') import org.acme.Tool\n" + stages("echo 'x'"), `class "org.acme.Tool" of the library shared`},
 		"ClassInside": {"also in a variable", "@Library('shared') _\n" + stages("usesSrc()"), "shared@main: vars/usesSrc.groovy: 1: class"},
+		"Pipeline":    {"A pipeline in a library is checked like one", "@Library('shared') _\nbadPipe()", "shared@main: vars/badPipe.groovy: 2: agent \"docker\""},
+		"PipeStep":    {"with its steps", "@Library('shared') _\nbadPipe()", "shared@main: vars/badPipe.groovy: 3: step \"nosuch\""},
+		"EmptyPipe":   {"and its rules", "@Library('shared') _\nemptyPipe()", "shared@main: vars/emptyPipe.groovy: 2: Missing required section \"stages\""},
 		"Syntax":      {"A file that cannot be read", "@Library('shared') _\n" + stages("syntax()"), "shared@main: vars/syntax.groovy: 1:"},
 		"Step":        {"A step that nobody has", "@Library('shared') _\n" + stages("nosuch()"), `step "nosuch"`},
 	} {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
@@ -49,9 +48,6 @@ func checkNew(spec RunSpec) error {
 }
 
 func newBuild(spec RunSpec) *build {
-	if spec.Build.StartTime.IsZero() && spec.History == nil {
-		spec.Build.StartTime = time.Now()
-	}
 	if spec.Locks == nil {
 		spec.Locks = (&LockTable{}).Scope("")
 	}
@@ -99,6 +95,7 @@ func (b *build) run(ctx context.Context) (Result, error) {
 	}
 	b.releaseLost(ctx)
 	b.rec.release()
+	b.rec.abandon()
 	_, _ = io.WriteString(b.spec.Recorder.Log(freeLog), "ERROR: "+why.err.Error()+"\n")
 	return ResultFailure, why.err
 }
@@ -114,17 +111,7 @@ func (b *build) runAll(ctx context.Context) (Result, error) {
 	case p.Script != nil:
 		err = b.runScript(ctx)
 	default:
-		err = b.inAgent(ctx, p.Agent, "", func(ctx context.Context) error {
-			return b.inEnvironment(ctx, p.Environment, func(ctx context.Context) error {
-				return b.inOptions(ctx, p.Options, b.runPipeline)
-			})
-		})
-	}
-	if err != nil && !b.postDone {
-		// What failed before the stages still gets its post section.
-		if postErr := b.pipelinePost(ctx, err); postErr != nil {
-			err = errors.Join(err, postErr)
-		}
+		err = b.runDeclarative(ctx, p)
 	}
 	b.noteAbort(ctx)
 	b.newID()
@@ -137,6 +124,22 @@ func (b *build) runAll(ctx context.Context) (Result, error) {
 		b.result = ResultSuccess
 	}
 	return b.result, err
+}
+
+// runDeclarative runs a pipeline block.
+func (b *build) runDeclarative(ctx context.Context, p *jenkinsfile.Pipeline) error {
+	err := b.inAgent(ctx, p.Agent, "", func(ctx context.Context) error {
+		return b.inEnvironment(ctx, p.Environment, func(ctx context.Context) error {
+			return b.inOptions(ctx, p.Options, b.runPipeline)
+		})
+	})
+	if err != nil && !b.postDone {
+		// What failed before the stages still gets its post section.
+		if postErr := b.pipelinePost(ctx, err); postErr != nil {
+			err = errors.Join(err, postErr)
+		}
+	}
+	return err
 }
 
 // runPipeline runs the stages and the post section.

@@ -136,8 +136,9 @@ func (b *build) deadline(key, kind string, d time.Duration) (time.Time, error) {
 		return end, nil
 	}
 	for _, ev := range b.journal.begun[key] {
-		if ev.Kind == kind && json.Unmarshal(ev.Value, &end) == nil {
-			return end, nil
+		if ev.Kind == kind {
+			err := json.Unmarshal(ev.Value, &end)
+			return end, err
 		}
 	}
 	value, err := json.Marshal(end.Round(0))
@@ -306,7 +307,26 @@ func (b *build) interject() {
 		}
 		b.cancelAgain(s, ev)
 	}
+	if b.baton.replaying() {
+		b.lookUp()
+	}
 	b.baton.passCancels()
+}
+
+// maxAway is how many steps a script may do in one turn of a replay before it can be cancelled.
+const maxAway = 200_000
+
+// lookUp starts the waits for cancels if the script, which has come to the end of the history, computes on and
+// on: else an endless loop could not be stopped before it has come to its next step.
+func (b *build) lookUp() {
+	j := &b.journal
+	if turn := b.baton.number(); turn != j.loopTurn {
+		j.loopTurn, j.loopSteps = turn, b.m.Steps()
+	}
+	if b.m.Steps()-j.loopSteps > maxAway {
+		j.loopSteps = b.m.Steps()
+		b.baton.beginScopes()
+	}
 }
 
 func (b *build) scopeOf(key string) *scope {

@@ -110,6 +110,32 @@ func stepWs(ctx context.Context, c *stepCall) (any, error) {
 	}})
 }
 
+// inCustomWorkspace runs body in the workspace that customWorkspace of an agent names, as Jenkins does with
+// the step ws.
+func (b *build) inCustomWorkspace(ctx context.Context, a *jenkinsfile.Agent, body func(context.Context) error) error {
+	x := a.Field("customWorkspace")
+	if x == nil {
+		return body(ctx)
+	}
+	v, err := b.m.Eval(ctx, x)
+	if err != nil {
+		return err
+	}
+	dir := strings.TrimSpace(groovy.ToString(v))
+	if v == nil || dir == "" {
+		return body(ctx)
+	}
+	return b.runBlock(ctx, blockStep{
+		name: "ws",
+		before: func(ctx context.Context) (context.Context, error) {
+			ctx = inWorkspace(ctx, dir)
+			b.stamped(ctx, "Running in "+flowOf(ctx).dir)
+			return ctx, nil
+		},
+		body: func(ctx context.Context, _ string) error { return body(ctx) },
+	})
+}
+
 // stepLoad is load 'file.groovy': the file's functions become methods of what it returns with "return this".
 func stepLoad(ctx context.Context, c *stepCall) (any, error) {
 	file := c.text("path")

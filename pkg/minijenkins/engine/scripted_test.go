@@ -184,6 +184,10 @@ steps.echo 'from steps'`, ResultSuccess, []string{"n=8 team/app", "from steps"},
 		"Branch":   {"the failing branch is named and its error printed", "parallel ok: { echo 'x' }, bad: { error 'no' }", ResultFailure, []string{"Failed in branch bad", "ERROR: no"}, ""},
 		"Ws":       {"another workspace", "node { ws('/tmp/slipway-ws-test') { echo env.WORKSPACE } }", ResultSuccess, []string{"[Pipeline] ws", "Running in /tmp/slipway-ws-test", "\n/tmp/slipway-ws-test\n", "// ws"}, ""},
 		"Empty":    {"an empty file does nothing", "", ResultSuccess, []string{"Start of Pipeline", "End of Pipeline"}, ""},
+		"Trace": {"an exception of a function names it", "def deploy() {\n  throw new IllegalStateException('bad')\n}\ndeploy()", ResultFailure,
+			[]string{"java.lang.IllegalStateException: bad", "at WorkflowScript.deploy(WorkflowScript:2)"}, ""},
+		"Clock": {"the clock and random numbers", "echo \"${System.currentTimeMillis() > 0} ${UUID.randomUUID().toString().size()}\"", ResultSuccess, []string{"true 36"}, ""},
+		"Numbers": {"numbers of all kinds reach steps", "timeout(time: 1L, unit: 'MINUTES') { sleep time: 1.0 * 0, unit: 'SECONDS' }\necho \"${1 / 4}\"", ResultSuccess, []string{"Timeout set to expire in 1 min 0 sec", "0.25"}, ""},
 		"UserCall": {"a closure with an explicit call and curry", "def f = { a, b -> echo \"$a-$b\" }\nf.call(1, 2)\nf.curry(7).call(8)", ResultSuccess, []string{"1-2", "7-8"}, ""},
 	}
 	for name, tc := range cases {
@@ -296,6 +300,15 @@ return this
 	_ = os.RemoveAll(filepath.Join(os.TempDir(), "slipway-ws-test"))
 }
 
+func TestCustomWorkspace(t *testing.T) {
+	r := newRun(t, `pipeline { agent { node { label 'linux'; customWorkspace '/tmp/slipway-custom' } }
+ stages { stage('s') { steps { echo "in ${env.WORKSPACE}" } } } }`)
+	result, err := r.run(t.Context())
+	if text := r.mem.text(); result != ResultSuccess || !strings.Contains(text, "[Pipeline] ws\nRunning in /tmp/slipway-custom\n[Pipeline] {") || !strings.Contains(text, "in /tmp/slipway-custom\n") {
+		t.Errorf("%s %v\n%s", result, err, text)
+	}
+}
+
 func TestCheckScripts(t *testing.T) {
 	cases := map[string]struct{ reason, src, want string }{
 		"Unknown":   {"a step that does not exist", "node {\n  frobnicate 'x'\n}", `WorkflowScript: 2: step "frobnicate"`},
@@ -305,6 +318,8 @@ func TestCheckScripts(t *testing.T) {
 		"Nested":    {"a pipeline block that is not at the top", "if (true) { pipeline { agent any } }", `step "pipeline"`},
 		"Class":     {"classes", "class Foo { }\nnew Foo()", `class "Foo"`},
 		"Cron":      {"a schedule that is wrong", "properties([pipelineTriggers([cron('99 * * * *')])])", "99"},
+		"Import":    {"an import of a class that only Jenkins has", "import jenkins.model.Jenkins\necho 'x'", `import jenkins.model.Jenkins`},
+		"New":       {"an object that the sandbox refuses", "def f = new File('/etc/passwd')", `new File`},
 		"StepParam": {"a parameter that a step does not have", "node { sh script: 'x', frob: 1 }", `parameter "frob" of step "sh"`},
 	}
 	for name, tc := range cases {

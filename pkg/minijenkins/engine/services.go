@@ -47,6 +47,6 @@ func moreSteps() map[string]stepDef {
 		"writeYaml":   {display: "Write a yaml from an object or objects.", describe: "file", params: []string{"file", "data", "returnText", "overwrite"}, run: stepWriteYaml},
 		"publishHTML": {display: "Publish HTML reports", only: "target", describe: "reportName", params: reportParams, agent: true, run: stepPublishHTML},
 		"ansiColor":   {block: true, only: "colorMapName", run: stepPlainBlock},
-		"lock":        {block: true, only: "resource", params: []string{"quantity", "variable", "inversePrecedence", "skipIfLocked", "extra"}, run: stepLock},
+		"lock":        {block: true, only: "resource", params: []string{"quantity", "variable", "inversePrecedence", "skipIfLocked", "extra", "reason"}, run: stepLock},
 	}
 }

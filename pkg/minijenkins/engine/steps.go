@@ -110,6 +110,7 @@ func init() {
 	maps.Copy(stepDefs, scriptedSteps())
 	maps.Copy(stepDefs, librarySteps())
 	maps.Copy(stepDefs, gitSymbols())
+	maps.Copy(stepDefs, utilitySteps())
 }
 
 // Step runs a step that the script calls.
@@ -152,6 +153,10 @@ func (c *stepCall) bind(def stepDef, inv groovy.Invocation) error {
 		} else if len(inv.Args) == 1 {
 			c.args["branches"] = inv.Args[0]
 		}
+		return nil
+	}
+	if _, delegates := namedClass(inv); inv.Name == "step" && delegates {
+		c.args["delegate"] = inv.Named
 		return nil
 	}
 	if inv.Named != nil {

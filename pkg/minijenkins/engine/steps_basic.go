@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
@@ -106,6 +105,10 @@ func stepSh(ctx context.Context, c *stepCall) (any, error) {
 	if wantOut && wantStatus {
 		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "Cannot specify both returnStdout and returnStatus", Pos: c.pos}
 	}
+	decode, err := c.decoder()
+	if err != nil {
+		return nil, err
+	}
 	req := ShellRequest{Script: groovy.ToString(script), Dir: flowOf(ctx).dir, Env: c.b.env(ctx)}
 	o := effectOptions{kind: c.name, note: "Sending interrupt signal to process", announce: func() { c.b.noteAbort(ctx) }}
 	end, err := agentEffect(ctx, c, o, func(ctx context.Context, a *agentHandle, id string) (end shellEnd, err error) {
@@ -132,7 +135,7 @@ func stepSh(ctx context.Context, c *stepCall) (any, error) {
 	case wantOut && end.Over:
 		return nil, failed("The output of the script has more than %d bytes, too much for returnStdout", maxStdout)
 	case wantOut:
-		return string(end.Out), nil
+		return decode(end.Out), nil
 	}
 	return nil, nil
 }
@@ -159,11 +162,15 @@ func stepFileExists(ctx context.Context, c *stepCall) (any, error) {
 }
 
 func stepReadFile(ctx context.Context, c *stepCall) (any, error) {
-	if e := c.text("encoding"); e != "" && !strings.EqualFold(e, "UTF-8") {
-		return nil, failed("readFile: encoding %s is not supported by the built-in runner; use UTF-8 or Jenkins", clip(e))
+	decode, err := c.decoder()
+	if err != nil {
+		return nil, err
 	}
 	content, err := c.readAgentFile(ctx, flowOf(ctx).resolve(c.text("file")))
-	return string(content), err
+	if err != nil {
+		return nil, err
+	}
+	return decode(content), nil
 }
 
 // readAgentFile reads a file of bounded size.
@@ -189,7 +196,11 @@ func stepWriteFile(ctx context.Context, c *stepCall) (any, error) {
 	if c.text("file") == "" {
 		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "writeFile needs a file", Pos: c.pos}
 	}
-	content, file := []byte(c.text("text")), flowOf(ctx).resolve(c.text("file"))
+	content, err := c.encoded(c.text("text"))
+	if err != nil {
+		return nil, err
+	}
+	file := flowOf(ctx).resolve(c.text("file"))
 	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error { return a.WriteFile(ctx, file, content) })
 }
 
@@ -206,14 +217,17 @@ func stepArchive(ctx context.Context, c *stepCall) (any, error) {
 	if c.b.spec.Artifacts == nil {
 		return nil, failed("This server keeps no artifacts")
 	}
+	if err := c.noCaseless(); err != nil {
+		return nil, err
+	}
 	if c.flag("onlyIfSuccessful") && severity(c.b.result) > severity(ResultSuccess) {
 		c.say("Skipping archiving because build is not successful")
 		return nil, nil
 	}
 	c.say("Archiving artifacts")
-	dir := flowOf(ctx).dir
+	dir, excludes := flowOf(ctx).dir, c.withDefaultExcludes(c.text("excludes"))
 	count, err := onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (int, error) {
-		files, err := a.Glob(ctx, dir, includes, c.text("excludes"))
+		files, err := a.Glob(ctx, dir, includes, excludes)
 		if err != nil {
 			return 0, err
 		}

@@ -100,12 +100,13 @@ func stepRetry(ctx context.Context, c *stepCall) (any, error) {
 	if !ok || n < 0 || n > maxRetries {
 		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "retry: count must be a number from 0 to " + itoa(maxRetries), Pos: c.pos}
 	}
-	if c.args["conditions"] != nil {
-		return nil, failed("retry: conditions are not supported by the built-in runner; use Jenkins")
+	agentsOnly, err := c.retryConditions()
+	if err != nil {
+		return nil, err
 	}
 	var again blockStep
 	s := blockStep{after: func(ctx context.Context, err error) error {
-		for left := n - 1; err != nil && left > 0 && ctx.Err() == nil && retryable(err); left-- {
+		for left := n - 1; err != nil && left > 0 && ctx.Err() == nil && retryable(err) && (!agentsOnly || lostAgent(err)); left-- {
 			c.b.stamped(ctx, strings.TrimSuffix(errorText(err), "\n"))
 			c.b.stamped(ctx, "Retrying")
 			err = c.b.runBody(ctx, again)

@@ -153,21 +153,8 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 			c.b.masks.add(s)
 		}
 	}
-	var other Downstream
-	// found asks for the build again if it was started before a restart; its ID keeps it from being another one.
-	found := func(ctx context.Context) (err error) {
-		if other == nil {
-			other, err = c.b.spec.Builds.Start(ctx, req)
-		}
-		return err
-	}
-	started, err := effect(ctx, c.b, "build", func(ctx context.Context, id string) (startedBuild, error) {
-		req.ID = id
-		if err := found(ctx); err != nil {
-			return startedBuild{}, err
-		}
-		return startedBuild{ID: id, JobName: other.JobName()}, nil
-	})
+	w := &awaitedBuild{c: c, req: req}
+	started, err := effect(ctx, c.b, "build", w.start)
 	switch stop := c.b.stopped(); {
 	case stop != nil:
 		return nil, stop
@@ -176,40 +163,18 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 	case err != nil:
 		return nil, failed("%v", err)
 	}
-	req.ID = started.ID
+	w.req.ID = started.ID
 	c.say("Scheduling project: " + spaced(started.JobName))
 	wait, waitForStart := c.flagOr("wait", true), c.flag("waitForStart")
 	if !wait && !waitForStart {
 		return nil, nil
 	}
-	seen, err := effect(ctx, c.b, "build-started", func(ctx context.Context, _ string) (OtherBuild, error) {
-		if err := found(ctx); err != nil {
-			return OtherBuild{}, err
-		}
-		return other.Started(ctx)
-	})
-	if err == nil {
-		c.say(fmt.Sprintf("Starting building: %s #%d", spaced(seen.JobName), seen.Number))
-		if !waitForStart {
-			seen, err = effect(ctx, c.b, "build-finished", func(ctx context.Context, _ string) (OtherBuild, error) {
-				if err := found(ctx); err != nil {
-					return OtherBuild{}, err
-				}
-				return other.Finished(ctx)
-			})
-		}
-	}
+	seen, err := w.wait(ctx, !waitForStart)
 	switch stop := c.b.stopped(); {
 	case stop != nil:
 		return nil, stop
 	case ctx.Err() != nil && (err != nil || seen.Result == ""):
-		_, _ = effect(ctx, c.b, "build-cancel", func(ctx context.Context, _ string) (bool, error) {
-			err := found(context.WithoutCancel(ctx))
-			if err == nil {
-				other.Cancel("Calling Pipeline was cancelled")
-			}
-			return err == nil, nil
-		})
+		_, _ = effect(ctx, c.b, "build-cancel", w.cancel) // an interrupted step has no other error
 		return nil, interrupted(ctx)
 	case err != nil:
 		return nil, failed("%s: %v", spaced(started.JobName), err)
@@ -222,6 +187,65 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 		return nil, &groovy.Exception{Class: classInterrupt, Message: message, Err: &downstreamError{message, seen.Result}}
 	}
 	return &otherObject{seen}, nil
+}
+
+// awaitedBuild is a build that the step build waits for.
+type awaitedBuild struct {
+	c     *stepCall
+	req   BuildRequest
+	other Downstream
+}
+
+// found asks for the build again if it was started before a restart; its ID keeps it from being another one.
+func (w *awaitedBuild) found(ctx context.Context) (err error) {
+	if w.other == nil {
+		w.other, err = w.c.b.spec.Builds.Start(ctx, w.req)
+	}
+	return err
+}
+
+func (w *awaitedBuild) start(ctx context.Context, id string) (startedBuild, error) {
+	w.req.ID = id
+	if err := w.found(ctx); err != nil {
+		return startedBuild{}, err
+	}
+	return startedBuild{ID: id, JobName: w.other.JobName()}, nil
+}
+
+// wait waits until the build has begun, and with finish until it is over.
+func (w *awaitedBuild) wait(ctx context.Context, finish bool) (OtherBuild, error) {
+	seen, err := effect(ctx, w.c.b, "build-started", func(ctx context.Context, _ string) (OtherBuild, error) {
+		if err := w.found(ctx); err != nil {
+			return OtherBuild{}, err
+		}
+		return w.other.Started(ctx)
+	})
+	if err != nil {
+		return seen, err
+	}
+	w.c.say(fmt.Sprintf("Starting building: %s #%d", spaced(seen.JobName), seen.Number))
+	if !finish {
+		return seen, nil
+	}
+	return effect(ctx, w.c.b, "build-finished", func(ctx context.Context, _ string) (OtherBuild, error) {
+		if err := w.found(ctx); err != nil {
+			return OtherBuild{}, err
+		}
+		return w.other.Finished(ctx)
+	})
+}
+
+// cancelTimeout bounds how long a build is looked for that is to be cancelled.
+const cancelTimeout = time.Minute
+
+func (w *awaitedBuild) cancel(ctx context.Context, _ string) (bool, error) {
+	ctx, cancel := w.c.b.detached(ctx, cancelTimeout)
+	defer cancel()
+	if err := w.found(ctx); err != nil {
+		return false, err
+	}
+	w.other.Cancel("Calling Pipeline was cancelled")
+	return true, nil
 }
 
 // startedBuild is what the history says about a build that was started.

@@ -22,6 +22,7 @@ func librarySteps() map[string]stepDef {
 	return map[string]stepDef{
 		"library": {display: "Load a library on the fly", logName: "library", only: "identifier", describe: "identifier",
 			params: []string{"retriever", "changelog"}, run: stepLibrary},
+		"pipeline":        {block: true, run: stepPipeline},
 		"libraryResource": {display: "Load a resource file from a library", only: "resource", describe: "resource", params: []string{"encoding"}, run: stepLibraryResource},
 		"modernSCM":       {symbol: true, only: "scm", params: []string{"libraryPath", "clone"}},
 		"legacySCM":       {symbol: true, only: "scm", params: []string{"libraryPath", "clone"}},

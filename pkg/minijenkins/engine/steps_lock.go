@@ -157,10 +157,12 @@ func (c *stepCall) acquireLocks(ctx context.Context, names []string) (release fu
 		}
 		return nil, stop
 	case rec.Got && release == nil:
-		if r, ok := b.spec.Locks.(LockRestorer); ok {
-			release = r.Restore(rec.LockRequest)
-		} else {
-			release = func() {}
+		release = func() {}
+		// What the build gave back before the restart may be another's now.
+		if _, held := b.journal.held[rec.ID]; held {
+			if r, ok := b.spec.Locks.(LockRestorer); ok {
+				release = r.Restore(rec.LockRequest)
+			}
 		}
 	}
 	if rec.Got {

@@ -129,7 +129,7 @@ func Supported() Support {
 	}
 	steps := map[string]featureDef{}
 	for name, def := range stepDefs {
-		if !def.symbol {
+		if !def.symbol && name != "pipeline" {
 			steps[name] = featureDef{note: stepNotes[name]}
 		}
 	}

@@ -171,9 +171,9 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 			}
 		}
 	}
-	inv.Args = hostArgs(inv.Args)
+	inv.Args = f.hostArgs(inv.Args)
 	if inv.Named != nil {
-		inv.Named, _ = toHost(inv.Named).(*Map)
+		inv.Named, _ = f.toHost(inv.Named).(*Map)
 	}
 	v, err := f.m.host.Step(f.ctx, inv)
 	if err != nil {
@@ -292,13 +292,16 @@ func forbiddenText(obj any, name string, args []any) string {
 // invoke calls a method of a value.
 func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (any, error) {
 	f.weigh(obj)
+	for _, a := range args {
+		f.weighKey(a)
+	}
 	if err := f.tick(pos); err != nil {
 		return nil, err
 	}
 	if o, ok := obj.(Object); ok {
 		given := args
 		if _, isScript := o.(*Script); !isScript {
-			given = hostArgs(args)
+			given = f.hostArgs(args)
 		}
 		v, ok, err := o.Call(f.ctx, name, given)
 		if err != nil {
@@ -408,7 +411,7 @@ func (c *methodCall) common() (any, bool, error) {
 		return "<" + className(c.obj) + "@1>", true, nil
 	case "inspect":
 		var b strings.Builder
-		writeText(&b, c.obj, 0, true)
+		writeText(&b, c.obj, 0, textOptions{inspect: true, limit: textLimit})
 		return b.String(), true, nil
 	case "with", "tap":
 		if fn := c.closure(0); fn != nil {

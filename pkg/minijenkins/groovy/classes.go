@@ -347,6 +347,10 @@ func staticField(class classRef, name string, pos jenkinsfile.Pos) (any, error) 
 	case "simpleName":
 		return class.simple(), nil
 	}
+	switch name {
+	case "classLoader", "methods", "declaredMethods", "declaredFields", "protectionDomain":
+		return nil, rejected(pos, "method java.lang.Class get"+strings.ToUpper(name[:1])+name[1:])
+	}
 	return nil, rejected(pos, "staticField "+class.full()+" "+name)
 }
 

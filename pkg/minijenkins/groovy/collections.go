@@ -333,7 +333,11 @@ func (c *methodCall) listClosure(l *List) (any, bool, error) {
 			acc, items = items[0], items[1:]
 		}
 		for _, x := range items {
-			v, err := c.f.call(fn, []any{acc, x})
+			args := []any{acc, x}
+			if e, ok := x.(entry); ok && fn.arity() == 3 {
+				args = []any{acc, e.key, e.value}
+			}
+			v, err := c.f.call(fn, args)
 			if err != nil {
 				return nil, true, err
 			}

@@ -115,6 +115,13 @@ func (c *methodCall) listMore(l *List) (any, bool, error) {
 			out.Items = append(out.Items, int64(i))
 		}
 		return out, true, nil
+	case "findAll", "any", "every", "find":
+		if len(c.args) > 0 {
+			return nil, false, nil
+		}
+		return c.truths(l)
+	case "step":
+		return c.steps(l)
 	case "toSet":
 		v, err := c.f.newSet(l.Items, c.pos)
 		return v, true, err
@@ -182,6 +189,48 @@ func compareMax(a, b any) any {
 		return a
 	}
 	return b
+}
+
+// truths are findAll, any, every and find without a closure: they ask for the truth of the items.
+func (c *methodCall) truths(l *List) (any, bool, error) {
+	out := &List{}
+	for _, x := range l.Items {
+		if Truth(x) {
+			out.Items = append(out.Items, x)
+		}
+	}
+	switch c.name {
+	case "any":
+		return len(out.Items) > 0, true, nil
+	case "every":
+		return len(out.Items) == len(l.Items), true, nil
+	case "find":
+		return first(out.Items), true, nil
+	}
+	return out, true, nil
+}
+
+// steps are every nth item of a range.
+func (c *methodCall) steps(l *List) (any, bool, error) {
+	n, ok := c.intArg(0)
+	if !ok || n <= 0 || l.span == "" {
+		return nil, false, nil
+	}
+	out := &List{}
+	fn := c.closure(1)
+	for i := 0; i < len(l.Items); i += n {
+		out.Items = append(out.Items, l.Items[i])
+		if fn == nil {
+			continue
+		}
+		if _, err := c.f.call(fn, []any{l.Items[i]}); err != nil {
+			return nil, true, err
+		}
+	}
+	if fn != nil {
+		return nil, true, nil
+	}
+	return out, true, nil
 }
 
 // against are the methods that look the items up in another list.

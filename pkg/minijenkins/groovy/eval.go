@@ -365,6 +365,7 @@ func (f *frame) index(s *scope, x *jenkinsfile.Index) (any, error) {
 
 // at is Groovy's getAt.
 func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
+	f.weighKey(key)
 	if keys, ok := key.(*List); ok {
 		if _, isMap := obj.(*Map); !isMap {
 			return f.slice(obj, keys, pos)
@@ -516,6 +517,7 @@ func (f *frame) list(s *scope, x *jenkinsfile.List) (any, error) {
 func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 	out := NewMap()
 	for _, e := range x.Entries {
+		f.m.steps++
 		v, err := f.eval(s, e.Value)
 		if err != nil {
 			return nil, err
@@ -532,6 +534,7 @@ func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.weighKey(k)
 		out.Put(k, v)
 	}
 	if err := f.charge(mapBytes+entryBytes*out.Len(), x.From); err != nil {
@@ -687,7 +690,7 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 		return nil
 	case Object:
 		if _, isScript := o.(*Script); !isScript {
-			v = toHost(v)
+			v = f.toHost(v)
 		}
 		ok, err := o.SetProperty(f.ctx, name, v)
 		if err != nil || ok {
@@ -698,6 +701,7 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 }
 
 func (f *frame) setAt(obj, key, v any, pos jenkinsfile.Pos) error {
+	f.weighKey(key)
 	switch o := obj.(type) {
 	case *Map:
 		o.Put(key, v)

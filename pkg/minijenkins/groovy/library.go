@@ -44,3 +44,28 @@ func inFile(err error, s *scope) error {
 	}
 	return err
 }
+
+type baseKey struct{}
+
+// Within has Eval and Exec work where a closure stands instead of at the Jenkinsfile's top level.
+func (m *Machine) Within(ctx context.Context, c *Closure) context.Context {
+	return context.WithValue(ctx, baseKey{}, c.scope)
+}
+
+// base is the scope for Eval and Exec.
+func (m *Machine) base(ctx context.Context) *scope {
+	if s, ok := ctx.Value(baseKey{}).(*scope); ok {
+		return s
+	}
+	return m.main.local
+}
+
+// File is the file of the library that a closure is from; empty for the Jenkinsfile.
+func (c *Closure) File() string {
+	if owner, ok := c.scope.lookup("this"); ok {
+		if script, ok := owner.vars["this"].(*Script); ok {
+			return script.file
+		}
+	}
+	return ""
+}

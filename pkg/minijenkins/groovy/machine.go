@@ -41,7 +41,7 @@ type Invocation struct {
 
 // Limits bound what a script may use; zero fields take the defaults.
 type Limits struct {
-	// Steps is the number of evaluated expressions and statements; default 20 million.
+	// Steps is the number of evaluated expressions and statements; default 10 million.
 	Steps int
 	// StringBytes is the size of one string; default 4 MiB.
 	StringBytes int
@@ -57,7 +57,7 @@ func (l *Limits) setDefaults() {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&l.Steps, 20_000_000}, {&l.StringBytes, 4 << 20}, {&l.Items, 200_000}, {&l.TotalBytes, 512 << 20}, {&l.Depth, 200}} {
+	}{{&l.Steps, 10_000_000}, {&l.StringBytes, 4 << 20}, {&l.Items, 200_000}, {&l.TotalBytes, 512 << 20}, {&l.Depth, 200}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
@@ -171,13 +171,13 @@ func (m *Machine) Lookup(name string) (any, bool) {
 
 // Eval evaluates an expression at the Jenkinsfile's top level.
 func (m *Machine) Eval(ctx context.Context, x jenkinsfile.Expr) (any, error) {
-	return m.frame(ctx).eval(newScope(m.main.local), x)
+	return m.frame(ctx).eval(newScope(m.base(ctx)), x)
 }
 
 // Exec runs statements in a new scope and returns the value of the last one or of return.
 func (m *Machine) Exec(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
 	f := m.frame(ctx)
-	_, err := f.stmts(newScope(m.main.local), body)
+	_, err := f.stmts(newScope(m.base(ctx)), body)
 	return f.value, err
 }
 
@@ -397,12 +397,48 @@ func (f *frame) weigh(v any) {
 	}
 }
 
+// maxKeyWork bounds what is counted of one key.
+const maxKeyWork = 4096
+
+// weighKey counts the work of comparing a list or a map with others.
+func (f *frame) weighKey(v any) {
+	switch v.(type) {
+	case *List, *Map:
+		left := maxKeyWork
+		count(v, &left, 0)
+		f.m.steps += maxKeyWork - max(left, 0)
+	}
+}
+
+// count takes the values in a value away from what is left.
+func count(v any, left *int, depth int) {
+	if *left--; *left < 0 || depth > maxTextDepth {
+		return
+	}
+	switch v := v.(type) {
+	case *List:
+		for _, x := range v.Items {
+			if *left < 0 {
+				return
+			}
+			count(x, left, depth+1)
+		}
+	case *Map:
+		for _, k := range v.keys {
+			if *left < 0 {
+				return
+			}
+			count(v.value(k), left, depth+1)
+		}
+	}
+}
+
 // What a list, a map, an entry of one and a closure take beside their items, about.
 const (
 	listBytes    = 32
-	mapBytes     = 96
-	entryBytes   = 64
-	closureBytes = 96
+	mapBytes     = 256
+	entryBytes   = 96
+	closureBytes = 512
 )
 
 // charge counts memory of a new value.

@@ -582,13 +582,21 @@ func compareNumbers(a, b any) int {
 // maxWalk bounds how many items of nested values are looked at; a list may hold itself many times.
 const maxWalk = 1 << 20
 
+// walkPerStep is how many values are converted for the price of one step.
+const walkPerStep = 4
+
 // toHost gives a value as a host knows it: its numbers are int64 and float64.
-func toHost(v any) any {
-	if left := maxWalk; !foreign(v, &left, 0) {
+func (f *frame) toHost(v any) any {
+	left := maxWalk
+	found := foreign(v, &left, 0)
+	f.m.steps += (maxWalk - left) / walkPerStep
+	if !found {
 		return v
 	}
-	left := maxWalk
-	return hostValue(v, &left, 0)
+	left = maxWalk
+	v = hostValue(v, &left, 0)
+	f.m.steps += (maxWalk - left) / walkPerStep
+	return v
 }
 
 func hostValue(v any, left *int, depth int) any {
@@ -611,6 +619,9 @@ func hostValue(v any, left *int, depth int) any {
 	case *List:
 		out := &List{}
 		for _, x := range v.Items {
+			if *left < 0 {
+				break
+			}
 			out.Items = append(out.Items, hostValue(x, left, depth+1))
 		}
 		return out
@@ -634,6 +645,9 @@ func foreign(v any, left *int, depth int) bool {
 		return true
 	case *List:
 		for _, x := range v.Items {
+			if *left < 0 {
+				return false
+			}
 			if foreign(x, left, depth+1) {
 				return true
 			}
@@ -648,10 +662,10 @@ func foreign(v any, left *int, depth int) bool {
 	return false
 }
 
-func hostArgs(args []any) []any {
+func (f *frame) hostArgs(args []any) []any {
 	out := make([]any, len(args))
 	for i, a := range args {
-		out[i] = toHost(a)
+		out[i] = f.toHost(a)
 	}
 	return out
 }

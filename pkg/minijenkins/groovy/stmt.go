@@ -5,6 +5,7 @@ package groovy
 
 import (
 	"context"
+	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -193,14 +194,12 @@ func (f *frame) forStmt(s *scope, st *jenkinsfile.For) (control, error) {
 }
 
 func (f *frame) while(s *scope, st *jenkinsfile.While) (control, error) {
-	for first := true; ; first = false {
+	for {
 		if err := f.tick(st.From); err != nil {
 			return flowNone, err
 		}
-		if !st.Do || !first {
-			if ok, err := f.cond(s, st.Cond); err != nil || !ok {
-				return flowNone, err
-			}
+		if ok, err := f.cond(s, st.Cond); err != nil || !ok {
+			return flowNone, err
 		}
 		if flow, done, err := f.body(newScope(s), st.Body); done {
 			return flow, err
@@ -311,20 +310,6 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 }
 
 func (f *frame) throwStmt(s *scope, st *jenkinsfile.Throw) error {
-	// "throw new Exception('x')" is the only use of new that is understood.
-	if n, ok := st.X.(*jenkinsfile.New); ok && len(n.Args) <= 1 {
-		if class, ok := throwable(n.Type); ok {
-			e := &Exception{Class: class, Pos: st.From}
-			if len(n.Args) == 1 {
-				v, err := f.eval(s, n.Args[0].Value)
-				if err != nil {
-					return err
-				}
-				e.Message = ToString(v)
-			}
-			return e
-		}
-	}
 	v, err := f.eval(s, st.X)
 	if err != nil {
 		return err
@@ -332,22 +317,33 @@ func (f *frame) throwStmt(s *scope, st *jenkinsfile.Throw) error {
 	if e, ok := v.(*Exception); ok {
 		return e
 	}
+	if v == nil {
+		return throw(st.From, "java.lang.NullPointerException", "")
+	}
 	return throw(st.From, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
 		"Cannot cast object '%s' with class '%s' to class 'java.lang.Throwable'", ToString(v), className(v))
 }
 
+// throwables are the classes of exceptions that a script may make, beside those of java.lang.
+var throwables = map[string]string{
+	"AbortException": "hudson.AbortException", "IOException": "java.io.IOException", "FileNotFoundException": "java.io.FileNotFoundException",
+	"NoSuchElementException": "java.util.NoSuchElementException", "TimeoutException": "java.util.concurrent.TimeoutException",
+	"FlowInterruptedException": "org.jenkinsci.plugins.workflow.steps.FlowInterruptedException",
+}
+
 // throwable returns the full name of an exception class that a script may make.
 func throwable(name string) (string, bool) {
-	switch name {
-	case "Exception", "RuntimeException", "IllegalArgumentException", "IllegalStateException", "Error", "UnsupportedOperationException":
-		return "java.lang." + name, true
-	case "java.lang.Exception", "java.lang.RuntimeException", "hudson.AbortException", "java.lang.IllegalArgumentException",
-		"java.lang.IllegalStateException", "java.io.IOException":
-		return name, true
-	case "AbortException":
-		return "hudson.AbortException", true
+	simple := name[strings.LastIndexByte(name, '.')+1:]
+	full := throwables[simple]
+	if full == "" {
+		switch simple {
+		case "Exception", "RuntimeException", "Throwable", "Error", "IllegalArgumentException", "IllegalStateException", "UnsupportedOperationException",
+			"NullPointerException", "IndexOutOfBoundsException", "ArithmeticException", "NumberFormatException", "InterruptedException", "SecurityException",
+			"ClassCastException", "AssertionError":
+			full = "java.lang." + simple
+		}
 	}
-	return "", false
+	return full, full != "" && (name == simple || name == full)
 }
 
 func (f *frame) assertStmt(s *scope, st *jenkinsfile.Assert) error {
@@ -355,13 +351,12 @@ func (f *frame) assertStmt(s *scope, st *jenkinsfile.Assert) error {
 	if err != nil || ok {
 		return err
 	}
-	message := "assertion failed"
-	if st.Message != nil {
-		v, err := f.eval(s, st.Message)
-		if err != nil {
-			return err
-		}
-		message = ToString(v)
+	if st.Message == nil {
+		return throw(st.From, "org.codehaus.groovy.runtime.powerassert.PowerAssertionError", "the assertion is false")
 	}
-	return throw(st.From, "java.lang.AssertionError", "%s", message)
+	v, err := f.eval(s, st.Message)
+	if err != nil {
+		return err
+	}
+	return throw(st.From, "java.lang.AssertionError", "%s", ToString(v))
 }

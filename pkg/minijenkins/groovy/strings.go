@@ -411,7 +411,11 @@ func (c *methodCall) stringIterate(s string) (any, bool, error) {
 			v, err := c.f.checked(l, c.pos)
 			return v, true, err
 		}
-		return c.listMethod(l)
+		v, ok, err := c.listMethod(l)
+		if c.name == "each" || c.name == "eachWithIndex" {
+			v = s
+		}
+		return v, ok, err
 	}
 	return nil, false, nil
 }

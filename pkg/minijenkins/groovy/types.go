@@ -147,6 +147,8 @@ func (f *frame) coerce(v any, typ string, pos jenkinsfile.Pos) (any, error) {
 		return nil, nil
 	}
 	switch simple {
+	case "void":
+		return nil, nil
 	case "String":
 		return ToString(v), nil
 	case "boolean", "Boolean":

@@ -125,8 +125,9 @@ func mapKey(k any) any {
 	case entry, Pattern:
 		return textKey{className(k), clip(ToString(k))}
 	}
-	if s := ToString(k); len(s) <= maxKey {
-		return textKey{className(k), s}
+	var b strings.Builder
+	if writeText(&b, k, 0, textOptions{inspect: true, limit: maxKey}); b.Len() <= maxKey {
+		return textKey{className(k), b.String()}
 	}
 	// Too long to be compared each time.
 	return k
@@ -252,15 +253,21 @@ const maxTextDepth = 32
 // ToString is the text of a value as string concatenation gives it.
 func ToString(v any) string {
 	var b strings.Builder
-	writeText(&b, v, 0, false)
+	writeText(&b, v, 0, textOptions{limit: textLimit})
 	return b.String()
 }
 
 // textLimit stops building texts of nested values.
 const textLimit = 8 << 20
 
-func writeText(b *strings.Builder, v any, depth int, inspect bool) {
-	if depth > maxTextDepth || b.Len() > textLimit {
+// textOptions say how values are written: strings in quotes, and how long the text may be about.
+type textOptions struct {
+	inspect bool
+	limit   int
+}
+
+func writeText(b *strings.Builder, v any, depth int, o textOptions) {
+	if depth > maxTextDepth || b.Len() > o.limit {
 		b.WriteString("(…)")
 		return
 	}
@@ -268,9 +275,9 @@ func writeText(b *strings.Builder, v any, depth int, inspect bool) {
 	case nil:
 		b.WriteString("null")
 	case string:
-		writeQuoted(b, v, inspect)
+		writeQuoted(b, v, o)
 	case GString:
-		writeQuoted(b, string(v), inspect)
+		writeQuoted(b, string(v), o)
 	case bool:
 		b.WriteString(strconv.FormatBool(v))
 	case int64:
@@ -284,21 +291,21 @@ func writeText(b *strings.Builder, v any, depth int, inspect bool) {
 		}
 		b.WriteByte('[')
 		for i, x := range v.Items {
-			if b.Len() > textLimit {
+			if b.Len() > o.limit {
 				break
 			}
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			writeMember(b, v, x, depth, inspect)
+			writeMember(b, v, x, depth, o)
 		}
 		b.WriteByte(']')
 	case *Map:
-		writeMap(b, v, depth, inspect)
+		writeMap(b, v, depth, o)
 	case entry:
-		writeText(b, v.key, depth+1, inspect)
+		writeText(b, v.key, depth+1, o)
 		b.WriteByte('=')
-		writeText(b, v.value, depth+1, inspect)
+		writeText(b, v.value, depth+1, o)
 	case Pattern:
 		b.WriteString(v.Source)
 	case *Exception:
@@ -316,15 +323,15 @@ func writeText(b *strings.Builder, v any, depth int, inspect bool) {
 	}
 }
 
-func writeQuoted(b *strings.Builder, s string, inspect bool) {
-	if inspect {
+func writeQuoted(b *strings.Builder, s string, o textOptions) {
+	if o.inspect {
 		b.WriteString("'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'")
 		return
 	}
 	b.WriteString(s)
 }
 
-func writeMap(b *strings.Builder, m *Map, depth int, inspect bool) {
+func writeMap(b *strings.Builder, m *Map, depth int, o textOptions) {
 	if m.Len() == 0 {
 		b.WriteString("[:]")
 		return
@@ -334,18 +341,18 @@ func writeMap(b *strings.Builder, m *Map, depth int, inspect bool) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		if b.Len() > textLimit {
+		if b.Len() > o.limit {
 			break
 		}
-		writeMember(b, m, k, depth, inspect)
+		writeMember(b, m, k, depth, o)
 		b.WriteByte(':')
-		writeMember(b, m, m.value(k), depth, inspect)
+		writeMember(b, m, m.value(k), depth, o)
 	}
 	b.WriteByte(']')
 }
 
 // writeMember writes an item of a collection, which may be the collection itself.
-func writeMember(b *strings.Builder, owner, item any, depth int, inspect bool) {
+func writeMember(b *strings.Builder, owner, item any, depth int, o textOptions) {
 	if owner == item {
 		if _, isMap := owner.(*Map); isMap {
 			b.WriteString("(this Map)")
@@ -354,7 +361,7 @@ func writeMember(b *strings.Builder, owner, item any, depth int, inspect bool) {
 		}
 		return
 	}
-	writeText(b, item, depth+1, inspect)
+	writeText(b, item, depth+1, o)
 }
 
 // formatFloat prints a Double as Java does.

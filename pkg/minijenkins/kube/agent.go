@@ -135,16 +135,43 @@ func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdo
 		return 0, fmt.Errorf("encode step: %w", err)
 	}
 	if err := a.startStep(ctx, req.ID, body); err != nil {
+		if a.mayStop(ctx) {
+			// It may have begun all the same.
+			a.stopStep(ctx, req.ID)
+		}
 		return 0, err
 	}
-	code, err := a.attach(ctx, req.ID, out, "")
+	follow, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	attached := make(chan struct{})
+	defer context.AfterFunc(ctx, func() {
+		if a.mayStop(ctx) {
+			// What the script writes while it ends belongs to the log; then the stream ends by itself.
+			a.stopStep(ctx, req.ID)
+			select {
+			case <-attached:
+			case <-time.After(lastOutput):
+			}
+		}
+		cancel(context.Cause(ctx))
+	})()
+	code, err := a.attach(follow, req.ID, out, "")
 	if err == nil && stdout != nil {
-		code, err = a.attach(ctx, req.ID, stdout, "--stdout")
+		code, err = a.attach(follow, req.ID, stdout, "--stdout")
 	}
-	if err != nil && ctx.Err() != nil && !suspended(ctx) && a.alive() == nil {
-		a.stopStep(ctx, req.ID)
+	close(attached)
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
 	}
 	return code, err
+}
+
+// lastOutput bounds the wait for the last output of a script that was stopped.
+const lastOutput = 5 * time.Second
+
+// mayStop tells if the scripts of an ended context are to be stopped, and can be.
+func (a *podAgent) mayStop(ctx context.Context) bool {
+	return ctx.Err() != nil && !suspended(ctx) && a.alive() == nil
 }
 
 // startStep starts the step. A start that broke is repeated: the same ID is never started twice.

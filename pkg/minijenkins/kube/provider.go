@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -265,6 +266,7 @@ func (p *Provider) collect(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	p.forgetGone(pods)
 	for _, pod := range pods {
 		if pod.DeletionTimestamp != nil || !p.orphan(pod) {
 			continue
@@ -274,6 +276,17 @@ func (p *Provider) collect(ctx context.Context) {
 			klog.FromContext(ctx).Error(err, "orphan agent pod cannot be deleted", "pod", klog.KObj(pod))
 		}
 	}
+}
+
+// forgetGone forgets those of gone that are not there any more; the watch does not tell of a pod that it never saw.
+func (p *Provider) forgetGone(pods []*corev1.Pod) {
+	there := map[string]bool{}
+	for _, pod := range pods {
+		there[pod.Name] = true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.gone, func(name string, _ bool) bool { return !there[name] })
 }
 
 // orphan tells if a pod is of no use any more. One of a former process may be asked for as long as its build runs.

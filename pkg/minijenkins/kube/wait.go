@@ -142,6 +142,9 @@ func (p *Provider) freeRoom(template uint64) {
 	p.room = make(chan struct{})
 }
 
+// errNotOurs says beside another error that there is no pod to delete.
+var errNotOurs = errors.New("no pod was made")
+
 // errTaken says that the name of a pod is another's, or that of one which is being deleted.
 var errTaken = errors.New("the name of the pod is taken")
 
@@ -160,7 +163,9 @@ func (a *buildAgents) start(ctx context.Context, t *store.Template, req engine.A
 	for taken := range maxNames {
 		r.name(suffix(req.ID, taken))
 		agent.name = r.pod.Name
-		err = agent.begin(ctx, strings.Fields(t.Label), waiting, func() error { return a.p.create(ctx, r.pod, req.ID) })
+		err = agent.begin(ctx, strings.Fields(t.Label), waiting, func() error {
+			return a.untaken(ctx, r.pod.Name, req.ID, a.p.create(ctx, r.pod, req.ID))
+		})
 		if !errors.Is(err, errTaken) {
 			break
 		}
@@ -169,6 +174,17 @@ func (a *buildAgents) start(ctx context.Context, t *store.Template, req engine.A
 		return nil, err
 	}
 	return agent, nil
+}
+
+// untaken makes the end of a context errTaken if the pod of the name, which is about to be deleted for it, is another's.
+func (a *buildAgents) untaken(ctx context.Context, name, request string, err error) error {
+	if err == nil || request == "" || ctx.Err() == nil || suspended(ctx) {
+		return err
+	}
+	if other := a.p.ours(context.WithoutCancel(ctx), name, request); errors.Is(other, errTaken) {
+		return errors.Join(err, errNotOurs)
+	}
+	return err
 }
 
 // adopt waits for a pod that a former process created.
@@ -218,7 +234,7 @@ func (a *podAgent) begin(ctx context.Context, labels []string, waiting func(stri
 			return
 		}
 		stop()
-		left := !errors.Is(err, errTaken) && !suspended(ctx)
+		left := !errors.Is(err, errTaken) && !errors.Is(err, errNotOurs) && !suspended(ctx)
 		if left {
 			// The build may have been aborted; the pod must go all the same.
 			if derr := p.deletePod(context.WithoutCancel(ctx), a.name); derr != nil {

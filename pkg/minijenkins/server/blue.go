@@ -29,6 +29,8 @@ func (s *Server) blue(c *call) {
 		s.blueOrganizations(c)
 	case "search":
 		s.blueSearch(c)
+	case "classes":
+		s.blueClass(c)
 	case "users":
 		s.blueUser(c)
 	default:
@@ -56,6 +58,8 @@ func (s *Server) blueOrganizations(c *call) {
 		show(c.w, c.r, organizationBean())
 	case c.segs[0] == "pipelines":
 		s.bluePipelines(c)
+	case c.segs[0] == "scm":
+		s.blueSCM(c)
 	default:
 		fail404(c.w)
 	}

@@ -34,7 +34,8 @@ func (r *buildRun) origin() origin {
 		m := r.job.up.cfg.multi
 		b := *r.job.Branch
 		o.definition, o.branch = definitionFromBranch, &b
-		o.scm = scmConfig{url: m.remote, credentialsID: m.credentialsID, branch: "refs/heads/" + b.Name, scriptPath: m.scriptPath}
+		src := m.of(b.Source)
+		o.scm = scmConfig{url: src.remote, credentialsID: src.credentialsID, branch: "refs/heads/" + b.Name, scriptPath: m.scriptPath}
 		if b.Tag {
 			o.scm.branch = "refs/tags/" + b.Name
 		}
@@ -114,6 +115,7 @@ func (r *buildRun) fromRepository(o *origin) (script string, scm *engine.SCM, fr
 	if scm.Commit = head.Commit; o.branch != nil {
 		from = "Obtained " + file + " from " + head.Commit
 	}
+	scm.PreviousCommit, scm.PreviousSuccess = r.commitsBefore()
 	return script, scm, from, r.keepCommit(head.Commit)
 }
 

@@ -41,6 +41,8 @@ func (s *Server) buildRoutes(c *call, it *item) {
 		s.consoleText(c, b.Key())
 	case action == "logText/progressiveText":
 		s.progressiveText(c, b.Key())
+	case action == "logText/progressiveHtml":
+		s.progressiveHTML(c, b.Key())
 	case c.segs[0] == "artifact":
 		c.next()
 		s.artifact(c, b)

@@ -21,18 +21,22 @@ import (
 // changesTimeout bounds how long the changes of a build are looked for.
 const changesTimeout = 2 * time.Minute
 
+// changesGrace is how long a build that is over waits for its changes.
+const changesGrace = 10 * time.Second
+
 // beginChanges looks in the background for the commits since the build before; the script may ask for them, and the API shows them. The first
 // function is RunSpec.Changes, nil if the Jenkinsfile did not come from a repository; the second waits for the end of the search.
 func (r *buildRun) beginChanges(scm *engine.SCM) (func(context.Context) ([]engine.Change, error), func()) {
 	if scm == nil || scm.Commit == "" {
 		return nil, func() {}
 	}
+	ctx, cancel := context.WithCancel(r.ctx)
 	done := make(chan struct{})
 	var list []engine.Change
 	var err error
 	go func() {
 		defer close(done)
-		list, err = r.findChanges(scm.Commit)
+		list, err = r.findChanges(ctx, scm.Commit)
 	}()
 	ask := func(ctx context.Context) ([]engine.Change, error) {
 		select {
@@ -42,27 +46,42 @@ func (r *buildRun) beginChanges(scm *engine.SCM) (func(context.Context) ([]engin
 			return nil, context.Cause(ctx)
 		}
 	}
-	return ask, func() { <-done }
+	return ask, func() {
+		// A build does not stay for a slow server; its changes are not known then.
+		waitFor(done, changesGrace)
+		cancel()
+		<-done
+	}
+}
+
+// commitsBefore are the commits of the last build before and of the last successful one; empty without one.
+func (r *buildRun) commitsBefore() (last, good string) {
+	r.s.mu.RLock()
+	defer r.s.mu.RUnlock()
+	for _, b := range r.job.history() {
+		if b.Number >= r.key.Number || b.Commit == "" {
+			continue
+		}
+		if last == "" {
+			last = b.Commit
+		}
+		if b.Result == engine.ResultSuccess {
+			return last, b.Commit
+		}
+	}
+	return last, good
 }
 
 // findChanges gives the commits since the build before and keeps them. The first build has none, as in Jenkins.
-func (r *buildRun) findChanges(commit string) ([]engine.Change, error) {
+func (r *buildRun) findChanges(ctx context.Context, commit string) ([]engine.Change, error) {
 	s := r.s
 	if list, known, err := s.store.Changes(r.key); known || err != nil {
 		return list, err
 	}
-	s.mu.RLock()
-	since := ""
-	for _, b := range r.job.history() {
-		if b.Number < r.key.Number && b.Commit != "" {
-			since = b.Commit
-			break
-		}
-	}
-	s.mu.RUnlock()
+	since, _ := r.commitsBefore()
 	list := []engine.Change{}
 	if since != "" && since != commit {
-		commits, err := r.commitsSince(since, commit)
+		commits, err := r.commitsSince(ctx, since, commit)
 		if errors.Is(err, gitremote.ErrNotFound) {
 			klog.FromContext(r.ctx).V(1).Info("the commit of the build before is gone", "job", r.jobName, "number", r.key.Number, "commit", since)
 			err = nil
@@ -81,9 +100,9 @@ func (r *buildRun) findChanges(commit string) ([]engine.Change, error) {
 	return list, nil
 }
 
-func (r *buildRun) commitsSince(since, commit string) (list []gitremote.Commit, err error) {
+func (r *buildRun) commitsSince(ctx context.Context, since, commit string) (list []gitremote.Commit, err error) {
 	o := r.origin()
-	ctx, cancel := context.WithTimeout(r.ctx, changesTimeout)
+	ctx, cancel := context.WithTimeout(ctx, changesTimeout)
 	defer cancel()
 	remote, err := r.s.openRemote(r.job, o.scm.url, o.scm.credentialsID)
 	if err != nil {

@@ -16,12 +16,13 @@ const changePipeline = `pipeline { agent any
    steps { echo 'docs changed' } }
   stage('log') { when { changelog '.*\\[deploy\\].*' }
    steps { echo 'deploy asked' } }
+  stage('before') { steps { echo "before ${env.GIT_PREVIOUS_COMMIT} ${env.GIT_PREVIOUS_SUCCESSFUL_COMMIT}" } }
   stage('sets') { steps { script { currentBuild.changeSets.each { set -> set.items.each { echo "${it.commitId} by ${it.author}: ${it.msg} ${it.affectedPaths}" } } } } } } }
 `
 
 func TestChangesOfBranchBuilds(t *testing.T) {
 	g := newGitRepo(t)
-	g.commit("main", map[string]string{"Jenkinsfile": changePipeline, "docs/a": "1"})
+	first := g.commit("main", map[string]string{"Jenkinsfile": changePipeline, "docs/a": "1"})
 	h := newMultiHarness(t)
 	h.multi("mb", multiXML(g.url(), branches, ""))
 	h.ended("f/mb/main", 1)
@@ -33,7 +34,7 @@ func TestChangesOfBranchBuilds(t *testing.T) {
 	h.rescan("mb")
 	h.ended("f/mb/main", 2)
 	log := h.logOf("f/mb/main", 2)
-	for _, want := range []string{"docs changed\n", "deploy asked\n", second + " by dev: more [deploy] [docs/ü, src/x]\n"} {
+	for _, want := range []string{"docs changed\n", "deploy asked\n", "before " + first + " " + first + "\n", second + " by dev: more [deploy] [docs/ü, src/x]\n"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %q:\n%s", want, log)
 		}

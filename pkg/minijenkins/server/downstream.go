@@ -194,6 +194,12 @@ func (d *downstream) Started(ctx context.Context) (engine.OtherBuild, error) {
 
 // Finished implements engine.Downstream.
 func (d *downstream) Finished(ctx context.Context) (engine.OtherBuild, error) {
+	if d.build == nil {
+		// A build that goes on after a restart may have seen its start before.
+		if out, err := d.Started(ctx); err != nil {
+			return out, err
+		}
+	}
 	d.s.mu.RLock()
 	run := d.s.runs[d.build.Key()]
 	d.s.mu.RUnlock()

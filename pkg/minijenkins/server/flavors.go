@@ -123,7 +123,10 @@ func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, conten
 		}
 	}
 	if expr == "" {
-		return root.OutputXML(false), typeXMLAnswer, nil
+		if top := root.SelectElement("*"); top != nil {
+			return top.OutputXML(true), typeXMLAnswer, nil
+		}
+		return "", "", &errXPath{http.StatusNotFound, "Nothing is left"}
 	}
 	e, err := compileXPath(expr)
 	if err != nil {
@@ -144,7 +147,9 @@ func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, conten
 		return "", "", &errXPath{http.StatusNotFound, "XPath " + expr + " didn’t match"}
 	case len(found) > 1:
 		return "", "", &errXPath{http.StatusInternalServerError, fmt.Sprintf("XPath %s matched %d nodes. Create XPath that only matches one, or use the “wrapper” query parameter to wrap them all under a root element.", expr, len(found))}
-	case found[0].Type == xmlquery.ElementNode || found[0].Type == xmlquery.DocumentNode:
+	case found[0].Type == xmlquery.DocumentNode:
+		return doc, typeXMLAnswer, nil
+	case found[0].Type == xmlquery.ElementNode:
 		return found[0].OutputXML(true), typeXMLAnswer, nil
 	case plain:
 		return found[0].InnerText(), typeText, nil

@@ -154,7 +154,8 @@ func TestUpstream(t *testing.T) {
 	h.job("f", "b", dependent("nosuch, a", ""), "", "")
 	h.job("f", "c", dependent("../f/a", ", threshold: hudson.model.Result.UNSTABLE"), "", "")
 	h.job("g", "d", dependent("/f/a", ""), "", "")
-	h.job("f", "e", "pipeline { agent any; stages { stage('s') { steps { echo 'x' } } } }", "", "<triggers><"+reverseTrigger+"><spec></spec><upstreamProjects>b</upstreamProjects><threshold><name>SUCCESS</name></threshold></"+reverseTrigger+"></triggers>")
+	h.job("f", "e", "pipeline { agent any; stages { stage('s') { steps { echo 'x' } } } }",
+		"<"+propTriggers+"><triggers><"+reverseTrigger+"><spec></spec><upstreamProjects>b</upstreamProjects><threshold><name>SUCCESS</name></threshold></"+reverseTrigger+"></triggers></"+propTriggers+">", "")
 	for _, job := range []string{"f/b", "f/c", "g/d"} {
 		h.start(job)
 		h.ended(job, 1)

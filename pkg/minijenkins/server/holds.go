@@ -6,13 +6,20 @@ package server
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
 // scopedLocks are the locks that the build may take: a lock of one tenant is none of another's.
-func (r *buildRun) scopedLocks() engine.Locks { return r.s.steps.locks.Scope(r.jobProject()) }
+func (r *buildRun) scopedLocks() engine.Locks {
+	project := ""
+	if strings.Contains(r.jobName, "/") { // jobs without a folder share their locks
+		project = r.jobProject()
+	}
+	return r.s.steps.locks.Scope(project)
+}
 
 // noted implements engine.Locks and engine.LockRestorer; it notes how to give back what it restores.
 type noted struct {

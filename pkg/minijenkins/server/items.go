@@ -58,7 +58,9 @@ func (s *Server) itemAction(c *call, it *item) {
 		s.configXML(c, it)
 	case "descriptorByName":
 		c.next()
-		s.descriptor(c, c.at.full)
+		if !s.formDescriptor(c, it) {
+			s.descriptor(c, c.at.full)
+		}
 	case "createItem", "checkJobName", "view", "createView":
 		s.folderAction(c, it, action)
 	case "credentials":

@@ -81,6 +81,8 @@ type element struct {
 	attrs    map[string]string
 	text     string
 	children []*element
+	// words collects the text while the element is read.
+	words strings.Builder
 }
 
 func (e *element) child(names ...string) *element {
@@ -108,9 +110,23 @@ func (e *element) value(names ...string) string {
 }
 
 var (
-	prolog11  = regexp.MustCompile(`^(\x{FEFF}?\s*<\?xml\s+version=['"])1\.1(['"])`)
-	charRefRE = regexp.MustCompile(`&#(x[0-9a-fA-F]{1,6}|[0-9]{1,7});`)
+	prolog11     = regexp.MustCompile(`^(\s*<\?xml\s+version=['"])1\.1(['"])`)
+	prologLatin1 = regexp.MustCompile(`(?i)^(\s*<\?xml\s[^>]{0,200}?encoding=['"])iso-8859-1(['"])`)
+	charRefRE    = regexp.MustCompile(`&#(x[0-9a-fA-F]{1,6}|[0-9]{1,7});`)
+	byteOrder    = []byte("\xef\xbb\xbf")
 )
+
+// inUTF8 rewrites a document in ISO 8859-1, so that its parts can be put together with others; all else it leaves as it is.
+func inUTF8(doc []byte) []byte {
+	if !prologLatin1.Match(doc) {
+		return doc
+	}
+	out := make([]byte, 0, len(doc)+len(doc)/8)
+	for _, b := range doc {
+		out = utf8.AppendRune(out, rune(b))
+	}
+	return prologLatin1.ReplaceAll(out, []byte("${1}UTF-8${2}"))
+}
 
 // controlBase is where control characters of XML 1.1 are put while encoding/xml, which knows only
 // 1.0, reads a document: a private area of Unicode.
@@ -118,6 +134,9 @@ const controlBase = 0xF0000
 
 // prepare makes XML 1.1 readable by encoding/xml. With sameLength every offset stays what it was.
 func prepare(doc []byte, sameLength bool) []byte {
+	if bytes.HasPrefix(doc, byteOrder) {
+		doc = append([]byte("   "), doc[len(byteOrder):]...)
+	}
 	if !prolog11.Match(doc) {
 		return doc
 	}
@@ -156,73 +175,91 @@ func newDecoder(doc []byte) *xml.Decoder {
 		switch strings.ToLower(charset) {
 		case "utf-8", "us-ascii":
 			return in, nil
-		case "iso-8859-1":
-			data, err := io.ReadAll(in)
-			if err != nil {
-				return nil, err
-			}
-			out := make([]byte, 0, len(data)*2)
-			for _, b := range data {
-				out = utf8.AppendRune(out, rune(b))
-			}
-			return bytes.NewReader(out), nil
 		}
 		return nil, fmt.Errorf("unknown encoding %q", charset)
 	}
 	return d
 }
 
-// maxXMLDepth bounds the nesting of a config.xml.
-const maxXMLDepth = 200
+// What bounds a config.xml: how deep it is nested and how many elements it has.
+const (
+	maxXMLDepth    = 200
+	maxXMLElements = 100_000
+)
 
 func parseXML(doc []byte) (*element, error) {
-	d := newDecoder(prepare(doc, false))
-	var stack []*element
-	var root *element
+	d := newDecoder(prepare(inUTF8(doc), false))
+	r := &xmlReader{}
 	for {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if err == nil {
+			err = r.take(tok)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errConfig, err)
 		}
-		switch t := tok.(type) {
-		case xml.StartElement:
-			e := &element{name: t.Name.Local, attrs: map[string]string{}}
-			for _, a := range t.Attr {
-				e.attrs[a.Name.Local] = a.Value
-			}
-			switch {
-			case len(stack) > 0:
-				p := stack[len(stack)-1]
-				p.children = append(p.children, e)
-			case root != nil:
-				return nil, fmt.Errorf("%w: a second root element", errConfig)
-			default:
-				root = e
-			}
-			if stack = append(stack, e); len(stack) > maxXMLDepth {
-				return nil, fmt.Errorf("%w: too deep", errConfig)
-			}
-		case xml.EndElement:
-			e := stack[len(stack)-1]
-			e.text = restore(e.text)
-			stack = stack[:len(stack)-1]
-		case xml.CharData:
-			if len(stack) > 0 {
-				stack[len(stack)-1].text += string(t)
-			} else if len(bytes.TrimSpace(t)) > 0 {
-				return nil, fmt.Errorf("%w: text outside of the root element", errConfig)
-			}
-		case xml.Directive:
-			return nil, fmt.Errorf("%w: a document type is not allowed", errConfig)
-		}
 	}
-	if root == nil {
+	if r.root == nil {
 		return nil, fmt.Errorf("%w: no root element", errConfig)
 	}
-	return root, nil
+	return r.root, nil
+}
+
+// xmlReader builds the tree of a document.
+type xmlReader struct {
+	root  *element
+	stack []*element
+	n     int
+}
+
+func (r *xmlReader) take(tok xml.Token) error {
+	switch t := tok.(type) {
+	case xml.StartElement:
+		return r.begin(t)
+	case xml.EndElement:
+		e := r.stack[len(r.stack)-1]
+		e.text = restore(e.words.String())
+		e.words.Reset()
+		r.stack = r.stack[:len(r.stack)-1]
+	case xml.CharData:
+		if len(r.stack) > 0 {
+			r.stack[len(r.stack)-1].words.Write(t)
+		} else if len(bytes.TrimSpace(t)) > 0 {
+			return errors.New("text outside of the root element")
+		}
+	case xml.Directive:
+		return errors.New("a document type is not allowed")
+	}
+	return nil
+}
+
+func (r *xmlReader) begin(t xml.StartElement) error {
+	e := &element{name: t.Name.Local}
+	if len(t.Attr) > 0 {
+		e.attrs = make(map[string]string, len(t.Attr))
+	}
+	for _, a := range t.Attr {
+		e.attrs[a.Name.Local] = a.Value
+	}
+	switch {
+	case len(r.stack) > 0:
+		p := r.stack[len(r.stack)-1]
+		p.children = append(p.children, e)
+	case r.root != nil:
+		return errors.New("a second root element")
+	default:
+		r.root = e
+	}
+	if r.n++; r.n > maxXMLElements {
+		return errors.New("too many elements")
+	}
+	if r.stack = append(r.stack, e); len(r.stack) > maxXMLDepth {
+		return errors.New("too deep")
+	}
+	return nil
 }
 
 // parseConfig reads a config.xml. Elements that it does not know are ignored, as Jenkins does.
@@ -343,6 +380,7 @@ func setElement(doc []byte, name, text string) ([]byte, error) {
 
 // replaceElement replaces a child of the root by other XML, or adds that at the end, and leaves every other byte alone.
 func replaceElement(doc []byte, name, with string) ([]byte, error) {
+	doc = inUTF8(doc)
 	d := newDecoder(prepare(doc, true))
 	depth, from, to, end := 0, -1, -1, -1
 	for {
@@ -365,12 +403,13 @@ func replaceElement(doc []byte, name, with string) ([]byte, error) {
 			if depth == 1 && t.Name.Local == name && to < 0 && from >= 0 {
 				to = int(d.InputOffset())
 			}
-			if depth == 0 {
+			// The end of an element that closes itself takes no place.
+			if depth == 0 && d.InputOffset() > before {
 				end = int(before)
 			}
 		}
 	}
-	if end < 0 || bytes.HasSuffix(bytes.TrimSpace(doc), []byte("/>")) {
+	if end < 0 {
 		return nil, fmt.Errorf("%w: the root element is empty", errConfig)
 	}
 	if from < 0 || to < 0 {

@@ -6,6 +6,8 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
 
 // librariesXML is the property of a folder with one library.
@@ -21,6 +23,7 @@ func libraryRepo(t *testing.T) *gitRepo {
 	g := newGitRepo(t)
 	first := g.commit("main", map[string]string{
 		"vars/greet.groovy": "def call(String who) { echo \"one: ${who} ${env.JOB_NAME}\" }\ndef text() { return libraryResource('org/t.txt').trim() }",
+		"vars/std.groovy":   "def call(Map c) { pipeline { agent any\n parameters { string(name: 'WHO', defaultValue: 'me') }\n triggers { cron('H 3 * * *') }\n stages { stage('s') { steps { echo \"std ${c.name} ${params.WHO}\" } } } } }",
 		"vars/greet.txt":    "help", "resources/org/t.txt": "from a resource\n", "src/org/acme/Tool.groovy": "package org.acme\nclass Tool {}", "README": "x",
 	})
 	g.tag("v1", first)
@@ -30,7 +33,10 @@ func libraryRepo(t *testing.T) *gitRepo {
 
 func TestFolderLibraries(t *testing.T) {
 	g := libraryRepo(t)
-	h := newHarness(t, t.TempDir(), withEngine, withFileSCM, func(c *Config, _ *Server) {
+	h := newHarness(t, t.TempDir(), withEngine, withFileSCM, func(c *Config, s *Server) {
+		if s != nil {
+			s.parse = jenkinsfile.Load
+		}
 		if c != nil {
 			c.Libraries = []LibraryConfig{{Name: "global", Remote: g.url(), DefaultVersion: "v1"}, {Name: "shared", Remote: "file:///none"}}
 		}
@@ -62,6 +68,19 @@ func TestFolderLibraries(t *testing.T) {
 			}
 		})
 	}
+	// A pipeline in a library gives its job parameters and triggers.
+	h.job("f", "std", "@Library('shared') _\nstd(name: 'x')", "", "")
+	h.start("f/std")
+	h.ended("f/std", 1)
+	h.wantLog("f/std", 1, "std x me\n")
+	h.want(201, "POST", "/job/f/job/std/buildWithParameters?delay=0sec", typeForm, "WHO=you")
+	h.ended("f/std", 2)
+	h.wantLog("f/std", 2, "std x you\n")
+	h.s.mu.RLock()
+	if schedule := h.s.root.kids["f"].kids["std"].Cron; schedule != "H 3 * * *" {
+		t.Errorf("schedule %q", schedule)
+	}
+	h.s.mu.RUnlock()
 	// A build that is run again has the library as it was.
 	h.job("f", "again", "@Library('shared') _\n"+steps("greet 'x'"), "", "")
 	h.start("f/again")

@@ -36,29 +36,52 @@ const (
 	defaultScript = "Jenkinsfile"
 )
 
-// multiConfig is what the config.xml of a multi-branch job says.
-type multiConfig struct {
-	// sources is how many sources it has; the rest is of the first one.
-	sources               int
+// branchSource is a repository of a multi-branch job, and which of its branches and tags it has jobs for.
+type branchSource struct {
 	class, id             string
 	remote, credentialsID string
 	branches, tags        bool
 	regexes               []string
 	includes, excludes    []string
-	scriptPath            string
-	prune                 bool
-	keepDays, keepNum     int
-	interval              time.Duration
+}
+
+// maxSources bounds how many sources a multi-branch job may have.
+const maxSources = 16
+
+// multiConfig is what the config.xml of a multi-branch job says.
+type multiConfig struct {
+	// sources is how many sources it has. The first one is embedded, more are the others.
+	sources int
+	branchSource
+	more              []branchSource
+	scriptPath        string
+	prune             bool
+	keepDays, keepNum int
+	interval          time.Duration
 	// webhook is the token that starts a scan.
 	webhook string
 }
 
+// all are its sources, in their order; the branches of the first win.
+func (m *multiConfig) all() []branchSource { return append([]branchSource{m.branchSource}, m.more...) }
+
+// of is the source of an ID, else the first.
+func (m *multiConfig) of(id string) *branchSource {
+	for i := range m.more {
+		if id != "" && id != m.id && m.more[i].id == id {
+			return &m.more[i]
+		}
+	}
+	return &m.branchSource
+}
+
 // remotes are the addresses of the repositories.
 func (m *multiConfig) remotes() []string {
-	if m.remote == "" {
-		return nil
+	var out []string
+	for _, src := range m.all() {
+		out = append(out, src.remote)
 	}
-	return []string{m.remote}
+	return out
 }
 
 func multiConfigOf(root *element) multiConfig {
@@ -87,7 +110,9 @@ func multiConfigOf(root *element) multiConfig {
 			continue
 		}
 		if m.sources++; m.sources == 1 {
-			m.source(src)
+			m.branchSource = sourceOf(src)
+		} else if m.sources <= maxSources {
+			m.more = append(m.more, sourceOf(src))
 		}
 	}
 	return m
@@ -101,7 +126,7 @@ func (e *element) text1(name string) string {
 	return e.value(name)
 }
 
-func (m *multiConfig) source(src *element) {
+func sourceOf(src *element) (m branchSource) {
 	m.class, m.id = src.attrs["class"], strings.TrimSpace(src.value("id"))
 	m.remote, m.credentialsID = strings.TrimSpace(src.value("remote")), strings.TrimSpace(src.value("credentialsId"))
 	traits := src.child("traits")
@@ -109,7 +134,7 @@ func (m *multiConfig) source(src *element) {
 		// Configurations from before there were traits find all branches.
 		m.branches = true
 		m.includes, m.excludes = strings.Fields(src.value("includes")), strings.Fields(src.value("excludes"))
-		return
+		return m
 	}
 	for _, t := range traits.children {
 		switch t.name {
@@ -123,10 +148,11 @@ func (m *multiConfig) source(src *element) {
 			m.includes, m.excludes = strings.Fields(t.value("includes")), strings.Fields(t.value("excludes"))
 		}
 	}
+	return m
 }
 
 // filter is the filter for the names of branches and tags. A pattern of Java that Go does not know is an error.
-func (m *multiConfig) filter() (func(name string) bool, error) {
+func (m *branchSource) filter() (func(name string) bool, error) {
 	var res []*regexp.Regexp
 	for _, text := range m.regexes {
 		re, err := regexp.Compile(`\A(?:` + text + `)\z`)
@@ -281,7 +307,8 @@ func (s *Server) scanProgress(c *call, it *item) {
 }
 
 // branchConfig is the config.xml of the job of a branch, as Jenkins writes it.
-func branchConfig(m *multiConfig, b *store.Branch) []byte {
+func branchConfig(cfg *multiConfig, b *store.Branch) []byte {
+	m := cfg.of(b.Source)
 	head := "jenkins.plugins.git.GitBranchSCMHead"
 	if b.Tag {
 		head = "jenkins.plugins.git.GitTagSCMHead"
@@ -295,7 +322,7 @@ func branchConfig(m *multiConfig, b *store.Branch) []byte {
 		"            </hudson.plugins.git.UserRemoteConfig>\n          </userRemoteConfigs>\n          <branches class=\"singleton-list\">\n" +
 		"            <hudson.plugins.git.BranchSpec>\n              <name>" + e(b.Name) + "</name>\n            </hudson.plugins.git.BranchSpec>\n          </branches>\n" +
 		"        </scm>\n        <properties/>\n      </branch>\n    </org.jenkinsci.plugins.workflow.multibranch.BranchJobProperty>\n  </properties>\n" +
-		"  <definition class=\"" + definitionFromBranch + "\" plugin=\"workflow-multibranch\">\n    <scriptPath>" + e(m.scriptPath) + "</scriptPath>\n  </definition>\n" +
+		"  <definition class=\"" + definitionFromBranch + "\" plugin=\"workflow-multibranch\">\n    <scriptPath>" + e(cfg.scriptPath) + "</scriptPath>\n  </definition>\n" +
 		"  <triggers/>\n  <disabled>false</disabled>\n</flow-definition>")
 }
 

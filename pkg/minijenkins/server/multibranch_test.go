@@ -310,3 +310,35 @@ func TestJenkinsfileFromSCM(t *testing.T) {
 		})
 	}
 }
+
+func TestScanOfTwoSources(t *testing.T) {
+	one, two := newGitRepo(t), newGitRepo(t)
+	one.commit("main", map[string]string{"Jenkinsfile": branchPipeline})
+	two.commit("main", map[string]string{"Jenkinsfile": branchPipeline, "two": "1"})
+	second := two.commit("second", map[string]string{"x": "1"})
+	source := func(id, remote string) string {
+		return `<jenkins.branch.BranchSource><source class="jenkins.plugins.git.GitSCMSource"><id>` + id + `</id><remote>` + escapeXML(remote) + `</remote>` + branches + `</source></jenkins.branch.BranchSource>`
+	}
+	h := newMultiHarness(t)
+	log := h.multi("mb", `<org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject><properties/><sources class="x"><data>`+source("a", one.url())+source("b", two.url())+
+		`</data></sources></org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject>`)
+	if h.kids("mb") != "main second" || !strings.Contains(log, "Ignoring duplicate branch project main\n") || strings.Count(log, "> git ls-remote") != 2 {
+		t.Errorf("%s\n%s", h.kids("mb"), log)
+	}
+	h.ended("f/mb/second", 1)
+	h.ended("f/mb/main", 1)
+	if b := h.logOf("f/mb/second", 1); !strings.Contains(b, "Obtained Jenkinsfile from "+second) {
+		t.Error(b)
+	}
+	if xml := h.get("/job/f/job/mb/job/second/config.xml"); !strings.Contains(xml, "<sourceId>b</sourceId>") || !strings.Contains(xml, two.url()) {
+		t.Error(xml)
+	}
+	// The first source loses its branch: that of the second takes its place.
+	one.commit("other", nil)
+	one.remove("main")
+	if log := h.rescan("mb"); !strings.Contains(log, "Scheduled build for branch: main\n") || h.kids("mb") != "main other second" {
+		t.Errorf("%s\n%s", h.kids("mb"), log)
+	}
+	h.ended("f/mb/main", 2)
+	h.ended("f/mb/other", 1)
+}

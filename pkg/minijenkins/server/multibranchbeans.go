@@ -77,7 +77,7 @@ func revisionBeans(it *item, b *store.Build) []*object {
 	branch, remote := strings.TrimPrefix(it.cfg.scm.branch, "*/"), it.cfg.scm.url
 	var out []*object
 	if it.isBranch() {
-		branch, remote = it.Branch.Name, it.up.cfg.multi.remote
+		branch, remote = it.Branch.Name, it.up.cfg.multi.of(it.Branch.Source).remote
 		out = append(out, bean("jenkins.scm.api.SCMRevisionAction"))
 	}
 	ref := bean("").vis(3, "SHA1", b.Commit).vis(3, "name", branch)

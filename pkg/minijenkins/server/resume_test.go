@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -22,7 +24,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.etcd.io/bbolt"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
@@ -264,16 +265,23 @@ func (a *linkAgent) Shell(ctx context.Context, req engine.ShellRequest, out, std
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
 		select {
 		case <-a.l.dead:
-			cancel(engine.ErrSuspended) // whatever the dead server thinks
-		case <-ctx.Done():
+			cancel(engine.ErrSuspended) // the script lives on, whatever the dead server wants
+		case <-inner.Done():
 		}
 	}()
-	return st.attach(ctx, out, stdout)
+	code, err := st.attach(inner, out, stdout)
+	select {
+	case <-a.l.dead:
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	default:
+		return code, err
+	}
 }
 
 func (a *linkAgent) Release(ctx context.Context) error {
@@ -318,32 +326,35 @@ type durableServer struct {
 func newDurable(t *testing.T, w *world, dir string, opts ...option) *durableServer {
 	t.Helper()
 	d := &durableServer{w: w, opts: opts}
-	d.harness = newHarness(t, dir, append([]option{withEngine, quiet(time.Minute), w.in(&d.link)}, opts...)...)
+	d.harness = newHarness(t, dir, append([]option{withEngine, quiet(time.Minute), w.in(&d.link), func(c *Config, _ *Server) {
+		if c != nil {
+			c.InterruptTimeout = time.Second
+		}
+	}}, opts...)...)
 	return d
 }
 
-// crash leaves of the server what kill -9 leaves, and starts another one on it. The log may be newer than the
-// database, but not older.
+// crash leaves of the server what kill -9 leaves, and starts another one on it.
 func (d *durableServer) crash() *durableServer {
 	d.t.Helper()
 	to := filepath.Join(d.t.TempDir(), "state")
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		d.t.Fatal(err)
-	}
-	d.eventually("a database that a killed process leaves", func() bool {
+	d.eventually("a moment in which no file changes", func() bool {
 		d.link.mu.Lock() // nothing gets into the world meanwhile
 		defer d.link.mu.Unlock()
-		from := filepath.Join(d.dir, "state")
-		data, err := os.ReadFile(filepath.Join(from, "state.db"))
-		if err != nil || os.WriteFile(filepath.Join(to, "state.db"), data, 0o600) != nil {
+		files, err := stateFiles(filepath.Join(d.dir, "state"))
+		if err != nil {
 			return false
 		}
-		if !soundDatabase(filepath.Join(to, "state.db")) {
+		// A file that is read later than another must not know more.
+		again, err := stateFiles(filepath.Join(d.dir, "state"))
+		if err != nil || !maps.Equal(files, again) {
 			return false
 		}
-		if err := os.CopyFS(filepath.Join(to, "builds"), os.DirFS(filepath.Join(from, "builds"))); err != nil {
-			_ = os.RemoveAll(filepath.Join(to, "builds"))
-			return false
+		for name, text := range files {
+			path := filepath.Join(to, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+				d.t.Fatal(err)
+			}
 		}
 		select {
 		case <-d.link.dead:
@@ -355,25 +366,22 @@ func (d *durableServer) crash() *durableServer {
 	return newDurable(d.t, d.w, filepath.Dir(to), d.opts...)
 }
 
-// soundDatabase tells if a copy was not made in the middle of a transaction, which a kill does not cut.
-func soundDatabase(path string) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
+// stateFiles reads all files of a folder by their path in it.
+func stateFiles(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
 		}
-	}()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
-	if err != nil {
-		return false
-	}
-	defer func() { _ = db.Close() }()
-	ok = true
-	return db.View(func(tx *bbolt.Tx) error {
-		for range tx.Check() {
-			ok = false
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
 		}
-		return nil
-	}) == nil && ok
+		data, err := os.ReadFile(path)
+		out[name] = string(data)
+		return err
+	})
+	return out, err
 }
 
 // restart stops the server as SIGTERM does and starts another one.
@@ -410,7 +418,7 @@ func (d *durableServer) says(job string, n int, text string) {
 
 // waits is a script that goes on when a file is in the world.
 func waits(name string) string {
-	return "echo before-" + name + "; while [ ! -e $WORLD/" + name + " ]; do sleep 0.01; done; echo after-" + name
+	return "{ set +x; } 2>/dev/null; echo before-" + name + "; while [ ! -e $WORLD/" + name + " ]; do sleep 0.01; done; echo after-" + name
 }
 
 // TestBuildGoesOn: a build in the middle of a step goes on, whether its server was stopped or killed, with the
@@ -440,8 +448,6 @@ func TestBuildGoesOn(t *testing.T) {
 			if got := d.get(blueOrg + "pipelines/f/pipelines/j/runs/1/steps/"); stepIDs(got) != stepIDs(steps) {
 				t.Errorf("%s\nbecame %s", steps, got)
 			}
-			d.agents.mu.Lock()
-			d.agents.mu.Unlock()
 			w.touch(t, "go")
 			b := d.ended("f/j", 1)
 			if b.Result != engine.ResultSuccess || b.Params[0].Value != "" {
@@ -452,7 +458,7 @@ func TestBuildGoesOn(t *testing.T) {
 				t.Errorf("the log has changed: %q became %q", before, log)
 			}
 			// Another build that nothing disturbs says the same, but for its number.
-			d.build("j")
+			d.want(http.StatusCreated, "POST", "/job/f/job/j/buildWithParameters?delay=0", typeForm, "PW=topsecret")
 			d.ended("f/j", 2)
 			undisturbed := d.console("j", 2)
 			norm := strings.NewReplacer("-2-0.", "-N-0.", "-1-0.", "-N-0.").Replace
@@ -592,14 +598,13 @@ func TestInputSurvives(t *testing.T) {
 	d.asks("f/j", 1, 1)
 	d = d.crash()
 	d.asks("f/j", 1, 1)
-	var pending []struct{ ID string }
-	pending = decode[[]struct{ ID string }](t, d.get("/job/f/job/j/1/wfapi/pendingInputActions"))
+	pending := decode[[]struct{ ID string }](t, d.get("/job/f/job/j/1/wfapi/pendingInputActions"))
 	// The answer is taken and the server dies before the build could do anything with it.
 	d.s.mu.RLock()
 	r := d.s.runs[store.BuildKey{Job: jobID(d.harness, "f/j"), Number: 1}]
 	d.s.mu.RUnlock()
 	r.mu.Lock()
-	r.questions[0].answer = make(chan engine.Answer, 1)
+	r.questions[0] = &question{Input: r.questions[0].Input, answer: make(chan engine.Answer, 1)}
 	r.mu.Unlock()
 	d.want(http.StatusOK, "POST", "/job/f/job/j/1/input/"+pending[0].ID+"/proceed", typeForm, "json="+`{"parameter":[{"name":"A","value":"1"},{"name":"B","value":"2"}]}`)
 	d = d.crash()

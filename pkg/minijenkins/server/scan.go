@@ -200,45 +200,56 @@ func (sc *scan) end(log klog.Logger, result engine.Result) {
 
 // index makes the jobs of all branches and tags that have a Jenkinsfile, and starts those that changed. It returns the names of the jobs.
 func (sc *scan) index(ctx context.Context) (alive map[string]bool, err error) {
-	keep, err := sc.cfg.filter()
+	script, err := cleanScriptPath(sc.cfg.scriptPath)
 	if err != nil {
 		return nil, err
 	}
-	script, err := cleanScriptPath(sc.cfg.scriptPath)
+	if sc.cfg.sources > maxSources {
+		return nil, fmt.Errorf("minijenkins scans %d sources, not %d", maxSources, sc.cfg.sources)
+	}
+	alive = map[string]bool{}
+	for _, src := range sc.cfg.all() {
+		if err := sc.indexSource(ctx, &src, script, alive); err != nil {
+			return nil, err
+		}
+	}
+	return alive, nil
+}
+
+// indexSource does so for one source.
+func (sc *scan) indexSource(ctx context.Context, src *branchSource, script string, alive map[string]bool) (err error) {
+	keep, err := src.filter()
 	switch {
 	case err != nil:
-		return nil, err
-	case sc.cfg.sources > 1:
-		return nil, errors.New("minijenkins scans one source; use Jenkins for more")
-	case sc.cfg.class != sourceGit:
-		return nil, fmt.Errorf("minijenkins scans git repositories (%s), not %s; use Jenkins for it", sourceGit, sc.cfg.class)
+		return err
+	case src.class != sourceGit:
+		return fmt.Errorf("minijenkins scans git repositories (%s), not %s; use Jenkins for it", sourceGit, src.class)
 	}
-	remote, err := sc.s.openRemote(sc.job, sc.cfg.remote, sc.cfg.credentialsID)
+	remote, err := sc.s.openRemote(sc.job, src.remote, src.credentialsID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, remote.Close()) }()
-	if sc.cfg.credentialsID != "" {
-		sc.say("using credential %s", sc.cfg.credentialsID)
+	if src.credentialsID != "" {
+		sc.say("using credential %s", src.credentialsID)
 	}
 	sc.say(" > git ls-remote %s", remote.URL())
 	refs, err := remote.List(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	heads := slices.DeleteFunc(slices.Clone(refs.Heads), func(h gitremote.Head) bool {
-		return !keep(h.Name) || h.Tag && !sc.cfg.tags || !h.Tag && !sc.cfg.branches
+		return !keep(h.Name) || h.Tag && !src.tags || !h.Tag && !src.branches
 	})
-	if len(heads) > maxHeads {
-		return nil, fmt.Errorf("%d branches and tags are more than %d: give the source a filter", len(heads), maxHeads)
+	if len(heads)+len(alive) > maxHeads {
+		return fmt.Errorf("%d branches and tags are more than %d: give the source a filter", len(heads)+len(alive), maxHeads)
 	}
 	having, err := sc.having(ctx, remote, heads, script)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	alive = map[string]bool{}
 	for _, tags := range []bool{false, true} {
-		if tags && !sc.cfg.tags || !tags && !sc.cfg.branches {
+		if tags && !src.tags || !tags && !src.branches {
 			continue
 		}
 		kind := map[bool]string{false: "branch", true: "tag"}[tags]
@@ -257,13 +268,13 @@ func (sc *scan) index(ctx context.Context) (alive map[string]bool, err error) {
 			}
 			sc.say("      ‘%s’ found", sc.cfg.scriptPath)
 			sc.say("    Met criteria")
-			if err := sc.observe(ctx, h, !h.Tag && h.Name == refs.Default, alive); err != nil {
-				return nil, err
+			if err := sc.observe(ctx, src, h, refs.Default, alive); err != nil {
+				return err
 			}
 		}
 		sc.say("Processed %d %s", n, strings.Replace(kind, "branch", "branche", 1)+"s")
 	}
-	return alive, nil
+	return nil
 }
 
 // having tells which commits have a Jenkinsfile. Those where the last scan found it are not fetched again.
@@ -291,7 +302,7 @@ var errDeleted = errors.New("the job was deleted")
 
 // observe makes or updates the job of a head, and asks for a build if it is new or has changed. The build is asked for before the commit
 // is noted, so that a crash in between brings a build too many rather than none.
-func (sc *scan) observe(ctx context.Context, h gitremote.Head, primary bool, alive map[string]bool) error {
+func (sc *scan) observe(ctx context.Context, src *branchSource, h gitremote.Head, primary string, alive map[string]bool) error {
 	s := sc.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -309,7 +320,7 @@ func (sc *scan) observe(ctx context.Context, h gitremote.Head, primary bool, ali
 	alive[name] = true
 	kid := sc.job.kids[name]
 	if kid == nil {
-		b := &store.Branch{Name: h.Name, Tag: h.Tag}
+		b := &store.Branch{Name: h.Name, Tag: h.Tag, Source: src.id}
 		it := &store.Item{Parent: sc.job.ID, Name: name, Kind: store.KindPipeline, Config: branchConfig(&sc.cfg, b), NextBuild: 1, Branch: b}
 		cfg, err := parseConfig(it.Config)
 		if err != nil {
@@ -321,15 +332,15 @@ func (sc *scan) observe(ctx context.Context, h gitremote.Head, primary bool, ali
 		kid = newItem(it, cfg, sc.job)
 		s.items[it.ID], sc.job.kids[name] = kid, kid
 	}
-	return sc.update(kid, h, primary)
+	return sc.update(kid, src, h, !h.Tag && h.Name == primary)
 }
 
 // update brings the job of a branch to what the scan saw. s.mu is held.
-func (sc *scan) update(kid *item, h gitremote.Head, primary bool) error {
+func (sc *scan) update(kid *item, src *branchSource, h gitremote.Head, primary bool) error {
 	s, old := sc.s, *kid.Branch
 	next := *kid.Item
-	next.Branch = &store.Branch{Name: h.Name, Tag: h.Tag, Primary: primary, Commit: h.Commit, Path: sc.cfg.scriptPath}
-	if old.Path != sc.cfg.scriptPath || old.Tag != h.Tag {
+	next.Branch = &store.Branch{Name: h.Name, Tag: h.Tag, Primary: primary, Commit: h.Commit, Path: sc.cfg.scriptPath, Source: src.id}
+	if old.Path != sc.cfg.scriptPath || old.Tag != h.Tag || old.Source != src.id {
 		next.Config = branchConfig(&sc.cfg, next.Branch)
 	}
 	if !old.Dead.IsZero() {

@@ -10,7 +10,9 @@ import (
 )
 
 // overallLoad has the shape of Jenkins' statistics. There are no executors to count, so all of them are 0.
-func (s *Server) overallLoad(c *call) { s.loadStatistics(c, "hudson.model.OverallLoadStatistics") }
+func (s *Server) overallLoad(c *call) { s.loadStatistics(c, classOverallLoad) }
+
+const classOverallLoad = "hudson.model.OverallLoadStatistics"
 
 // loadSeries are the time scales of Jenkins' statistics with the lengths of their histories.
 var loadSeries = []struct {
@@ -24,11 +26,15 @@ func (s *Server) loadStatistics(c *call, class string) {
 		return
 	}
 	o := bean(class)
-	for _, n := range []string{"availableExecutors", "busyExecutors", "connectingExecutors", "definedExecutors", "idleExecutors",
-		"onlineExecutors", "queueLength", "totalExecutors", "totalQueueLength"} {
+	names := []string{"availableExecutors", "busyExecutors", "connectingExecutors", "definedExecutors", "idleExecutors",
+		"onlineExecutors", "queueLength", "totalExecutors"}
+	if class == classOverallLoad {
+		names = append(names, "totalQueueLength")
+	}
+	for _, n := range names {
 		series := bean("")
 		for _, scale := range loadSeries {
-			series.vis(2, scale.name, bean("").vis(3, "history", make([]float64, scale.n)).vis(3, "latest", 0.0))
+			series.set(scale.name, bean("").set("history", make([]float64, scale.n)).set("latest", 0.0))
 		}
 		o.set(n, series)
 	}

@@ -259,7 +259,7 @@ func TestArtifactPaths(t *testing.T) {
 		t.Error("half an artifact was stored")
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, "builds", "1", "1"))
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 || entries[1].Name() != "fingerprints" {
 		t.Error(entries, err)
 	}
 	if err := s.Sweep(func(BuildKey) bool { return false }, func(uint64) bool { return false }); err != nil {

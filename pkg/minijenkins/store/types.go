@@ -81,6 +81,8 @@ type Branch struct {
 	// found there.
 	Commit string `json:"commit,omitempty"`
 	Path   string `json:"path,omitempty"`
+	// Source is the ID of the source that it is of.
+	Source string `json:"source,omitempty"`
 	// Dead is when a scan first did not find it; zero while it exists.
 	Dead time.Time `json:"dead,omitzero"`
 }

@@ -44,7 +44,8 @@ type Options struct {
 	Config func(*server.Config)
 }
 
-// Instance is a running server. It stops when the test ends; builds that run then are given up.
+// Instance is a running server. It stops when the test ends; builds that run then would go on after another Start in the
+// same folder.
 type Instance struct {
 	// URL has no '/' at its end.
 	URL, User, Token string
@@ -60,7 +61,7 @@ func Start(t testing.TB, opts Options) *Instance {
 	web := httptest.NewUnstartedServer(nil)
 	url := "http://" + web.Listener.Addr().String()
 	cfg := server.Config{
-		StateDir: stateDir, BaseURL: url, QuietPeriod: -1, StopTimeout: -1,
+		StateDir: stateDir, BaseURL: url, QuietPeriod: -1,
 		Accounts: []server.Account{{Name: User, Token: Token}},
 		NewAgents: func(d server.AgentDeps) (server.AgentSource, error) {
 			opts.Local.Root = cmp.Or(opts.Local.Root, filepath.Join(stateDir, "agents"))
