@@ -203,6 +203,7 @@ func (p *parser) newExpr() Expr {
 		p.next()
 		n.Args = p.arguments("]")
 		p.expect("]")
+		n.Type += "[]"
 	default:
 		failAt(p.tok().pos, "expecting '(', found '%s'", p.tok().shown())
 	}

@@ -28,8 +28,6 @@ import (
 const (
 	headerTimeout   = 10 * time.Second
 	shutdownTimeout = 10 * time.Second
-	// jenkinsStopTimeout is how long builds may go on when the process is stopped.
-	jenkinsStopTimeout = 5 * time.Second
 )
 
 // startJenkins gives a client of the Jenkins of the options; without one it starts minijenkins.
@@ -73,7 +71,6 @@ func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, 
 		BaseURL:  address,
 		Accounts: []minijenkins.Account{{Name: options.Backends.JenkinsUser, Token: token}},
 		// Our client starts each build with delay=0sec; the quiet period is for people.
-		StopTimeout: jenkinsStopTimeout,
 		EventsURL:   u.url() + webhook.Path,
 		EventsToken: string(u.keys.webhook),
 		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address}),

@@ -142,6 +142,9 @@ func Load(root, filter string) ([]*Case, error) {
 		}
 		cases = append(cases, c)
 	}
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("no case below %s has a name like %q", root, filter)
+	}
 	return cases, nil
 }
 

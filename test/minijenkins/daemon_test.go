@@ -81,28 +81,28 @@ type daemon struct {
 }
 
 // newDaemon prepares a process with an empty state folder; start starts it.
-func newDaemon(t testing.TB, args ...string) *daemon {
-	t.Helper()
+func newDaemon(tb testing.TB, args ...string) *daemon {
+	tb.Helper()
 	bin, err := binary()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	dir := t.TempDir()
-	d := &daemon{TB: t, bin: bin, state: filepath.Join(dir, "state"), addr: freeAddr(t), args: args,
+	dir := tb.TempDir()
+	d := &daemon{TB: tb, bin: bin, state: filepath.Join(dir, "state"), addr: freeAddr(tb), args: args,
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}}
 	if d.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		d.kill()
 		d.client.CloseIdleConnections()
-		endStrays(t, dir)
+		endStrays(tb, dir)
 		if data, err := os.ReadFile(d.log.Name()); err == nil && bytes.Contains(data, []byte("DATA RACE")) {
-			t.Error("the server has a data race")
+			tb.Error("the server has a data race")
 		}
-		if t.Failed() {
+		if tb.Failed() {
 			if data, err := os.ReadFile(d.log.Name()); err == nil {
-				t.Logf("log of the server:\n%s", data[max(0, len(data)-20000):])
+				tb.Logf("log of the server:\n%s", data[max(0, len(data)-20000):])
 			}
 		}
 		_ = d.log.Close()
@@ -111,19 +111,19 @@ func newDaemon(t testing.TB, args ...string) *daemon {
 }
 
 // freeAddr is an address that nobody listens at, so that the server has the same one after each start.
-func freeAddr(t testing.TB) string {
-	t.Helper()
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
 // endStrays kills what steps of a failed test left: processes with their working folder below dir.
-func endStrays(t testing.TB, dir string) {
-	t.Helper()
+func endStrays(tb testing.TB, dir string) {
+	tb.Helper()
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, l := range links {
 		cwd, err := os.Readlink(l)
@@ -377,7 +377,7 @@ func (f *follower) once() (more bool, err error) {
 	_, err = io.Copy(lf, resp.Body)
 	f.size += lf.n
 	if err != nil {
-		return true, nil //nolint:nilerr // the server was killed while it answered
+		return true, nil // the server was killed while it answered
 	}
 	if f.size != size {
 		return false, fmt.Errorf("the body ends at %d, X-Text-Size is %d", f.size, size)

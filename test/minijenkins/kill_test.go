@@ -25,8 +25,8 @@ type variant struct {
 	extra string
 	// abort stops the build before the kill.
 	abort bool
-	// rich has many kinds of steps in it.
-	rich bool
+	// rich has many kinds of steps in it, scripted is a Scripted Pipeline.
+	rich, scripted bool
 }
 
 var variants = []variant{
@@ -34,10 +34,11 @@ var variants = []variant{
 	{job: "bad", want: "FAILURE", extra: "sh 'echo b breaks; exit 3'"},
 	{job: "stopped", want: "ABORTED", abort: true},
 	{job: "rich", want: "UNSTABLE", rich: true},
+	{job: "scripted", want: "SUCCESS", scripted: true},
 }
 
 // order is the order in which the variants take turns.
-var order = []int{0, 3, 1, 0, 2, 3}
+var order = []int{0, 3, 1, 0, 2, 4, 0, 3, 4}
 
 // shell is an sh that writes its own lines over some time and one line into a file outside of the workspace.
 func shell(name, counter string, lines int) string {
@@ -47,8 +48,11 @@ func shell(name, counter string, lines int) string {
 
 // pipeline has three stages, the second with three parallel branches.
 func (v variant) pipeline(counter string) string {
-	if v.rich {
+	switch {
+	case v.rich:
 		return richPipeline(counter)
+	case v.scripted:
+		return scriptedPipeline(counter)
 	}
 	sh := func(name string, lines int) string { return shell(name, counter, lines) }
 	branch := func(name, extra string) string {
@@ -118,11 +122,56 @@ post { always { echo "ended ${currentBuild.currentResult}"
 `
 }
 
+// scriptedPipeline has a timeout that passes, errors that are caught, and branches of a loop.
+func scriptedPipeline(counter string) string {
+	sh := func(name string, lines int) string { return shell(name, counter, lines) }
+	return `def said = []
+def helper(name) { echo "helper of ${name}"; return name.toUpperCase() }
+node {
+  stage('first') {
+    try {
+      timeout(time: 600, unit: 'MILLISECONDS') { sh 'echo late1 >> ` + counter + `; sleep 60; echo never >> ` + counter + `' }
+    } catch (e) { echo 'it was late' }
+` + sh("first1", 2) + `
+  }
+  stage('second') {
+    def branches = [:]
+    for (int i = 0; i < 3; i++) {
+      def name = ['a', 'b', 'c'][i]
+      branches[name] = {
+        for (int n = 1; n <= 2; n++) {
+          sh "echo ${name}${n} >> ` + counter + `; for i in 1 2 3; do echo ${name}${n} line \$i; sleep 0.05; done"
+        }
+        said << helper(name)
+      }
+    }
+    parallel branches
+    echo "said ${said.sort()}"
+  }
+  stage('third') {
+    def n = 0
+    waitUntil(initialRecurrencePeriod: 50) { n++; return n >= 3 }
+    try {
+      sh 'echo third1 >> ` + counter + `; exit 2'
+    } catch (e) {
+      echo "caught ${e.message}"
+    } finally {
+` + sh("third2", 3) + `
+    }
+    def started = currentBuild.startTimeInMillis
+    echo "${n} times, ${System.currentTimeMillis() >= started}"
+  }
+}
+`
+}
+
 // ran are the names that the scripts of an undisturbed build write into the counter's file.
 func (v variant) ran() []string {
 	switch {
 	case v.rich:
 		return []string{"a1", "b1", "c1", "c2", "c3", "child1", "first1", "first2", "post1", "third1", "x1", "y1", "z1"}
+	case v.scripted:
+		return []string{"a1", "a2", "b1", "b2", "c1", "c2", "first1", "late1", "third1", "third2"}
 	case v.want == "FAILURE":
 		return []string{"a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3", "first1", "post1"}
 	default:
@@ -259,7 +308,7 @@ type killer struct {
 func (k *killer) begin(v variant) int {
 	k.Helper()
 	if err := os.WriteFile(k.counter, nil, 0o600); err != nil {
-		k.TB.Fatal(err)
+		k.Fatal(err)
 	}
 	k.next[v.job]++
 	k.build(v.job)
@@ -283,16 +332,16 @@ func (k *killer) undisturbed(v variant) {
 		tr, log := k.trace(v.job, n)
 		traces = append(traces, tr)
 		if tr.Result != v.want {
-			k.TB.Fatalf("an undisturbed build of %s ends %s, want %s:\n%s", v.job, tr.Result, v.want, log)
+			k.Fatalf("an undisturbed build of %s ends %s, want %s:\n%s", v.job, tr.Result, v.want, log)
 		}
 		k.checkFollower(f, log)
 	}
 	if diff := cmp.Diff(traces[0], traces[1]); diff != "" {
-		k.TB.Fatalf("two undisturbed builds of %s differ (-first +second):\n%s", v.job, diff)
+		k.Fatalf("two undisturbed builds of %s differ (-first +second):\n%s", v.job, diff)
 	}
 	k.checkCounter(v)
 	k.calm[v.job] = traces[0]
-	k.TB.Logf("an undisturbed build of %s takes %s and has %d lines", v.job, k.took[v.job].Round(time.Millisecond), len(traces[0].Lines))
+	k.Logf("an undisturbed build of %s takes %s and has %d lines", v.job, k.took[v.job].Round(time.Millisecond), len(traces[0].Lines))
 }
 
 // disturbed has a build whose server is killed at these parts of the time that it takes; gently by TERM.
@@ -312,7 +361,7 @@ func (k *killer) disturbed(v variant, moments []float64, gently bool) {
 	} else {
 		time.Sleep(at(moments[0]))
 	}
-	k.TB.Logf("killed %s after the start of %s #%d, gently: %v", time.Since(began).Round(time.Millisecond), v.job, n, gently)
+	k.Logf("killed %s after the start of %s #%d, gently: %v", time.Since(began).Round(time.Millisecond), v.job, n, gently)
 	if gently {
 		k.terminate()
 	}
@@ -323,7 +372,7 @@ func (k *killer) disturbed(v variant, moments []float64, gently bool) {
 		pause := at(part * part * 0.8)
 		time.Sleep(pause)
 		k.kill()
-		k.TB.Logf("killed again %s after its start", pause.Round(time.Millisecond))
+		k.Logf("killed again %s after its start", pause.Round(time.Millisecond))
 	}
 	k.start()
 	got, log := k.trace(v.job, n)
@@ -331,19 +380,19 @@ func (k *killer) disturbed(v variant, moments []float64, gently bool) {
 	k.checkCounter(v)
 	if v.abort {
 		if got.Result != v.want && !strings.Contains(log, "ended SUCCESS") {
-			k.TB.Errorf("the aborted build ended %s, want %s", got.Result, v.want)
+			k.Errorf("the aborted build ended %s, want %s", got.Result, v.want)
 		}
 		for i, line := range got.Lines {
 			if i > 0 && line == got.Lines[i-1] && ownLine.MatchString(line) {
-				k.TB.Errorf("the log has a line twice: %s", line)
+				k.Errorf("the log has a line twice: %s", line)
 			}
 		}
 	} else if diff := cmp.Diff(k.calm[v.job], got); diff != "" {
-		k.TB.Errorf("it differs from an undisturbed build (-undisturbed +disturbed):\n%s", diff)
+		k.Errorf("it differs from an undisturbed build (-undisturbed +disturbed):\n%s", diff)
 	}
 	k.checkLeft()
-	if k.TB.Failed() {
-		k.TB.Logf("log of %s #%d:\n%s", v.job, n, log)
+	if k.Failed() {
+		k.Logf("log of %s #%d:\n%s", v.job, n, log)
 	}
 }
 
@@ -353,14 +402,14 @@ func (k *killer) checkFollower(f *follower, log string) {
 	select {
 	case err := <-f.done:
 		if err != nil {
-			k.TB.Errorf("follower: %v", err)
+			k.Errorf("follower: %v", err)
 		}
 	case <-time.After(patience):
 		close(f.stop)
-		k.TB.Errorf("follower: %v", <-f.done)
+		k.Errorf("follower: %v", <-f.done)
 	}
 	if diff := cmp.Diff(log, f.body.String()); diff != "" {
-		k.TB.Errorf("the follower saw another log (-log +follower):\n%s", diff)
+		k.Errorf("the follower saw another log (-log +follower):\n%s", diff)
 	}
 }
 
@@ -369,19 +418,19 @@ func (k *killer) checkCounter(v variant) {
 	k.Helper()
 	data, err := os.ReadFile(k.counter)
 	if err != nil {
-		k.TB.Fatal(err)
+		k.Fatal(err)
 	}
 	got := strings.Fields(string(data))
 	slices.Sort(got)
 	if v.abort {
 		if len(slices.Compact(slices.Clone(got))) != len(got) {
-			k.TB.Errorf("a script ran twice: %v", got)
+			k.Errorf("a script ran twice: %v", got)
 		}
 		return
 	}
 	want := v.ran()
 	if diff := cmp.Diff(want, got); diff != "" {
-		k.TB.Errorf("scripts did not run exactly once (-want +got):\n%s", diff)
+		k.Errorf("scripts did not run exactly once (-want +got):\n%s", diff)
 	}
 }
 
@@ -390,6 +439,6 @@ func (k *killer) checkLeft() {
 	k.Helper()
 	entries, err := os.ReadDir(filepath.Join(k.state, "agents", "agents"))
 	if err != nil || len(entries) > 0 {
-		k.TB.Errorf("%d agents are left behind the build (%v)", len(entries), err)
+		k.Errorf("%d agents are left behind the build (%v)", len(entries), err)
 	}
 }

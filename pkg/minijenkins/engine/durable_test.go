@@ -158,9 +158,13 @@ func compareRuns(t *testing.T, how string, w *world, want, got outcomeOf) {
 // TestDurable kills the server at each event, before and behind it, at random lines of the log and at random
 // times, once and again and again: what the build did and showed is what it does undisturbed.
 func TestDurable(t *testing.T) {
+	seeds := []uint64{42, 7}
+	if testing.Short() {
+		seeds = seeds[:1]
+	}
 	for name := range durablePipelines {
 		t.Run(name, func(t *testing.T) {
-			for _, seed := range []uint64{42, 7} {
+			for _, seed := range seeds {
 				synctest.Test(t, func(t *testing.T) { durableCase(t, name, seed) })
 			}
 		})

@@ -132,8 +132,8 @@ func (b *build) closeUnwatched(s *scope) {
 // deadline is the end of a wait of d that begins now or has begun before a restart.
 func (b *build) deadline(key, kind string, d time.Duration) (time.Time, error) {
 	end := time.Now().Add(d)
-	if !b.durable() || b.stopped() != nil {
-		return end, nil
+	if stop := b.stopped(); !b.durable() || stop != nil {
+		return end, stop
 	}
 	for _, ev := range b.journal.begun[key] {
 		if ev.Kind == kind {

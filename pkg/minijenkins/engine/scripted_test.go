@@ -177,17 +177,17 @@ node { try { error 'boom' } catch (err) { echo "saw ${err.getMessage()}"; throw 
 def twice(x) { x * 2 }
 this.echo "n=${this.twice(4)} ${this.env.JOB_NAME}"
 steps.echo 'from steps'`, ResultSuccess, []string{"n=8 team/app", "from steps"}, ""},
-		"Env":      {"env is seen by all", "env.FOO = 'bar'\nnode { sh 'echo $FOO'\n withEnv(['FOO=baz']) { sh 'echo $FOO' }\n echo env.FOO }", ResultSuccess, []string{"\nbar\n", "\nbaz\n", "\nbar\n"}, ""},
-		"Nested":   {"agents nest", "node { stage('a') { node('linux') { echo env.STAGE_NAME } } }", ResultSuccess, []string{"Running on agent-1", "{ (a)", "Running on agent-2", "\na\n", "// node", "// stage", "// node"}, ""},
-		"Field":    {"a field is seen by functions", "import groovy.transform.Field\n@Field def version = '1.2'\ndef show() { echo version }\nshow()", ResultSuccess, []string{"1.2"}, ""},
-		"NonCPS":   {"@NonCPS changes nothing", "@NonCPS\ndef f(s) { s.tokenize(',').collect { it.trim() } }\necho f('a, b').toString()", ResultSuccess, []string{"[a, b]"}, ""},
-		"Branch":   {"the failing branch is named and its error printed", "parallel ok: { echo 'x' }, bad: { error 'no' }", ResultFailure, []string{"Failed in branch bad", "ERROR: no"}, ""},
-		"Ws":       {"another workspace", "node { ws('/tmp/slipway-ws-test') { echo env.WORKSPACE } }", ResultSuccess, []string{"[Pipeline] ws", "Running in /tmp/slipway-ws-test", "\n/tmp/slipway-ws-test\n", "// ws"}, ""},
-		"Empty":    {"an empty file does nothing", "", ResultSuccess, []string{"Start of Pipeline", "End of Pipeline"}, ""},
+		"Env":    {"env is seen by all", "env.FOO = 'bar'\nnode { sh 'echo $FOO'\n withEnv(['FOO=baz']) { sh 'echo $FOO' }\n echo env.FOO }", ResultSuccess, []string{"\nbar\n", "\nbaz\n", "\nbar\n"}, ""},
+		"Nested": {"agents nest", "node { stage('a') { node('linux') { echo env.STAGE_NAME } } }", ResultSuccess, []string{"Running on agent-1", "{ (a)", "Running on agent-2", "\na\n", "// node", "// stage", "// node"}, ""},
+		"Field":  {"a field is seen by functions", "import groovy.transform.Field\n@Field def version = '1.2'\ndef show() { echo version }\nshow()", ResultSuccess, []string{"1.2"}, ""},
+		"NonCPS": {"@NonCPS changes nothing", "@NonCPS\ndef f(s) { s.tokenize(',').collect { it.trim() } }\necho f('a, b').toString()", ResultSuccess, []string{"[a, b]"}, ""},
+		"Branch": {"the failing branch is named and its error printed", "parallel ok: { echo 'x' }, bad: { error 'no' }", ResultFailure, []string{"Failed in branch bad", "ERROR: no"}, ""},
+		"Ws":     {"another workspace", "node { ws('/tmp/slipway-ws-test') { echo env.WORKSPACE } }", ResultSuccess, []string{"[Pipeline] ws", "Running in /tmp/slipway-ws-test", "\n/tmp/slipway-ws-test\n", "// ws"}, ""},
+		"Empty":  {"an empty file does nothing", "", ResultSuccess, []string{"Start of Pipeline", "End of Pipeline"}, ""},
 		"Trace": {"an exception of a function names it", "def deploy() {\n  throw new IllegalStateException('bad')\n}\ndeploy()", ResultFailure,
 			[]string{"java.lang.IllegalStateException: bad", "at WorkflowScript.deploy(WorkflowScript:2)"}, ""},
-		"Clock": {"the clock and random numbers", "echo \"${System.currentTimeMillis() > 0} ${UUID.randomUUID().toString().size()}\"", ResultSuccess, []string{"true 36"}, ""},
-		"Numbers": {"numbers of all kinds reach steps", "timeout(time: 1L, unit: 'MINUTES') { sleep time: 1.0 * 0, unit: 'SECONDS' }\necho \"${1 / 4}\"", ResultSuccess, []string{"Timeout set to expire in 1 min 0 sec", "0.25"}, ""},
+		"Clock":    {"the clock and random numbers", "echo \"${System.currentTimeMillis() > 0} ${UUID.randomUUID().toString().size()}\"", ResultSuccess, []string{"true 36"}, ""},
+		"Numbers":  {"numbers of all kinds reach steps", "timeout(time: 1L, unit: 'MINUTES') { sleep time: 1.0 * 0, unit: 'SECONDS' }\necho \"${1 / 4}\"", ResultSuccess, []string{"Timeout set to expire in 1 min 0 sec", "0.25"}, ""},
 		"UserCall": {"a closure with an explicit call and curry", "def f = { a, b -> echo \"$a-$b\" }\nf.call(1, 2)\nf.curry(7).call(8)", ResultSuccess, []string{"1-2", "7-8"}, ""},
 	}
 	for name, tc := range cases {

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -217,7 +216,7 @@ func unescapeProperty(s string) string {
 func stepHash(ctx context.Context, c *stepCall) (any, error) {
 	file := flowOf(ctx).resolve(c.text("file"))
 	return onAgent(ctx, c, func(ctx context.Context, a *agentHandle, _ string) (string, error) {
-		var h hash.Hash = sha256.New()
+		h := sha256.New()
 		if c.name == "sha1" {
 			h = sha1.New() //nolint:gosec // the step is named so
 		}

@@ -58,7 +58,7 @@ var optionDefs = map[string]optionDef{
 	"preserveStashes":         {params: []string{"buildCount"}},
 	"checkoutToSubdirectory":  {params: []string{""}},
 	"quietPeriod":             {params: []string{""}},
-	"disableResume":           {},
+	"disableResume":           {featureDef: featureDef{note: "without effect: a build goes on after a restart"}},
 	"disableRestartFromStage": {},
 	"overrideIndexTriggers":   {params: []string{"", "enableTriggers"}},
 	"newContainerPerStage":    {featureDef: featureDef{note: "without effect: it is about docker agents"}},

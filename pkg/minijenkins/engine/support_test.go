@@ -76,8 +76,8 @@ func TestOptionArguments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Check(mustParse(t, "pipeline { agent any\n options { "+tc.option+" }\n stages { stage('s') { steps { echo 'x' } } } }"), nil)
-			if got := ""; err != nil {
-				got = err.Error()
+			if err != nil {
+				got := err.Error()
 				if tc.want == "" || !strings.Contains(got, tc.want) || !strings.Contains(got, "line 2, column") {
 					t.Errorf("got %s", got)
 				}

@@ -47,7 +47,7 @@ func (c *checker) trigger(d *jenkinsfile.Directive) {
 
 // Threshold reads the threshold of the trigger upstream: hudson.model.Result.SUCCESS, Result.SUCCESS or 'SUCCESS'.
 func Threshold(x jenkinsfile.Expr) (Result, bool) {
-	text := ""
+	var text string
 	switch x := x.(type) {
 	case *jenkinsfile.Property:
 		text = x.Name

@@ -85,7 +85,7 @@ func TestBombs(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			begin := time.Now()
 			m := New(&clockHost{}, Limits{})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 			defer cancel()
 			_, err = m.main.run(ctx, s.Stmts)
 			took := time.Since(begin)
@@ -101,7 +101,7 @@ func TestBombs(t *testing.T) {
 			default:
 				t.Errorf("got %v", err)
 			}
-			if took > 20*time.Second {
+			if took > 60*time.Second {
 				t.Errorf("took %v", took)
 			}
 			if held := int64(after.HeapSys) - int64(before.HeapSys); held > 1<<30 {

@@ -529,9 +529,9 @@ func (c *methodCall) hashCode() (any, bool, error) {
 		if isInteger(v) {
 			return v, true, nil
 		}
-		return int64(int32(v ^ v>>32)), true, nil //nolint:gosec // it is about the bits
+		return int64(int32(v ^ v>>32)), true, nil
 	case Long:
-		return int64(int32(v ^ v>>32)), true, nil //nolint:gosec // it is about the bits
+		return int64(int32(v ^ v>>32)), true, nil
 	case bool:
 		return map[bool]any{true: int64(1231), false: int64(1237)}[v], true, nil
 	}

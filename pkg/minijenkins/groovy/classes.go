@@ -227,9 +227,9 @@ func (c *methodCall) inRadix(v any, radix int) (any, bool, error) {
 		return strconv.FormatInt(n, radix), true, nil
 	}
 	if rankOf(v) == rankInteger {
-		return strconv.FormatUint(uint64(uint32(n)), radix), true, nil //nolint:gosec // it is about the bits
+		return strconv.FormatUint(uint64(uint32(n)), radix), true, nil
 	}
-	return strconv.FormatUint(uint64(n), radix), true, nil //nolint:gosec // it is about the bits
+	return strconv.FormatUint(uint64(n), radix), true, nil
 }
 
 func (c *methodCall) stringStatic() (any, bool, error) {

@@ -154,6 +154,13 @@ func (c *methodCall) listChange(l *List) (any, bool, error) {
 			err = c.f.checkSize(len(l.Items), c.pos)
 		}
 		return len(l.Items) > before, true, err
+	}
+	return c.listRemove(l)
+}
+
+// listRemove are the methods that take items out of a list.
+func (c *methodCall) listRemove(l *List) (any, bool, error) {
+	switch c.name {
 	case "remove", "removeAt":
 		if i, ok := c.intArg(0); ok && !l.set {
 			if i < 0 || i >= len(l.Items) {
@@ -218,6 +225,15 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 		return &List{Items: copied.Items[1:]}, true, nil
 	case "toList", "asImmutable", "toArray", "collect":
 		return copied, c.name != "collect" || len(c.args) == 0, nil
+	}
+	return c.listPart(l)
+}
+
+// listPart are subList and the items with their indexes.
+func (c *methodCall) listPart(l *List) (any, bool, error) {
+	n := len(l.Items)
+	copied := &List{Items: append([]any(nil), l.Items...)}
+	switch c.name {
 	case "subList":
 		from, ok1 := c.intArg(0)
 		to, ok2 := c.intArg(1)

@@ -136,6 +136,14 @@ func (c *methodCall) listMore(l *List) (any, bool, error) {
 			}
 		}
 		return true, true, nil
+	}
+	return c.listArrange(l)
+}
+
+// listArrange are the methods that compare lists or arrange their items anew.
+func (c *methodCall) listArrange(l *List) (any, bool, error) {
+	n := len(l.Items)
+	switch c.name {
 	case "intersect", "removeAll", "retainAll":
 		if c.closure(0) != nil {
 			return nil, false, nil
@@ -423,6 +431,14 @@ func (c *methodCall) closureMore(items []any, fn *Closure) (any, bool, error) {
 		return out, true, nil
 	case "dropWhile", "retainAll", "removeIf":
 		return c.filterMore(items, fn)
+	}
+	return c.closureGroups(items, fn)
+}
+
+// closureGroups are countBy and the closures over nested lists.
+func (c *methodCall) closureGroups(items []any, fn *Closure) (any, bool, error) {
+	call := func(args ...any) (any, error) { return c.f.call(fn, args) }
+	switch c.name {
 	case "countBy":
 		out := NewMap()
 		for _, x := range items {

@@ -81,7 +81,7 @@ func (d *Date) Call(ctx context.Context, name string, args []any) (any, bool, er
 			return nil, false, nil
 		}
 		if other, ok := args[0].(*Date); ok && name == "minus" {
-			return int64((d.ms - other.ms) / (24 * time.Hour).Milliseconds()), true, nil
+			return (d.ms - other.ms) / (24 * time.Hour).Milliseconds(), true, nil
 		}
 		days, ok := whole(args[0])
 		if !ok || days > 365*maxYears || days < -365*maxYears {
@@ -114,7 +114,7 @@ func location(name string) *time.Location {
 
 // Property implements Object.
 func (z *zone) Property(_ context.Context, name string) (any, bool, error) {
-	return z.Location.String(), name == "ID", nil
+	return z.String(), name == "ID", nil
 }
 
 // SetProperty implements Object.
@@ -122,7 +122,7 @@ func (z *zone) SetProperty(context.Context, string, any) (bool, error) { return 
 
 // Call implements Object.
 func (z *zone) Call(_ context.Context, name string, _ []any) (any, bool, error) {
-	return z.Location.String(), name == "getID", nil
+	return z.String(), name == "getID", nil
 }
 
 // ClassName implements Object.

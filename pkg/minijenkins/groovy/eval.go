@@ -634,8 +634,7 @@ func (f *frame) store(s *scope, target jenkinsfile.Expr, v any) error {
 			owner.vars[t.Name] = v
 			return nil
 		}
-		f.m.globals.declare(t.Name, v)
-		return nil
+		return f.setGlobal(t.Name, v, t.From)
 	case *jenkinsfile.Property:
 		obj, err := f.eval(s, t.Object)
 		if err != nil {
@@ -693,6 +692,10 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 			v = f.toHost(v)
 		}
 		ok, err := o.SetProperty(f.ctx, name, v)
+		var limit *LimitError
+		if errors.As(err, &limit) && limit.Pos.Line == 0 {
+			limit.Pos = pos
+		}
 		if err != nil || ok {
 			return withPos(err, pos)
 		}

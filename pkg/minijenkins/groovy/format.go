@@ -130,9 +130,9 @@ func (c *methodCall) formatField(spec, flags, precision, kind string, v any) (st
 			return "", mismatch
 		}
 		if rankOf(v) == rankInteger {
-			n = int64(uint32(n)) //nolint:gosec // it is about the bits
+			n = int64(uint32(n))
 		}
-		return fmt.Sprintf("%"+kind, uint64(n)), nil //nolint:gosec // it is about the bits
+		return fmt.Sprintf("%"+kind, uint64(n)), nil
 	case "f", "e", "E", "g":
 		if precision == "" {
 			digits = 6

@@ -148,9 +148,9 @@ const rejectedClass = "org.jenkinsci.plugins.scriptsecurity.sandbox.RejectedAcce
 
 func TestLimits(t *testing.T) {
 	cases := map[string]struct{ src, message string }{
-		"EndlessWhile":   {"while (true) { }", "more than 100000 steps"},
-		"EndlessFor":     {"for (;;) { }", "more than 100000 steps"},
-		"Caught":         {"while (true) { try { while (true) {} } catch (Throwable e) { } }", "more than 100000 steps"},
+		"EndlessWhile":   {"while (true) { }", "more than 1000000 steps"},
+		"EndlessFor":     {"for (;;) { }", "more than 1000000 steps"},
+		"Caught":         {"while (true) { try { while (true) {} } catch (Throwable e) { } }", "more than 1000000 steps"},
 		"Recursion":      {"def f\nf = { f() }\nf()", "nested deeper"},
 		"GrowingString":  {"def s = 'x'\nwhile (true) { s += s }", "String of more than"},
 		"GrowingGString": {"def s = 'xx'\nwhile (true) { s = \"$s$s\" }", "String of more than"},
@@ -170,7 +170,7 @@ func TestLimits(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
-			_, _, err := run(t.Context(), t, tc.src, Limits{Steps: 100000, StringBytes: 1 << 20, Items: 10000, TotalBytes: 64 << 20})
+			_, _, err := run(t.Context(), t, tc.src, Limits{Steps: 1000000, StringBytes: 1 << 20, Items: 10000, TotalBytes: 64 << 20})
 			if d := time.Since(begin); d > 5*time.Second {
 				t.Errorf("took %v", d)
 			}

@@ -208,6 +208,7 @@ func (f *frame) call(c *Closure, args []any) (any, error) {
 	if f.depth >= f.m.limits.Depth {
 		return nil, &LimitError{Message: fmt.Sprintf("Calls nested deeper than %d", f.m.limits.Depth), Pos: c.pos}
 	}
+	f.m.steps += callSteps
 	if err := f.tick(c.pos); err != nil {
 		return nil, err
 	}
@@ -245,6 +246,10 @@ func traced(err error, c *Closure) error {
 func (f *frame) callAdapted(c *Closure, args []any) (any, error) {
 	if f.depth >= f.m.limits.Depth {
 		return nil, &LimitError{Message: fmt.Sprintf("Calls nested deeper than %d", f.m.limits.Depth), Pos: c.pos}
+	}
+	f.m.steps += callSteps
+	if err := f.tick(c.pos); err != nil {
+		return nil, err
 	}
 	deeper := *f
 	deeper.depth++
@@ -373,8 +378,10 @@ func (f *frame) tick(pos jenkinsfile.Pos) error {
 
 // itemsPerStep and bytesPerStep are how much a method goes over for the price of one step.
 const (
-	itemsPerStep = 64
-	bytesPerStep = 1024
+	itemsPerStep = 16
+	bytesPerStep = 256
+	// callSteps is what a call costs beside its body.
+	callSteps = 8
 )
 
 // weigh counts the work of a method that goes over its whole value.

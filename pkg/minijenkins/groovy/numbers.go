@@ -316,7 +316,8 @@ func narrow(n *big.Int) any {
 
 // checkedNumber refuses numbers of too many digits.
 func checkedNumber(v any, pos jenkinsfile.Pos) (any, error) {
-	n, scale := (*big.Int)(nil), 0
+	var n *big.Int
+	var scale int
 	switch v := v.(type) {
 	case *big.Int:
 		n = v
@@ -369,7 +370,7 @@ func addOrMultiply(op string, kind rank, a, b any) any {
 			n = x - y
 		}
 		if kind == rankInteger {
-			return int64(int32(n)) //nolint:gosec // an Integer wraps around, as in Java
+			return int64(int32(n))
 		}
 		return Long(n)
 	case rankBigInteger:
@@ -421,13 +422,11 @@ func modulo(kind rank, a, b any, pos jenkinsfile.Pos) (any, error) {
 	case rankInteger, rankLong:
 		x, _ := whole(a)
 		y, _ := whole(b)
-		switch {
-		case y == 0:
+		if y == 0 {
 			return nil, throw(pos, "java.lang.ArithmeticException", "/ by zero")
-		case y == -1:
-			x = 0
 		}
-		n := x
+		// The remainder by -1 is 0, and the least Long has none in Go.
+		n := int64(0)
 		if y != -1 {
 			n = x % y
 		}
@@ -484,24 +483,24 @@ func shifted(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 	name := operatorMethods[op]
 	switch rankOf(a) {
 	case rankInteger:
-		x, s := int32(a.(int64)), uint(n&31) //nolint:gosec,forcetypeassert // an Integer has 32 bits
+		x, s := int32(a.(int64)), uint(n&31) //nolint:forcetypeassert // an Integer has 32 bits
 		switch op {
 		case "<<":
 			return int64(x << s), nil
 		case ">>":
 			return int64(x >> s), nil
 		}
-		return int64(int32(uint32(x) >> s)), nil //nolint:gosec // it is about the bits
+		return int64(int32(uint32(x) >> s)), nil
 	case rankLong:
 		x, _ := whole(a)
-		s := uint(n & 63) //nolint:gosec // not negative
+		s := uint(n & 63)
 		switch op {
 		case "<<":
 			return Long(x << s), nil
 		case ">>":
 			return Long(x >> s), nil
 		}
-		return Long(uint64(x) >> s), nil //nolint:gosec // it is about the bits
+		return Long(uint64(x) >> s), nil
 	case rankBigInteger:
 		if n < 0 || n > maxBits || op == ">>>" {
 			return nil, unsupported(name, a, pos)
@@ -548,7 +547,7 @@ func negative(v any, pos jenkinsfile.Pos) (any, error) {
 	switch n := v.(type) {
 	case int64:
 		if isInteger(n) {
-			return int64(int32(-n)), nil //nolint:gosec // an Integer wraps around, as in Java
+			return int64(int32(-n)), nil
 		}
 		return Long(-n), nil
 	case Long:

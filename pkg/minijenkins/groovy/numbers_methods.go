@@ -194,7 +194,7 @@ func (c *methodCall) intdiv() (any, error) {
 	q := new(big.Int).Quo(x, y)
 	switch kind {
 	case rankInteger:
-		return int64(int32(low64(q))), nil //nolint:gosec // an Integer wraps around, as in Java
+		return int64(int32(low64(q))), nil
 	case rankLong:
 		return Long(low64(q)), nil
 	}

@@ -96,15 +96,15 @@ func (r *randomObject) Call(ctx context.Context, name string, args []any) (any, 
 	switch name {
 	case "nextInt":
 		if len(args) == 0 {
-			return int64(int32(uint32(n))), true, nil //nolint:gosec // any 32 bits
+			return int64(int32(uint32(n))), true, nil
 		}
 		bound, ok := whole(args[0])
 		if !ok || bound <= 0 || !isInteger(bound) {
 			return nil, true, &Exception{Class: "java.lang.IllegalArgumentException", Message: "bound must be positive"}
 		}
-		return int64(n % uint64(bound)), true, nil //nolint:gosec // less than the bound
+		return int64(n % uint64(bound)), true, nil
 	case "nextLong":
-		return Long(n), true, nil //nolint:gosec // any 64 bits
+		return Long(n), true, nil
 	case "nextBoolean":
 		return n&1 == 1, true, nil
 	case "nextDouble":

@@ -24,8 +24,11 @@ const (
 	// maxRegexWork bounds the length of a text times the size of a pattern; it takes some seconds.
 	maxRegexWork = 1 << 28
 	// regexWorkPerStep is how much of it costs as much as one step of evaluation.
-	regexWorkPerStep = 256
+	regexWorkPerStep = 32
 )
+
+// compileSteps is what each instruction of a pattern costs when it is compiled.
+const compileSteps = 16
 
 // expression is a compiled pattern.
 type expression struct {
@@ -34,7 +37,7 @@ type expression struct {
 	size int
 }
 
-// compiled keeps the last patterns of a machine.
+// maxCompiled is how many patterns a machine keeps.
 const maxCompiled = 64
 
 func (f *frame) compile(source string, pos jenkinsfile.Pos) (*expression, error) {
@@ -53,7 +56,7 @@ func (f *frame) compile(source string, pos jenkinsfile.Pos) (*expression, error)
 		f.m.patterns = map[string]*expression{}
 	}
 	f.m.patterns[source] = re
-	f.m.steps += re.size
+	f.m.steps += compileSteps * re.size
 	return re, nil
 }
 
@@ -382,10 +385,10 @@ func (c *methodCall) matcherGroup(m *matcher) (any, bool, error) {
 	} else if len(c.args) > 0 && !isIndex || i < 0 || 2*i >= len(loc) {
 		return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "No group %d", i)
 	}
-	switch {
-	case c.name == "group":
+	switch c.name {
+	case "group":
 		return m.groups(loc)[i], true, nil
-	case c.name == "start":
+	case "start":
 		return int64(runeCount(m.text, loc[2*i])), true, nil
 	}
 	return int64(runeCount(m.text, loc[2*i+1])), true, nil

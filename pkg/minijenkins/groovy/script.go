@@ -5,6 +5,7 @@ package groovy
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -143,13 +144,24 @@ func (s *Script) Property(ctx context.Context, name string) (any, bool, error) {
 }
 
 // SetProperty implements Object.
-func (s *Script) SetProperty(_ context.Context, name string, value any) (bool, error) {
+func (s *Script) SetProperty(ctx context.Context, name string, value any) (bool, error) {
 	if _, ok := s.funcs.vars[name]; ok {
 		s.funcs.vars[name] = value
 		return true, nil
 	}
-	s.m.globals.declare(name, value)
-	return true, nil
+	return true, s.m.frame(ctx).setGlobal(name, value, jenkinsfile.Pos{})
+}
+
+// maxGlobals bounds the variables that all scripts of a build share.
+const maxGlobals = 20_000
+
+// setGlobal sets a variable that all scripts see.
+func (f *frame) setGlobal(name string, value any, pos jenkinsfile.Pos) error {
+	f.m.globals.declare(name, value)
+	if len(f.m.globals.vars) > maxGlobals {
+		return &LimitError{Message: fmt.Sprintf("More than %d variables", maxGlobals), Pos: pos}
+	}
+	return nil
 }
 
 // Call implements Object: a function of the script, a closure in a field, or a step.

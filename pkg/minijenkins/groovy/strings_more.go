@@ -178,7 +178,7 @@ func (c *methodCall) stringBytes(s string) (any, bool, error) {
 		}
 		out := &List{Items: make([]any, len(s))}
 		for i := range len(s) {
-			out.Items[i] = int64(int8(s[i])) //nolint:gosec // a byte has a sign in Java
+			out.Items[i] = int64(int8(s[i]))
 		}
 		return out, true, nil
 	case "encodeBase64":

@@ -209,7 +209,7 @@ func convertNumber(v any, simple string, pos jenkinsfile.Pos) (any, error) {
 	switch simple {
 	case "int", "Integer", "short", "Short", "byte", "Byte":
 		n := truncated(v)
-		return int64(int32(n)), nil //nolint:gosec // as Java's intValue
+		return int64(int32(n)), nil
 	case "long", "Long":
 		return Long(truncated(v)), nil
 	case "BigInteger":
@@ -252,7 +252,7 @@ func truncated(v any) int64 {
 // low64 keeps the lowest 64 bits.
 func low64(n *big.Int) int64 {
 	mask := new(big.Int).SetUint64(1<<64 - 1)
-	return int64(new(big.Int).And(n, mask).Uint64()) //nolint:gosec // as Java's longValue
+	return int64(new(big.Int).And(n, mask).Uint64())
 }
 
 // cast is "x as Type" and "(Type) x".

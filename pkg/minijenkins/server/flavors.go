@@ -123,8 +123,8 @@ func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, conten
 		}
 	}
 	if expr == "" {
-		if top := root.SelectElement("*"); top != nil {
-			return top.OutputXML(true), typeXMLAnswer, nil
+		if text := outerXML(root); text != "" {
+			return text, typeXMLAnswer, nil
 		}
 		return "", "", &errXPath{http.StatusNotFound, "Nothing is left"}
 	}
@@ -148,13 +148,21 @@ func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, conten
 	case len(found) > 1:
 		return "", "", &errXPath{http.StatusInternalServerError, fmt.Sprintf("XPath %s matched %d nodes. Create XPath that only matches one, or use the “wrapper” query parameter to wrap them all under a root element.", expr, len(found))}
 	case found[0].Type == xmlquery.DocumentNode:
-		return doc, typeXMLAnswer, nil
+		return outerXML(found[0]), typeXMLAnswer, nil
 	case found[0].Type == xmlquery.ElementNode:
 		return found[0].OutputXML(true), typeXMLAnswer, nil
 	case plain:
 		return found[0].InnerText(), typeText, nil
 	}
 	return "", "", errPrimitive
+}
+
+// outerXML is a document without its prolog, which Jenkins does not send.
+func outerXML(doc *xmlquery.Node) string {
+	if top := doc.SelectElement("*"); top != nil {
+		return top.OutputXML(true)
+	}
+	return ""
 }
 
 func isNodes(v any) bool {

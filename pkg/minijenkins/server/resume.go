@@ -113,6 +113,9 @@ func (s *Server) restoreBuild(b *store.Build) (_ *buildRun, why string) {
 		r.history, err = s.store.OpenHistory(r.key, r.log)
 	}
 	if err != nil {
+		if r.log != nil {
+			err = errors.Join(err, r.log.Suspend())
+		}
 		return nil, cannotGoOn + err.Error()
 	}
 	return r, ""

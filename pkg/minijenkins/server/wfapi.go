@@ -92,8 +92,13 @@ func millis(t time.Time) int64 {
 
 func (w wfView) stage(n engine.Node, withSteps bool) *object {
 	o := bean("").in("_links", hrefs("self", w.self+"execution/node/"+n.ID+"/wfapi/describe")).in("id", n.ID).
-		in("name", n.DisplayName).in("execNode", "").in("status", wfStatus(n.State, n.Result)).
-		in("startTimeMillis", millis(n.StartTime)).in("durationMillis", elapsed(w.now, n.StartTime, n.Duration, n.State)).
+		in("name", n.DisplayName).in("execNode", "").in("status", wfStatus(n.State, n.Result))
+	if n.State == engine.StateFinished && (n.Result == engine.ResultFailure || n.Result == engine.ResultAborted) {
+		if st := w.failed(n); st != nil {
+			o.in("error", errorBean(st))
+		}
+	}
+	o.in("startTimeMillis", millis(n.StartTime)).in("durationMillis", elapsed(w.now, n.StartTime, n.Duration, n.State)).
 		in("pauseDurationMillis", 0)
 	if !withSteps {
 		return o
@@ -109,12 +114,35 @@ func (w wfView) stage(n engine.Node, withSteps bool) *object {
 	return o.in("stageFlowNodes", list)
 }
 
+// failed is the step that a stage failed with, or, for a stage that another one kept from running, the first that failed; nil if none did.
+func (w wfView) failed(n engine.Node) *engine.Step {
+	var first *engine.Step
+	for i, st := range w.steps {
+		switch {
+		case st.Error == "":
+		case stageOf(st) == n.ID:
+			return &w.steps[i]
+		case first == nil:
+			first = &w.steps[i]
+		}
+	}
+	return first
+}
+
+func errorBean(st *engine.Step) *object {
+	class := "hudson.AbortException"
+	if st.Result == engine.ResultAborted {
+		class = "org.jenkinsci.plugins.workflow.steps.FlowInterruptedException"
+	}
+	return bean("").in("message", st.Error).in("type", class)
+}
+
 func (w wfView) step(st engine.Step, parent string) *object {
 	p := w.self + "execution/node/" + st.ID + "/"
 	o := bean("").in("_links", hrefs("self", p+"wfapi/describe", "log", p+"wfapi/log", "console", p+"log")).in("id", st.ID).
 		in("name", st.DisplayName).in("execNode", "").in("status", wfStatus(st.State, st.Result))
 	if st.Error != "" {
-		o.in("error", bean("").in("message", st.Error).in("type", "hudson.AbortException"))
+		o.in("error", errorBean(&st))
 	}
 	if st.DisplayDescription != "" {
 		o.in("parameterDescription", st.DisplayDescription)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 )
 
 // Fingerprint is the MD5 sum by which Jenkins knows an archived file again.
@@ -26,13 +27,15 @@ func (s *Store) addFingerprint(k BuildKey, fp Fingerprint) error {
 	if err != nil {
 		return fmt.Errorf("open fingerprints: %w", err)
 	}
-	_, err = fmt.Fprintf(f, "%s %q\n", fp.Hash, fp.Path)
+	// The line before may have been torn.
+	_, err = fmt.Fprintf(f, "\n%s %q\n", fp.Hash, fp.Path)
 	return errors.Join(err, f.Close())
 }
 
 var fingerprintLine = regexp.MustCompile(`^([0-9a-f]{32}) (".*")$`)
 
-// Fingerprints are those of a build in the order in which the files were archived; a line that was torn by a crash is left out.
+// Fingerprints are those of a build in the order in which the files were archived; a line that was torn by a crash is left out,
+// and what was archived again after a restart is there once.
 func (s *Store) Fingerprints(k BuildKey) ([]Fingerprint, error) {
 	f, err := s.root.Open(k.fingerprints())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,7 +53,7 @@ func (s *Store) Fingerprints(k BuildKey) ([]Fingerprint, error) {
 			continue
 		}
 		var path string
-		if _, err := fmt.Sscanf(m[2], "%q", &path); err == nil {
+		if _, err := fmt.Sscanf(m[2], "%q", &path); err == nil && !slices.Contains(out, Fingerprint{m[1], path}) {
 			out = append(out, Fingerprint{m[1], path})
 		}
 	}

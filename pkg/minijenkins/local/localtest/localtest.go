@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/local"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/server"
@@ -44,27 +45,28 @@ type Options struct {
 	Config func(*server.Config)
 }
 
-// Instance is a running server. It stops when the test ends; builds that run then would go on after another Start in the
-// same folder.
+// Instance is a running server. It stops when the test ends, and so do the builds that run then.
 type Instance struct {
 	// URL has no '/' at its end.
 	URL, User, Token string
 	StateDir         string
-	// Stop stops it before the end of the test, so that another one can use its folder. It may be called again.
+	// Stop stops it before the end of the test, so that another one can use its folder, where the builds go on. It
+	// may be called again.
 	Stop func()
 }
 
 // Start starts a server.
-func Start(t testing.TB, opts Options) *Instance {
-	t.Helper()
-	stateDir := cmp.Or(opts.StateDir, t.TempDir())
+func Start(tb testing.TB, opts Options) *Instance {
+	tb.Helper()
+	stateDir := cmp.Or(opts.StateDir, tb.TempDir())
 	web := httptest.NewUnstartedServer(nil)
 	url := "http://" + web.Listener.Addr().String()
+	root := cmp.Or(opts.Local.Root, filepath.Join(stateDir, "agents"))
 	cfg := server.Config{
 		StateDir: stateDir, BaseURL: url, QuietPeriod: -1,
 		Accounts: []server.Account{{Name: User, Token: Token}},
 		NewAgents: func(d server.AgentDeps) (server.AgentSource, error) {
-			opts.Local.Root = cmp.Or(opts.Local.Root, filepath.Join(stateDir, "agents"))
+			opts.Local.Root = root
 			opts.Local.Running = d.Running
 			return local.New(opts.Local)
 		},
@@ -75,9 +77,9 @@ func Start(t testing.TB, opts Options) *Instance {
 	s, err := server.New(cfg)
 	if err != nil {
 		web.Close()
-		t.Fatalf("start minijenkins: %v", err)
+		tb.Fatalf("start minijenkins: %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	web.Config.Handler = http.HandlerFunc(s.Handler().ServeHTTP)
@@ -90,11 +92,21 @@ func Start(t testing.TB, opts Options) *Instance {
 		stopped = true
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("stop minijenkins: %v", err)
+			tb.Errorf("stop minijenkins: %v", err)
 		}
 		web.CloseClientConnections()
 		web.Close()
 	}
-	t.Cleanup(stop)
+	tb.Cleanup(func() {
+		stop()
+		// Steps outlive the server, but they must not outlive the test.
+		left, err := local.New(local.Config{Root: root, StopGrace: time.Second})
+		if err == nil {
+			err = left.Reap(context.WithoutCancel(ctx))
+		}
+		if err != nil {
+			tb.Errorf("end the steps: %v", err)
+		}
+	})
 	return &Instance{URL: url, User: User, Token: Token, StateDir: stateDir, Stop: stop}
 }
