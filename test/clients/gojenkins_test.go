@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bndr/gojenkins"
+	"github.com/bndr/gojenkins" //nolint:depguard // the library is what is tested
 )
 
 const (

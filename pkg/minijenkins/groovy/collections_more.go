@@ -54,6 +54,7 @@ func (c *methodCall) lookup(v any) (*Map, error) {
 				return nil, err
 			}
 		}
+		c.f.m.steps++
 		out.Put(lookKey(x), true)
 	}
 	return out, nil
@@ -248,6 +249,7 @@ func (c *methodCall) against(l *List) (any, bool, error) {
 		return nil, true, err
 	}
 	var in, out []any
+	c.f.m.steps += len(l.Items)
 	for _, x := range l.Items {
 		if _, ok := seen.Get(lookKey(x)); ok {
 			in = append(in, x)

@@ -235,6 +235,7 @@ func (f *frame) minus(a, b any, pos jenkinsfile.Pos) (any, error) {
 			return nil, err
 		}
 		out := &List{set: l.set}
+		f.m.steps += len(l.Items)
 		for _, item := range l.Items {
 			if _, drop := seen.Get(lookKey(item)); !drop {
 				out.Items = append(out.Items, item)

@@ -465,7 +465,7 @@ func (s *Server) cascLoad(c *call, doc cascDoc, err error, home, name string) {
 		err = s.setCasC(klog.FromContext(c.r.Context()), doc)
 	}
 	var bad *errCasC
-	text := ""
+	var text string
 	switch {
 	case err == nil:
 		redirect(c.w, home)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -374,11 +373,6 @@ func (r *replay) sleeping(n int) {
 func (r *replay) mode(n int, mode string) {
 	r.begin("rec-06b/big", "MODE="+mode)
 	r.ended("rec-06b/big", n)
-}
-
-func (r *replay) template(id, label string) {
-	form := url.Values{"json": {fmt.Sprintf(`{"id":%q,"name":%q,"label":%q,"yaml":"kind: Pod\nspec: {containers: [{name: a, image: b}]}"}`, id, id, label)}}
-	r.want(302, "POST", "/manage/cloud/kubernetes/create", typeForm, form.Encode())
 }
 
 // recordedJenkinsfile is one that the recorded Jenkins ran.

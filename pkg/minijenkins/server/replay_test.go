@@ -203,20 +203,20 @@ func readExpected(t *testing.T) map[string]bool {
 func readRecording(t *testing.T, file string) []exchange { t.Helper(); return recorded(t, file) }
 
 // recorded are the exchanges of a recording.
-func recorded(t testing.TB, file string) []exchange {
-	t.Helper()
+func recorded(tb testing.TB, file string) []exchange {
+	tb.Helper()
 	f, err := os.Open(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var rec struct{ Exchanges []exchange }
 	if err := json.NewDecoder(z).Decode(&rec); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rec.Exchanges
 }

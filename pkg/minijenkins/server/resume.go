@@ -226,6 +226,11 @@ func (h history) Append(ctx context.Context, e engine.Event) error {
 // Skip implements engine.LogSkipper.
 func (r *buildRun) Skip(stepID string, n int64) { r.log.Skip(stepID, n) }
 
+var _ engine.LogAhead = (*buildRun)(nil)
+
+// Ahead implements engine.LogAhead.
+func (r *buildRun) Ahead(stepID string) int64 { return r.log.Ahead(stepID) }
+
 // endInterrupted ends a build that a former process left running.
 func (s *Server) endInterrupted(b *store.Build, reason string) error {
 	end := s.store.LogTime(b.Key())

@@ -158,12 +158,15 @@ func (c *call) bodyError(err error) {
 	failContainer(c.w, http.StatusBadRequest, "The request cannot be read")
 }
 
+// maxMultipart is more than what a body may have, so that no part of one goes to the disk.
+const maxMultipart = 1 << 40
+
 // form parses query and form body; it answers and returns false if they are broken.
 func (c *call) form() bool {
 	err := c.r.ParseForm()
 	if err == nil && mediaType(c.r) == "multipart/form-data" {
 		// Files are not kept: no parameter takes one.
-		err = c.r.ParseMultipartForm(c.r.ContentLength + 1)
+		err = c.r.ParseMultipartForm(maxMultipart)
 	}
 	if err != nil {
 		c.bodyError(err)
@@ -172,78 +175,72 @@ func (c *call) form() bool {
 	return true
 }
 
+// topRoutes are the first parts of a path. That of a path that is empty is the dashboard.
+var topRoutes = map[string]func(*Server, *call){
+	"":                            func(_ *Server, c *call) { visit(c, "Dashboard [Jenkins]", "<h1>minijenkins</h1>") },
+	"login":                       func(_ *Server, c *call) { visit(c, "Sign in - Jenkins", "<h1>Sign in to Jenkins</h1>") },
+	"whoAmI":                      (*Server).whoAmI,
+	"me":                          func(s *Server, c *call) { s.user(c, loginOf(c.r).user) },
+	"user":                        func(s *Server, c *call) { s.user(c, c.next()) },
+	"securityRealm":               (*Server).securityRealm,
+	"search":                      (*Server).suggest,
+	"configuration-as-code":       func(s *Server, c *call) { s.cascRoutes(c, "") },
+	"fingerprint":                 (*Server).fingerprint,
+	"pluginManager":               (*Server).pluginManager,
+	"scriptText":                  noScript,
+	"script":                      noScript,
+	"safeRestart":                 noEnd,
+	"restart":                     noEnd,
+	"safeExit":                    noEnd,
+	"exit":                        noEnd,
+	"crumbIssuer":                 (*Server).crumbIssuer,
+	"view":                        func(s *Server, c *call) { s.viewRoutes(c, s.root) },
+	"queue":                       (*Server).queueRoutes,
+	"label":                       (*Server).label,
+	"computer":                    (*Server).computers,
+	"manage":                      (*Server).cloudRoutes,
+	"cloud":                       (*Server).cloudRoutes,
+	"quietDown":                   func(s *Server, c *call) { s.quietDown(c, true) },
+	"cancelQuietDown":             func(s *Server, c *call) { s.quietDown(c, false) },
+	"descriptorByName":            func(s *Server, c *call) { s.descriptor(c, "") },
+	"pipeline-model-converter":    (*Server).converter,
+	"overallLoad":                 (*Server).overallLoad,
+	"blue":                        (*Server).blue,
+	"git":                         (*Server).gitRoutes,
+	"multibranch-webhook-trigger": (*Server).webhook,
+}
+
 func (s *Server) top(c *call) {
-	first := c.next()
-	if !c.topAllowed(first) {
+	if len(c.segs) > 0 && !c.topAllowed(c.segs[0]) {
 		return
 	}
+	first := ""
+	if len(c.segs) > 0 {
+		first = c.segs[0]
+	}
 	switch first {
-	case "":
-		visit(c, "Dashboard [Jenkins]", "<h1>minijenkins</h1>")
-	case "login":
-		visit(c, "Sign in - Jenkins", "<h1>Sign in to Jenkins</h1>")
 	case "api":
-		c.segs = append([]string{first}, c.segs...)
 		s.rootAPI(c)
-	case "whoAmI":
-		s.whoAmI(c)
-	case "me":
-		s.user(c, loginOf(c.r).user)
-	case "user":
-		s.user(c, c.next())
-	case "securityRealm":
-		s.securityRealm(c)
-	case "search":
-		s.suggest(c)
-	case "configuration-as-code":
-		s.cascRoutes(c, "")
-	case "fingerprint":
-		s.fingerprint(c)
-	case "pluginManager":
-		s.pluginManager(c)
-	case "scriptText", "script":
-		refuse(c, "script console")
-	case "safeRestart", "restart", "exit", "safeExit":
-		noEnd(c)
-	case "crumbIssuer":
-		if !c.isAPI() {
+	case "job":
+		s.itemRoutes(c)
+	case "createItem", "checkJobName", "createView", "credentials":
+		s.itemAction(c, s.root)
+	default:
+		serve, known := topRoutes[c.next()]
+		if !known {
 			fail404(c.w)
 			return
 		}
-		s.serveCrumb(c.w, c.r)
-	case "view":
-		s.viewRoutes(c, s.root)
-	case "job":
-		c.segs = append([]string{first}, c.segs...)
-		s.itemRoutes(c)
-	case "queue":
-		s.queueRoutes(c)
-	case "label":
-		s.label(c)
-	case "computer":
-		s.computers(c)
-	case "manage", "cloud":
-		s.cloudRoutes(c)
-	case "quietDown", "cancelQuietDown":
-		s.quietDown(c, first == "quietDown")
-	case "descriptorByName":
-		s.descriptor(c, "")
-	case "pipeline-model-converter":
-		s.converter(c)
-	case "overallLoad":
-		s.overallLoad(c)
-	case "blue":
-		s.blue(c)
-	case "git":
-		s.gitRoutes(c)
-	case "multibranch-webhook-trigger":
-		s.webhook(c)
-	case "createItem", "checkJobName", "createView", "credentials":
-		c.segs = append([]string{first}, c.segs...)
-		s.itemAction(c, s.root)
-	default:
-		fail404(c.w)
+		serve(s, c)
 	}
+}
+
+func (s *Server) crumbIssuer(c *call) {
+	if !c.isAPI() {
+		fail404(c.w)
+		return
+	}
+	s.serveCrumb(c.w, c.r)
 }
 
 // locked renders an object while the model is held for reading, and answers when it is not. A nil

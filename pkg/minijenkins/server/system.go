@@ -23,13 +23,16 @@ func refuse(c *call, what string) {
 }
 
 // noEnd answers to what would end the process.
-func noEnd(c *call) {
+func noEnd(_ *Server, c *call) {
 	if c.r.Method != http.MethodPost {
 		failPost(c.w)
 		return
 	}
 	refuse(c, "way to end it over HTTP; its process is ended by who runs it")
 }
+
+// noScript answers to what would run a script of Jenkins.
+func noScript(_ *Server, c *call) { refuse(c, "script console") }
 
 // plugin is a plugin whose part of the API is spoken here.
 type plugin struct{ name, title, version string }

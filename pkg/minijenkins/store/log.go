@@ -141,6 +141,13 @@ func (l *Log) Skip(step string, n int64) {
 	l.skip[step] = max(0, l.skip[step]-n)
 }
 
+// Ahead is how many bytes of a step are there from before and were neither written again nor skipped yet.
+func (l *Log) Ahead(step string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.skip[step]
+}
+
 // Writer returns a writer for the text of a step; an empty ID is the text of no step.
 func (l *Log) Writer(step string) io.Writer { return logWriter{l, step} }
 
