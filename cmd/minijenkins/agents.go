@@ -39,6 +39,8 @@ type agentOptions struct {
 	// of Kubernetes
 	kubeconfig, namespace, templateFile, jenkinsURL string
 	startTimeout                                    time.Duration
+	image                                           string
+	jenkinsfilePods                                 bool
 	// of local agents
 	dir         string
 	executors   int
@@ -46,7 +48,7 @@ type agentOptions struct {
 }
 
 var (
-	kubernetesFlags = []string{"jenkins-url", "kubeconfig", "namespace", "default-template", "agent-start-timeout"}
+	kubernetesFlags = []string{"jenkins-url", "kubeconfig", "namespace", "default-template", "agent-start-timeout", "agent-image", "jenkinsfile-pods"}
 	localFlags      = []string{"agent-dir", "executors", "agent-label", "agent-env"}
 )
 
@@ -59,6 +61,9 @@ func (o *agentOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.namespace, "namespace", "kubesphere-devops-worker", "kubernetes: namespace of the agent pods")
 	f.StringVar(&o.templateFile, "default-template", "", "kubernetes: file with the pod YAML for \"agent any\" (default: such builds are refused)")
 	f.DurationVar(&o.startTimeout, "agent-start-timeout", 5*time.Minute, "kubernetes: how long an agent pod may take to start")
+	f.StringVar(&o.image, "agent-image", "ghcr.io/slipway-dev/slipway-agent:latest", "kubernetes: image that holds slipway-agent, for the pods that Jenkinsfiles describe")
+	f.BoolVar(&o.jenkinsfilePods, "jenkinsfile-pods", true, "kubernetes: allow Jenkinsfiles to describe their pods (agent { kubernetes { … } }, podTemplate):"+
+		"\nnothing in them can reach beyond the pod")
 	f.StringVar(&o.dir, "agent-dir", "", "local: folder for the workspaces (default: agents in the state folder)")
 	f.IntVar(&o.executors, "executors", local.DefaultExecutors, "local: how many agents can be in use at once; other builds wait")
 	f.StringSliceVar(&o.labels, "agent-label", nil, "local: label of the agents, may be repeated (default: every label that is asked for)")
@@ -109,7 +114,7 @@ func (o *agentOptions) source(stateDir string) (func(server.AgentDeps) (server.A
 		return nil, err
 	}
 	return server.KubeAgents(kube.Config{REST: restConfig, Namespace: o.namespace, StartTimeout: o.startTimeout,
-		DefaultTemplate: template, JenkinsURL: strings.TrimSuffix(o.jenkinsURL, "/")}), nil
+		DefaultTemplate: template, JenkinsURL: strings.TrimSuffix(o.jenkinsURL, "/"), AgentImage: o.image, NoJenkinsfilePods: !o.jenkinsfilePods}), nil
 }
 
 func (o *agentOptions) localSource(stateDir string) (func(server.AgentDeps) (server.AgentSource, error), error) {

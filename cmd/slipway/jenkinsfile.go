@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
 
 // stdin is the name that stands for the standard input.
@@ -163,6 +164,7 @@ type problem struct {
 
 func newCheckCommand() *cobra.Command {
 	var output string
+	var builtIn bool
 	command := &cobra.Command{
 		Use:   "check [FILE|-]...",
 		Short: "Print what is wrong with Jenkinsfiles, with line and column",
@@ -176,7 +178,7 @@ func newCheckCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				problems = append(problems, problemsOf(name, string(text))...)
+				problems = append(problems, problemsOf(name, string(text), builtIn)...)
 			}
 			if err := printProblems(command.OutOrStdout(), problems, output); err != nil {
 				return err
@@ -188,21 +190,32 @@ func newCheckCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVarP(&output, "output", "o", "text", "text (file:line:column: message) or json")
+	command.Flags().BoolVar(&builtIn, "minijenkins", false, "name what minijenkins does not support as well; labels and libraries are not looked up")
 	return command
 }
 
-func problemsOf(name, source string) []problem {
-	_, err := jenkinsfile.Load(source)
+// problemsOf is what Jenkins finds wrong with a Jenkinsfile; if builtIn is set and that is nothing, what minijenkins
+// refuses.
+func problemsOf(name, source string, builtIn bool) []problem {
+	pipeline, err := jenkinsfile.Load(source)
+	if err == nil && builtIn {
+		err = engine.Check(pipeline, nil)
+	}
 	var list *jenkinsfile.ErrorList
+	var refused *engine.CheckError
+	var out []problem
 	switch {
 	case err == nil:
-		return nil
-	case !errors.As(err, &list):
-		return []problem{{File: name, Message: err.Error()}}
-	}
-	var out []problem
-	for _, e := range list.Errors {
-		out = append(out, problem{name, e.Line, e.Column, e.Message})
+	case errors.As(err, &list):
+		for _, e := range list.Errors {
+			out = append(out, problem{name, e.Line, e.Column, e.Message})
+		}
+	case errors.As(err, &refused):
+		for _, e := range refused.Problems {
+			out = append(out, problem{name, e.Line, e.Column, e.Message})
+		}
+	default:
+		out = append(out, problem{File: name, Message: err.Error()})
 	}
 	return out
 }

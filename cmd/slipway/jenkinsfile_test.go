@@ -62,6 +62,8 @@ func TestJenkinsfileCommand(t *testing.T) {
 		{"good ones", "", []string{"check", "a.jenkinsfile", "b.jenkinsfile", "scripted"}, "", ""},
 		{"good ones as JSON", "", []string{"check", "-o", "json", "a.jenkinsfile"}, "[]\n", ""},
 		{"with line and column", "", []string{"check", "a.jenkinsfile", "wrong"}, "wrong:3:3: Undefined section \"bogus\"\nwrong:4:39: Expecting \"int\" but got \"x\" of type class java.lang.String instead\n", "problems: 2"},
+		{"what minijenkins lacks", "node {\n  slackSend 'hi'\n}\n", []string{"check", "--minijenkins"}, "-:2:3: step \"slackSend\": the built-in pipeline runner does not support it; connect a Jenkins server and run this pipeline there, " +
+			"or send it with a command in sh, such as curl to an SMTP or chat service\n", "problems: 1"},
 		{"no other output", "", []string{"check", "-o", "xml", "a.jenkinsfile"}, "", `output "xml": must be text or json`},
 		{"to JSON", "", []string{"to-json", "scripted"}, "", "Jenkinsfile content 'node {\necho 'x'\n}\n' did not contain the 'pipeline' step"},
 		{"from JSON", doc, []string{"from-json"}, "pipeline {\n  agent any\n  stages {\n    stage('b') {\n      steps {\n        echo 'x'\n      }\n    }\n\n  }\n}\n", ""},

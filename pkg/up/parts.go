@@ -73,7 +73,7 @@ func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, 
 		// Our client starts each build with delay=0sec; the quiet period is for people.
 		EventsURL:   u.url() + webhook.Path,
 		EventsToken: string(u.keys.webhook),
-		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address}),
+		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address, AgentImage: options.AgentImage}),
 	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("start minijenkins: %w", err), listener.Close())

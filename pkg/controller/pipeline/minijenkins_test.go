@@ -18,6 +18,8 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/jenkins/jobxml"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
 	minijenkins "github.com/slipway-dev/slipway/pkg/minijenkins/server"
 )
 
@@ -26,6 +28,8 @@ type noAgents struct{ minijenkins.AgentSource }
 func (noAgents) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 
 func (noAgents) Reap(context.Context) error { return nil }
+
+func (noAgents) ForBuild(kube.Build) engine.AgentProvider { return nil }
 
 // startMinijenkins gives a client of a minijenkins, whose wire is that of Jenkins.
 func startMinijenkins(t *testing.T) *jenkins.Client {

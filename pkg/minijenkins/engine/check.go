@@ -37,6 +37,9 @@ type checker struct {
 	declared map[string]bool
 	// loaded is set for a file that a script loads: it may call what another file defines.
 	loaded bool
+	// podLabels are the labels of the script's own pod templates; anyLabel says that more come when it runs.
+	podLabels map[string]bool
+	anyLabel  bool
 	// library is set for a file of a library, which may have pipeline blocks in its functions.
 	library bool
 	// vars are the variables of the libraries.
@@ -170,6 +173,8 @@ func (c *checker) declare(n jenkinsfile.Node) {
 		if id, ok := n.Target.(*jenkinsfile.Ident); ok {
 			c.declared[id.Name] = true
 		}
+	case *jenkinsfile.Call:
+		c.declarePod(n)
 	}
 }
 
@@ -200,6 +205,7 @@ func (c *checker) node(n jenkinsfile.Node) {
 		}
 		c.stepArgs(n, def)
 		c.nodeLabel(n)
+		c.podTemplate(n)
 	case *jenkinsfile.New:
 		if !groovy.Constructible(n.Type) && !strings.HasSuffix(n.Type, "[]") {
 			c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)
@@ -271,6 +277,10 @@ func (c *checker) agent(a *jenkinsfile.Agent) {
 	}
 	def, supported := agentDefs[a.Type]
 	if c.refuseFeature(a.From, "agent", a.Type, def, supported) || a.Type == jenkinsfile.AgentAny || a.Type == jenkinsfile.AgentNone {
+		return
+	}
+	if a.Type == jenkinsfile.AgentKubernetes {
+		c.podAgent(a)
 		return
 	}
 	for _, f := range a.Fields {

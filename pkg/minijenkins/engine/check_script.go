@@ -62,7 +62,7 @@ func (c *checker) nodeLabel(n *jenkinsfile.Call) {
 		return
 	}
 	if label, known := jenkinsfile.ConstantText(a.Value); known {
-		if label = strings.TrimSpace(label); label != "" && !c.agents.HasLabel(label) {
+		if label = strings.TrimSpace(label); label != "" && !c.anyLabel && !c.podLabels[label] && !c.agents.HasLabel(label) {
 			c.refuse(n.From, "label", "There are no agents with the label ‘%s’", label)
 		}
 	}

@@ -170,6 +170,8 @@ type AgentRequest struct {
 	Label string
 	// Node is the stage that asks; empty for the whole pipeline.
 	Node string
+	// Pod is what the Jenkinsfile says of the agent's pod; then Label is only a name. Nil takes an agent that has the label.
+	Pod *PodRequest
 }
 
 // AgentProvider makes agents.

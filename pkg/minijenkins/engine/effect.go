@@ -79,7 +79,8 @@ func agentEffect[T any](ctx context.Context, c *stepCall, o effectOptions, live 
 		if err := a.resume(ctx); err != nil {
 			return value, err
 		}
-		return live(ctx, a, x.id)
+		value, err = live(ctx, a, x.id)
+		return value, stepFailure(err)
 	})
 	if err == nil {
 		return value, nil

@@ -93,6 +93,8 @@ type flow struct {
 	cell *cell
 	// branchNode is the node of a branch that the stage in it takes over.
 	branchNode *graphNode
+	// pods are the pod templates around, the outermost first.
+	pods []podScope
 }
 
 type flowKey struct{}
@@ -255,6 +257,9 @@ type lease struct {
 	name string
 	// place is the agent's own workspace.
 	place string
+	// container is the one in which steps run if outer, which has the agent, is not nil.
+	outer     *lease
+	container string
 }
 
 // inAgent runs body on an agent for the directive; nil and none run it where it is.
@@ -262,14 +267,22 @@ func (b *build) inAgent(ctx context.Context, a *jenkinsfile.Agent, stage string,
 	if a == nil || a.Type == jenkinsfile.AgentNone || a.Type == "" {
 		return body(ctx)
 	}
+	if a.Type == jenkinsfile.AgentKubernetes {
+		return b.inPod(ctx, a, stage, body)
+	}
 	label, err := b.agentLabel(ctx, a)
 	if err != nil {
 		return err
 	}
+	return b.inNode(ctx, a, AgentRequest{Label: label, Node: stage}, body)
+}
+
+// inNode runs body on the agent of a request, after the checkout that the directive stands for.
+func (b *build) inNode(ctx context.Context, a *jenkinsfile.Agent, req AgentRequest, body func(context.Context) error) error {
 	var handle *agentHandle
 	s := blockStep{name: "node"}
-	s.before = func(ctx context.Context) (context.Context, error) {
-		if handle, err = b.acquire(ctx, AgentRequest{Label: label, Node: stage}); err != nil {
+	s.before = func(ctx context.Context) (_ context.Context, err error) {
+		if handle, err = b.acquire(ctx, req); err != nil {
 			return ctx, err
 		}
 		b.stamped(ctx, "Running on "+handle.Name()+" in "+handle.Workspace())
@@ -277,7 +290,7 @@ func (b *build) inAgent(ctx context.Context, a *jenkinsfile.Agent, stage string,
 	}
 	s.body = func(ctx context.Context, _ string) error {
 		return b.inCustomWorkspace(ctx, a, func(ctx context.Context) error {
-			if err := b.checkoutDefault(ctx, stage); err != nil {
+			if err := b.checkoutDefault(ctx, req.Node); err != nil {
 				return err
 			}
 			return body(b.withSCMEnv(ctx))
@@ -310,6 +323,9 @@ func (h *lease) resume(ctx context.Context) (err error) {
 	defer h.mu.Unlock()
 	if h.Agent != nil {
 		return nil
+	}
+	if h.outer != nil {
+		return h.enter(ctx)
 	}
 	r, ok := h.b.spec.Agents.(AgentResumer)
 	if !ok {
@@ -356,6 +372,11 @@ func (b *build) acquire(ctx context.Context, req AgentRequest) (*agentHandle, er
 	h := &lease{b: b, req: req}
 	rec, err := perform(ctx, b, effectOptions{kind: kindAgent}, func(ctx context.Context, x *execution) (agentRecord, error) {
 		h.req.ID = x.id
+		if req.Pod != nil {
+			if err := CheckPod(b.spec.Agents, nil); err != nil {
+				return agentRecord{}, err
+			}
+		}
 		agent, err := b.spec.Agents.Acquire(ctx, h.req, b.agentWaits(ctx, x, node))
 		if err != nil || agent == nil {
 			return agentRecord{}, err

@@ -348,18 +348,13 @@ func (b *build) suspends(ctx context.Context) bool {
 func (b *build) rootScope(ctx context.Context) (inner context.Context, end func()) {
 	f := &flow{cursor: &cursor{}, branch: &branchCount{name: "0"}}
 	inner, s := b.newScope(context.WithValue(ctx, flowKey{}, f), kindAbort, true)
-	quit := make(chan struct{})
 	b.watchers.Add(1)
-	go func() {
+	quit := context.AfterFunc(ctx, func() {
 		defer b.watchers.Done()
-		select {
-		case <-ctx.Done():
-			if b.suspends(ctx) {
-				b.suspend()
-			}
-		case <-quit:
+		if b.suspends(ctx) {
+			b.suspend()
 		}
-	}()
+	})
 	b.watchScope(s, func(fire func()) {
 		select {
 		case <-ctx.Done():
@@ -376,7 +371,9 @@ func (b *build) rootScope(ctx context.Context) (inner context.Context, end func(
 	})
 	return inner, func() {
 		b.closeScope(s)
-		close(quit)
+		if quit() {
+			b.watchers.Done()
+		}
 	}
 }
 

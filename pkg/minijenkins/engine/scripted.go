@@ -69,6 +69,7 @@ func stepNode(ctx context.Context, c *stepCall) (any, error) {
 	if n := flowOf(ctx).node; n != nil {
 		req.Node = n.DisplayName
 	}
+	req.Pod = flowOf(ctx).podFor(req.Label)
 	var handle *agentHandle
 	defer func() {
 		if handle != nil {

@@ -111,6 +111,7 @@ func init() {
 	maps.Copy(stepDefs, librarySteps())
 	maps.Copy(stepDefs, gitSymbols())
 	maps.Copy(stepDefs, utilitySteps())
+	maps.Copy(stepDefs, podSteps())
 }
 
 // Step runs a step that the script calls.

@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 )
@@ -37,55 +38,33 @@ func (r *Remote) Files(ctx context.Context, head Head, limit FilesLimit, wanted 
 		if err != nil {
 			return err
 		}
-		tree, err := commit.Tree()
-		if err != nil {
-			return fmt.Errorf("tree of %s: %w", head.Commit, err)
-		}
 		left := limit.Bytes
-		return each(ctx, tree, func(f *object.File) error {
-			listed, read := wanted(f.Name)
-			if !listed {
+		w := &treeWalk{ctx: ctx, db: db, left: maxTreeEntries}
+		w.see = func(name string, e *object.TreeEntry) error {
+			listed, read := wanted(name)
+			if !listed || e.Mode != filemode.Regular && e.Mode != filemode.Executable && e.Mode != filemode.Deprecated {
 				return nil
 			}
 			if len(out) == limit.Count {
 				return fmt.Errorf("%w: it has more than %d files", ErrTooLarge, limit.Count)
 			}
-			out[f.Name] = nil
+			out[name] = nil
 			if !read {
 				return nil
 			}
-			if left -= f.Size; left < 0 {
+			blob, err := object.GetBlob(db, e.Hash)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if left -= blob.Size; left < 0 {
 				return fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, limit.Bytes)
 			}
-			data, err := contentOf(f)
-			out[f.Name] = data
+			out[name], err = contentOf(object.NewFile(name, e.Mode, blob))
 			return err
-		})
+		}
+		return w.all(commit.TreeHash, "", 0)
 	})
 	return out, err
-}
-
-func each(ctx context.Context, tree *object.Tree, see func(*object.File) error) error {
-	files := tree.Files()
-	defer files.Close()
-	for {
-		f, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("files of the repository: %w", err)
-		}
-		if !f.Mode.IsRegular() && !f.Mode.IsFile() || f.Mode.IsMalformed() {
-			continue
-		}
-		if err := see(f); err != nil {
-			return err
-		}
-	}
 }
 
 func contentOf(f *object.File) ([]byte, error) {

@@ -148,13 +148,26 @@ func (r *Remote) connect(u *url.URL) (transport.UploadPackSession, error) {
 	base.ResponseHeaderTimeout = answerTimeout
 	base.DialContext = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
 	base.DisableKeepAlives = true
-	client := githttp.NewClient(&http.Client{Transport: bounded{base, left}})
+	client := githttp.NewClient(&http.Client{Transport: bounded{base, left}, CheckRedirect: sameServer})
 	var auth transport.AuthMethod
 	if r.opts.Username != "" || r.opts.Password != "" {
 		auth = &githttp.BasicAuth{Username: r.opts.Username, Password: r.opts.Password}
 	}
 	s, err := client.NewUploadPackSession(end, auth)
 	return s, r.explain(err)
+}
+
+// sameServer follows redirects only to where the address was checked for: the same host and port, or from http to https of the same host.
+func sameServer(req *http.Request, via []*http.Request) error {
+	from, to := via[0].URL, req.URL
+	secured := from.Scheme == "http" && to.Scheme == "https" && from.Hostname() == to.Hostname()
+	switch {
+	case len(via) > 5:
+		return fmt.Errorf("%w: it is redirected too often", ErrURL)
+	case from.Scheme == to.Scheme && from.Host == to.Host || secured:
+		return nil
+	}
+	return fmt.Errorf("%w: its server redirects to another one, which is not followed", ErrURL)
 }
 
 func isDir(name string) bool {
@@ -389,9 +402,16 @@ func (r *Remote) fetch(ctx context.Context, f fetch, see func(storer.EncodedObje
 	if err != nil {
 		return r.explain(err)
 	}
-	db := filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(8*cache.MiByte))
-	err = packfile.UpdateObjectStorage(db, &budgetReader{pack, &budget{left: r.opts.MaxBytes}})
+	checked, err := keepPack(dir, pack, r.opts.MaxBytes)
 	if err = errors.Join(err, pack.Close()); err != nil {
+		if checked != nil {
+			err = errors.Join(err, checked.Close())
+		}
+		return r.explain(err)
+	}
+	db := filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(8*cache.MiByte))
+	err = packfile.UpdateObjectStorage(db, checked)
+	if err = errors.Join(err, checked.Close()); err != nil {
 		return errors.Join(r.explain(err), db.Close())
 	}
 	return errors.Join(see(db), db.Close())
@@ -411,6 +431,8 @@ func (r *Remote) explain(err error) error {
 		return nil
 	case errors.Is(err, ErrTooLarge), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, ErrURL):
+		return fmt.Errorf("%w: its server redirects to another one, or too often", ErrURL)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not answer in time: %w", r.url, err)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), errors.Is(err, transport.ErrInvalidAuthMethod):

@@ -20,6 +20,11 @@ const (
 	// maxCommits bounds how many commits Log gives, as Jenkins' git plugin does; maxPaths bounds the paths of all of them together.
 	maxCommits = 1024
 	maxPaths   = 200_000
+	// maxMessage bounds a message and maxName the name of who committed, in bytes: what is longer is cut. maxText bounds all
+	// texts and paths together.
+	maxMessage = 64 << 10
+	maxName    = 256
+	maxText    = 16 << 20
 )
 
 // logDepths are how many commits deep Log looks, one try after the other. The last is enough for maxCommits in a row.
@@ -100,7 +105,7 @@ func (l *logReader) read(ctx context.Context, db storer.EncodedObjectStorer) err
 	if l.done = l.whole || l.last; !l.done {
 		return nil
 	}
-	l.commits, err = changesOf(ctx, newestFirst(fresh))
+	l.commits, err = changesOf(ctx, db, newestFirst(fresh))
 	return err
 }
 
@@ -163,56 +168,63 @@ func reach(ctx context.Context, db storer.EncodedObjectStorer, from plumbing.Has
 }
 
 // changesOf gives what the commits changed, in the opposite order.
-func changesOf(ctx context.Context, list []*object.Commit) ([]Commit, error) {
-	out, total := []Commit{}, 0
+func changesOf(ctx context.Context, db storer.EncodedObjectStorer, list []*object.Commit) ([]Commit, error) {
+	w := &treeWalk{ctx: ctx, db: db, left: maxTreeEntries}
+	out, total, size := []Commit{}, 0, 0
 	for _, c := range slices.Backward(list) {
 		if len(c.ParentHashes) > 1 {
 			continue
 		}
-		paths, err := pathsOf(ctx, c)
-		if err != nil {
+		paths := []string{}
+		w.see = func(name string, _ *object.TreeEntry) error {
+			if total++; total > maxPaths {
+				return fmt.Errorf("%w: its new commits changed more than %d files", ErrTooLarge, maxPaths)
+			}
+			if size += len(name); size > maxText {
+				return errText
+			}
+			paths = append(paths, name)
+			return nil
+		}
+		if err := differences(w, c); err != nil {
 			return nil, fmt.Errorf("changes of commit %s: %w", c.Hash, err)
 		}
-		if total += len(paths); total > maxPaths {
-			return nil, fmt.Errorf("%w: its new commits changed more than %d files", ErrTooLarge, maxPaths)
+		if len(paths) == 0 {
+			continue
 		}
-		if len(paths) > 0 {
-			out = append(out, Commit{ID: c.Hash.String(), Author: c.Committer.Name, Email: c.Committer.Email, Time: c.Committer.When, Message: c.Message, Paths: paths})
+		slices.Sort(paths)
+		next := Commit{ID: c.Hash.String(), Author: cut(c.Committer.Name, maxName), Email: cut(c.Committer.Email, maxName), Time: c.Committer.When,
+			Message: cut(c.Message, maxMessage), Paths: paths}
+		if size += len(next.Author) + len(next.Email) + len(next.Message); size > maxText {
+			return nil, errText
 		}
+		out = append(out, next)
 	}
 	return out, nil
 }
 
-func pathsOf(ctx context.Context, c *object.Commit) ([]string, error) {
-	tree, err := c.Tree()
-	if err != nil {
-		return nil, fmt.Errorf("tree: %w", err)
+var errText = fmt.Errorf("%w: the messages and paths of its new commits have more than %d bytes", ErrTooLarge, maxText)
+
+// cut shortens a text to so many bytes.
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
 	}
-	var before *object.Tree
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+// differences sees what a commit changed.
+func differences(w *treeWalk, c *object.Commit) error {
+	before := plumbing.ZeroHash
 	if len(c.ParentHashes) == 1 {
-		parent, err := c.Parent(0)
+		parent, err := object.GetCommit(w.db, c.ParentHashes[0])
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			return nil, nil // beyond the part of the history that was looked at
-		}
-		if err == nil {
-			before, err = parent.Tree()
+			return nil // beyond the part of the history that was looked at
 		}
 		if err != nil {
-			return nil, fmt.Errorf("parent: %w", err)
+			return fmt.Errorf("parent: %w", err)
 		}
+		before = parent.TreeHash
 	}
-	changes, err := object.DiffTreeContext(ctx, before, tree)
-	if err != nil {
-		return nil, fmt.Errorf("difference: %w", err)
-	}
-	paths := make([]string, 0, len(changes))
-	for _, ch := range changes {
-		for _, name := range []string{ch.From.Name, ch.To.Name} {
-			if name != "" {
-				paths = append(paths, name)
-			}
-		}
-	}
-	slices.Sort(paths)
-	return slices.Compact(paths), nil
+	return w.difference(before, c.TreeHash, "", 0)
 }

@@ -28,11 +28,13 @@ func (a arguments) list() []any {
 
 func (f *frame) arguments(s *scope, args []jenkinsfile.Arg) (arguments, error) {
 	var out arguments
+	defer f.release(len(f.held))
 	for _, a := range args {
 		v, err := f.eval(s, a.Value)
 		if err != nil {
 			return out, err
 		}
+		f.hold(v)
 		switch {
 		case a.Named && a.Spread:
 			if m, ok := v.(*Map); ok {
@@ -49,7 +51,11 @@ func (f *frame) arguments(s *scope, args []jenkinsfile.Arg) (arguments, error) {
 			}
 			out.putNamed(key, v)
 		case a.Spread:
-			out.positional = append(out.positional, itemsOf(v)...)
+			items := itemsOf(v)
+			if err := f.charge(2*wordBytes*len(items), a.Value.Start()); err != nil {
+				return out, err
+			}
+			out.positional = append(out.positional, items...)
 		default:
 			out.positional = append(out.positional, v)
 		}
@@ -84,12 +90,14 @@ func (f *frame) callExpr(s *scope, x *jenkinsfile.Call) (any, error) {
 	if obj == nil && x.Safe {
 		return nil, nil
 	}
+	defer f.release(len(f.held))
+	f.hold(obj)
 	args, err := f.arguments(s, x.Args)
 	if err != nil {
 		return nil, err
 	}
 	if x.Spread {
-		return f.spread(obj, func(item any) (any, error) { return f.invoke(item, x.Name, args.list(), x.From) })
+		return f.spread(obj, x.From, func(item any) (any, error) { return f.invoke(item, x.Name, args.list(), x.From) })
 	}
 	if script, ok := obj.(*Script); ok && !forbidden[x.Name] {
 		return f.callFunction(script.funcs, x.Name, args, x.From)
@@ -175,11 +183,33 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 	if inv.Named != nil {
 		inv.Named, _ = f.toHost(inv.Named).(*Map)
 	}
-	v, err := f.m.host.Step(f.ctx, inv)
-	if err != nil {
-		return nil, withPos(err, pos)
+	return f.step(inv)
+}
+
+// step runs a step of the host.
+func (f *frame) step(inv Invocation) (any, error) {
+	defer f.release(len(f.held))
+	for _, a := range inv.Args {
+		f.hold(a)
+		f.weighArgument(a)
 	}
-	return f.checked(v, pos)
+	if inv.Named != nil {
+		f.hold(inv.Named)
+		f.weighArgument(inv.Named)
+	}
+	if inv.Body != nil {
+		f.hold(inv.Body)
+	}
+	f.m.since = f.m.steps
+	v, err := f.m.host.Step(f.ctx, inv)
+	f.m.since = f.m.steps
+	if err != nil {
+		return nil, withPos(err, inv.Pos)
+	}
+	if err := f.chargeTree(v, inv.Pos); err != nil {
+		return nil, err
+	}
+	return f.checked(v, inv.Pos)
 }
 
 func (f *frame) noMethod(name string, pos jenkinsfile.Pos) error {
@@ -256,11 +286,13 @@ func (f *frame) coerceParam(v any, typ string, pos jenkinsfile.Pos) (any, error)
 }
 
 func missingMethod(pos jenkinsfile.Pos, name string, obj any, args []any) error {
+	const most = 16
+	args = args[:min(len(args), most)]
 	types := make([]string, len(args))
 	values := make([]string, len(args))
 	for i, a := range args {
 		types[i] = className(a)
-		values[i] = clip(ToString(a))
+		values[i] = shortText(a)
 	}
 	return throw(pos, "groovy.lang.MissingMethodException", "No signature of method: %s.%s() is applicable for argument types: (%s) values: [%s]",
 		className(obj), name, strings.Join(types, ", "), strings.Join(values, ", "))
@@ -291,9 +323,12 @@ func forbiddenText(obj any, name string, args []any) string {
 
 // invoke calls a method of a value.
 func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (any, error) {
+	defer f.release(len(f.held))
+	f.hold(obj)
 	f.weigh(obj)
 	for _, a := range args {
 		f.weighKey(a)
+		f.hold(a)
 	}
 	if err := f.tick(pos); err != nil {
 		return nil, err
@@ -342,12 +377,13 @@ func (c *methodCall) dispatch() (any, bool, error) {
 		return v, ok, err
 	}
 	switch o := c.obj.(type) {
-	case string:
-		return c.stringMethod(o)
-	case GString:
-		return c.stringMethod(string(o))
-	case *lazyString:
-		return c.stringMethod(o.String())
+	case string, GString, *lazyString:
+		s, _ := text(o)
+		v, ok, err := c.stringMethod(s)
+		if piece, isText := v.(string); isText {
+			v = part(piece, s)
+		}
+		return v, ok, err
 	case *List:
 		return c.listMethod(o)
 	case *Map:
@@ -393,10 +429,10 @@ func (c *methodCall) dispatch() (any, bool, error) {
 func (c *methodCall) common() (any, bool, error) {
 	switch c.name {
 	case "toString":
-		return ToString(c.obj), len(c.args) == 0, nil
+		return c.f.string(c.obj), len(c.args) == 0, nil
 	case "equals":
 		if len(c.args) == 1 {
-			return Equal(c.obj, c.args[0]), true, nil
+			return c.f.equal(c.obj, c.args[0]), true, nil
 		}
 	case "asBoolean":
 		return Truth(c.obj), true, nil
@@ -412,6 +448,7 @@ func (c *methodCall) common() (any, bool, error) {
 	case "inspect":
 		var b strings.Builder
 		writeText(&b, c.obj, 0, textOptions{inspect: true, limit: textLimit})
+		c.f.m.steps += b.Len() / itemsPerStep
 		return b.String(), true, nil
 	case "with", "tap":
 		if fn := c.closure(0); fn != nil {
@@ -545,7 +582,7 @@ func (c *methodCall) arg(i int) any {
 	return nil
 }
 
-func (c *methodCall) str(i int) string { return ToString(c.arg(i)) }
+func (c *methodCall) str(i int) string { return c.f.string(c.arg(i)) }
 
 func (c *methodCall) intArg(i int) (int, bool) {
 	n, ok := whole(c.arg(i))

@@ -178,44 +178,63 @@ func (c *methodCall) parse(class string) (any, bool, error) {
 	switch {
 	case len(c.args) == 0:
 		return nil, false, nil
-	case class == "Boolean" && (c.name == "parseBoolean" || c.name == "valueOf"):
-		return strings.EqualFold(c.str(0), "true"), true, nil
 	case class == "Boolean":
-		return nil, false, nil
-	case c.name == "compare" && len(c.args) == 2:
-		n, ok := compare(c.args[0], c.args[1])
-		return int64(n), ok, nil
-	case c.name == "toString":
+		return strings.EqualFold(c.str(0), "true"), c.name == "parseBoolean" || c.name == "valueOf", nil
+	case c.name == "valueOf" || strings.HasPrefix(c.name, "parse"):
+		return c.parseNumber(class)
+	}
+	switch c.name {
+	case "compare":
+		n, ok := compare(c.arg(0), c.arg(1))
+		return int64(n), ok && len(c.args) == 2, nil
+	case "toString":
 		if radix, ok := c.intArg(1); ok {
 			return c.inRadix(c.arg(0), radix)
 		}
 		return c.str(0), true, nil
-	case c.name == "toHexString" || c.name == "toBinaryString" || c.name == "toOctalString":
-		return c.inRadix(c.arg(0), map[string]int{"toHexString": 16, "toBinaryString": 2, "toOctalString": 8}[c.name])
-	case c.name == "max" || c.name == "min" || c.name == "sum":
-		if rankOf(c.arg(0)) == noNumber || rankOf(c.arg(1)) == noNumber {
-			return nil, false, nil
-		}
-		if c.name == "sum" {
-			v, err := calculate("+", c.args[0], c.args[1], c.pos)
-			return v, true, err
-		}
-		return c.math2(0, 0)
-	case c.name != "valueOf" && !strings.HasPrefix(c.name, "parse"):
+	case "toHexString":
+		return c.inRadix(c.arg(0), 16)
+	case "toBinaryString":
+		return c.inRadix(c.arg(0), 2)
+	case "toOctalString":
+		return c.inRadix(c.arg(0), 8)
+	case "max", "min", "sum":
+		return c.ofTwo()
+	}
+	return nil, false, nil
+}
+
+// ofTwo are max, min and sum of two numbers.
+func (c *methodCall) ofTwo() (any, bool, error) {
+	if rankOf(c.arg(0)) == noNumber || rankOf(c.arg(1)) == noNumber {
 		return nil, false, nil
 	}
-	if radix, ok := c.intArg(1); ok && radix >= 2 && radix <= 36 && (class == "Integer" || class == "Long") {
-		n, err := strconv.ParseInt(c.str(0), radix, map[string]int{"Integer": 32, "Long": 64}[class])
-		if err != nil {
-			return nil, true, throw(c.pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(c.str(0)))
-		}
-		if class == "Long" {
-			return Long(n), true, nil
-		}
-		return n, true, nil
+	if c.name == "sum" {
+		v, err := calculate("+", c.args[0], c.args[1], c.pos)
+		return v, true, err
 	}
-	v, err := c.f.cast(c.arg(0), class, c.pos)
-	return v, true, err
+	return c.math2(0, 0)
+}
+
+// parseNumber reads a number, in a radix if one is given.
+func (c *methodCall) parseNumber(class string) (any, bool, error) {
+	radix, given := c.intArg(1)
+	if !given || radix < 2 || radix > 36 || class != "Integer" && class != "Long" {
+		v, err := c.f.cast(c.arg(0), class, c.pos)
+		return v, true, err
+	}
+	bits := 32
+	if class == "Long" {
+		bits = 64
+	}
+	n, err := strconv.ParseInt(c.str(0), radix, bits)
+	switch {
+	case err != nil:
+		return nil, true, throw(c.pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(c.str(0)))
+	case class == "Long":
+		return Long(n), true, nil
+	}
+	return n, true, nil
 }
 
 func (c *methodCall) inRadix(v any, radix int) (any, bool, error) {
@@ -264,7 +283,7 @@ func (c *methodCall) collectionsStatic() (any, bool, error) {
 		}
 		return NewList(c.args...), true, nil
 	case "equals":
-		return Equal(c.arg(0), c.arg(1)), len(c.args) == 2, nil
+		return c.f.equal(c.arg(0), c.arg(1)), len(c.args) == 2, nil
 	case "isNull", "nonNull":
 		return (c.arg(0) == nil) == (c.name == "isNull"), true, nil
 	case "sort", "reverse", "max", "min":
@@ -394,7 +413,7 @@ func (f *frame) construct(s *scope, x *jenkinsfile.New) (any, error) {
 		x = &renamed
 	}
 	if class, ok := throwable(x.Type); ok {
-		return newException(class, list, x.From), nil
+		return f.checked(newException(class, list, x.From), x.From)
 	}
 	if strings.HasSuffix(x.Type, "[]") {
 		if n, ok := whole(first(list)); ok && len(list) == 1 {

@@ -84,7 +84,7 @@ func (c *methodCall) join(l *List, sep string) (any, bool, error) {
 		if i > 0 {
 			b.WriteString(sep)
 		}
-		b.WriteString(ToString(x))
+		b.WriteString(c.f.string(x))
 		if b.Len() > c.f.m.limits.StringBytes {
 			break
 		}
@@ -100,6 +100,8 @@ func (c *methodCall) listChange(l *List) (any, bool, error) {
 		}
 	}
 	switch c.name {
+	case "addAll":
+		return c.addAll(l)
 	case "add", "push":
 		if i, ok := c.intArg(0); ok && len(c.args) == 2 {
 			if i < 0 || i > len(l.Items) {
@@ -132,29 +134,30 @@ func (c *methodCall) listChange(l *List) (any, bool, error) {
 			l.Items = slices.Delete(l.Items, i, i+1)
 		}
 		return i >= 0, true, err
-	case "addAll":
-		before := len(l.Items)
-		add, err := c.f.items(c.arg(0), c.pos)
-		if err != nil {
-			return nil, true, err
-		}
-		if i, ok := c.intArg(0); ok && len(c.args) == 2 && i >= 0 && i <= before {
-			l.Items = slices.Insert(l.Items, i, itemsOf(c.args[1])...)
-		} else {
-			l.Items = append(l.Items, add...)
-		}
-		if l.set {
-			if l.Items, err = c.f.distinct(l.Items, c.pos); err != nil {
-				return nil, true, err
-			}
-		}
-		_, err = c.f.checked(&List{Items: l.Items[min(before, len(l.Items)):]}, c.pos)
-		if err == nil {
-			err = c.f.checkSize(len(l.Items), c.pos)
-		}
-		return len(l.Items) > before, true, err
 	}
 	return c.listRemove(l)
+}
+
+func (c *methodCall) addAll(l *List) (any, bool, error) {
+	before := len(l.Items)
+	at, add := before, c.arg(0)
+	if i, ok := c.intArg(0); ok && len(c.args) == 2 {
+		if i < 0 || i > before {
+			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index: %d, Size: %d", i, before)
+		}
+		at, add = i, c.args[1]
+	}
+	items, err := c.f.items(add, c.pos)
+	if err != nil {
+		return nil, true, err
+	}
+	l.Items = slices.Insert(l.Items, at, items...)
+	if l.set {
+		if l.Items, err = c.f.distinct(l.Items, c.pos); err != nil {
+			return nil, true, err
+		}
+	}
+	return len(l.Items) > before, true, c.f.settle(l, c.pos)
 }
 
 // listRemove are the methods that take items out of a list.
@@ -166,12 +169,12 @@ func (c *methodCall) listRemove(l *List) (any, bool, error) {
 				return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "Index %d out of bounds for length %d", i, len(l.Items))
 			}
 			v := l.Items[i]
-			l.Items = append(l.Items[:i:i], l.Items[i+1:]...)
+			l.Items = slices.Delete(l.Items, i, i+1)
 			return v, true, nil
 		}
 		i, err := c.indexIn(l, c.arg(0))
 		if i >= 0 {
-			l.Items = append(l.Items[:i:i], l.Items[i+1:]...)
+			l.Items = slices.Delete(l.Items, i, i+1)
 		}
 		return i >= 0, true, err
 	case "pop", "removeLast":
@@ -190,7 +193,6 @@ func (c *methodCall) listRemove(l *List) (any, bool, error) {
 
 func (c *methodCall) listDerive(l *List) (any, bool, error) {
 	n := len(l.Items)
-	copied := &List{Items: append([]any(nil), l.Items...)}
 	switch c.name {
 	case "plus":
 		v, err := c.f.plus(l, c.arg(0), c.pos)
@@ -199,10 +201,9 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 		v, err := c.f.minus(l, c.arg(0), c.pos)
 		return v, true, err
 	case "reverse":
-		for i, j := 0, n-1; i < j; i, j = i+1, j-1 {
-			copied.Items[i], copied.Items[j] = copied.Items[j], copied.Items[i]
-		}
-		return copied, true, nil
+		items := slices.Clone(l.Items)
+		slices.Reverse(items)
+		return &List{Items: items}, true, nil
 	case "unique", "toUnique":
 		if c.closure(0) == nil {
 			return c.unique(l, l.Items)
@@ -213,17 +214,17 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 		return out, true, c.flatten(out, l, 0)
 	case "take":
 		k, _ := c.intArg(0)
-		return &List{Items: copied.Items[:min(max(k, 0), n)]}, true, nil
+		return &List{Items: slices.Clone(l.Items[:min(max(k, 0), n)])}, true, nil
 	case "drop":
 		k, _ := c.intArg(0)
-		return &List{Items: copied.Items[min(max(k, 0), n):]}, true, nil
+		return &List{Items: slices.Clone(l.Items[min(max(k, 0), n):])}, true, nil
 	case "tail":
 		if n == 0 {
 			return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot access tail() for an empty List")
 		}
-		return &List{Items: copied.Items[1:]}, true, nil
+		return &List{Items: slices.Clone(l.Items[1:])}, true, nil
 	case "toList", "asImmutable", "toArray", "collect":
-		return copied, c.name != "collect" || len(c.args) == 0, nil
+		return &List{Items: slices.Clone(l.Items)}, c.name != "collect" || len(c.args) == 0, nil
 	}
 	return c.listPart(l)
 }
@@ -231,7 +232,6 @@ func (c *methodCall) listDerive(l *List) (any, bool, error) {
 // listPart are subList and the items with their indexes.
 func (c *methodCall) listPart(l *List) (any, bool, error) {
 	n := len(l.Items)
-	copied := &List{Items: append([]any(nil), l.Items...)}
 	switch c.name {
 	case "subList":
 		from, ok1 := c.intArg(0)
@@ -239,7 +239,7 @@ func (c *methodCall) listPart(l *List) (any, bool, error) {
 		if !ok1 || !ok2 || from < 0 || to > n || from > to {
 			return nil, true, throw(c.pos, "java.lang.IndexOutOfBoundsException", "fromIndex: %d, toIndex: %d, size: %d", from, to, n)
 		}
-		return &List{Items: copied.Items[from:to]}, true, nil
+		return &List{Items: slices.Clone(l.Items[from:to])}, true, nil
 	case "withIndex", "indexed":
 		if len(c.args) > 0 && c.closure(0) != nil {
 			return nil, false, nil
@@ -247,15 +247,16 @@ func (c *methodCall) listPart(l *List) (any, bool, error) {
 		from, _ := c.intArg(0)
 		if c.name == "indexed" {
 			m := NewMap()
-			for i, x := range copied.Items {
+			for i, x := range l.Items {
 				m.Put(int64(i+from), x)
 			}
-			return m, true, c.f.charge(mapBytes+entryBytes*n, c.pos)
+			return m, true, nil
 		}
-		for i, x := range copied.Items {
+		copied := &List{Items: make([]any, n)}
+		for i, x := range l.Items {
 			copied.Items[i] = NewList(x, int64(i+from))
 		}
-		return copied, true, c.f.charge(n*(listBytes+32), c.pos)
+		return copied, true, c.f.charge(n*(listBytes+2*itemBytes), c.pos)
 	}
 	return nil, false, nil
 }
@@ -302,83 +303,120 @@ func (c *methodCall) listClosure(l *List) (any, bool, error) {
 	if fn == nil {
 		return c.aggregate(l, nil)
 	}
-	items := append([]any(nil), l.Items...)
+	items := slices.Clone(l.Items)
+	if err := c.keep(&List{Items: items}); err != nil {
+		return nil, true, err
+	}
 	switch c.name {
 	case "each", "eachWithIndex":
-		for i, x := range items {
-			args := []any{x}
-			if c.name == "eachWithIndex" {
-				args = append(args, int64(i))
-			}
-			if _, err := c.f.call(fn, args); err != nil {
-				return nil, true, err
-			}
-		}
-		return l, true, nil
+		return c.each(l, items, fn)
 	case "collect", "collectMany", "collectEntries":
 		return c.collect(items, fn)
 	case "find", "findAll", "any", "every", "findIndexOf", "removeAll", "count", "split", "takeWhile":
 		return c.search(l, items, fn)
 	case "unique", "toUnique":
-		keys := slices.Clone(items)
-		for i, x := range items {
-			if len(fn.params) > 1 {
-				return nil, true, rejected(c.pos, "unique with a closure of two parameters")
-			}
-			k, err := c.f.call(fn, []any{x})
-			if err != nil {
-				return nil, true, err
-			}
-			keys[i] = k
-		}
-		if len(l.Items) != len(keys) {
-			return nil, true, throw(c.pos, "java.util.ConcurrentModificationException", "the list was changed meanwhile")
-		}
-		return c.unique(l, keys)
+		return c.uniqueBy(l, items, fn)
 	case "inject":
-		var acc any
-		switch {
-		case len(c.args) == 2:
-			acc = c.args[0]
-		case len(c.args) != 1:
-			return nil, false, nil
-		case len(items) == 0:
-			return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot call inject() on an empty iterable without passing an initial value.")
-		default:
-			acc, items = items[0], items[1:]
-		}
-		for _, x := range items {
-			args := []any{acc, x}
-			if e, ok := x.(entry); ok && fn.arity() == 3 {
-				args = []any{acc, e.key, e.value}
-			}
-			v, err := c.f.call(fn, args)
-			if err != nil {
-				return nil, true, err
-			}
-			acc = v
-		}
-		return acc, true, nil
+		return c.inject(items, fn)
 	case "groupBy":
-		out := NewMap()
-		for _, x := range items {
-			k, err := c.f.call(fn, []any{x})
-			if err != nil {
-				return nil, true, err
-			}
-			group, _ := out.Get(k)
-			if group == nil {
-				group = &List{}
-				out.Put(k, group)
-			}
-			group.(*List).Items = append(group.(*List).Items, x)
-		}
-		return out, true, nil
+		return c.groupBy(items, fn)
 	}
 	if v, ok, err := c.closureMore(items, fn); ok || err != nil {
 		return v, ok, err
 	}
 	return c.aggregate(l, fn)
+}
+
+// keep makes a list that a method works on count until the method ends.
+func (c *methodCall) keep(l *List) error {
+	c.f.hold(l)
+	return c.f.settle(l, c.pos)
+}
+
+func (c *methodCall) each(l *List, items []any, fn *Closure) (any, bool, error) {
+	for i, x := range items {
+		args := []any{x}
+		if c.name == "eachWithIndex" {
+			args = append(args, int64(i))
+		}
+		if _, err := c.f.call(fn, args); err != nil {
+			return nil, true, err
+		}
+	}
+	return l, true, nil
+}
+
+func (c *methodCall) uniqueBy(l *List, items []any, fn *Closure) (any, bool, error) {
+	if len(fn.params) > 1 {
+		return nil, true, rejected(c.pos, "unique with a closure of two parameters")
+	}
+	keys := &List{Items: make([]any, 0, len(items))}
+	c.f.hold(keys)
+	for _, x := range items {
+		k, err := c.f.call(fn, []any{x})
+		if err != nil {
+			return nil, true, err
+		}
+		keys.Items = append(keys.Items, k)
+		if err := c.f.settle(keys, c.pos); err != nil {
+			return nil, true, err
+		}
+	}
+	if len(l.Items) != len(keys.Items) {
+		return nil, true, throw(c.pos, "java.util.ConcurrentModificationException", "the list was changed meanwhile")
+	}
+	return c.unique(l, keys.Items)
+}
+
+func (c *methodCall) inject(items []any, fn *Closure) (any, bool, error) {
+	var acc any
+	switch {
+	case len(c.args) == 2:
+		acc = c.args[0]
+	case len(c.args) != 1:
+		return nil, false, nil
+	case len(items) == 0:
+		return nil, true, throw(c.pos, "java.util.NoSuchElementException", "Cannot call inject() on an empty iterable without passing an initial value.")
+	default:
+		acc, items = items[0], items[1:]
+	}
+	for _, x := range items {
+		args := []any{acc, x}
+		if e, ok := x.(entry); ok && fn.arity() == 3 {
+			args = []any{acc, e.key, e.value}
+		}
+		v, err := c.f.call(fn, args)
+		if err != nil {
+			return nil, true, err
+		}
+		acc = v
+	}
+	return acc, true, nil
+}
+
+func (c *methodCall) groupBy(items []any, fn *Closure) (any, bool, error) {
+	out := NewMap()
+	c.f.hold(out)
+	for _, x := range items {
+		k, err := c.f.call(fn, []any{x})
+		if err != nil {
+			return nil, true, err
+		}
+		found, _ := out.Get(k)
+		group, ok := found.(*List)
+		if !ok {
+			group = &List{}
+			out.Put(k, group)
+			if err := c.f.settleMap(out, c.pos); err != nil {
+				return nil, true, err
+			}
+		}
+		group.Items = append(group.Items, x)
+		if err := c.f.settle(group, c.pos); err != nil {
+			return nil, true, err
+		}
+	}
+	return out, true, nil
 }
 
 func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
@@ -387,6 +425,8 @@ func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
 		out = given
 	}
 	entries := NewMap()
+	c.f.hold(out)
+	c.f.hold(entries)
 	for _, x := range items {
 		v, err := c.f.call(fn, []any{x})
 		if err != nil {
@@ -399,11 +439,12 @@ func (c *methodCall) collect(items []any, fn *Closure) (any, bool, error) {
 			out.Items = append(out.Items, itemsOf(v)...)
 		default:
 			putEntry(entries, v)
-			if err := c.f.charge(entryBytes, c.pos); err != nil {
+			if err := c.f.settleMap(entries, c.pos); err != nil {
 				return nil, true, err
 			}
+			continue
 		}
-		if err := c.f.checkSize(max(len(out.Items), entries.Len()), c.pos); err != nil {
+		if err := c.f.settle(out, c.pos); err != nil {
 			return nil, true, err
 		}
 	}
@@ -431,6 +472,9 @@ func putEntry(m *Map, v any) {
 
 func (c *methodCall) search(l *List, items []any, fn *Closure) (any, bool, error) {
 	var kept, rest []any
+	if err := c.f.charge(2*itemBytes*len(items), c.pos); err != nil {
+		return nil, true, err
+	}
 	for i, x := range items {
 		v, err := c.f.call(fn, []any{x})
 		if err != nil {
@@ -483,41 +527,64 @@ func (c *methodCall) aggregate(l *List, fn *Closure) (any, bool, error) {
 	default:
 		return nil, false, nil
 	}
-	keys := append([]any(nil), l.Items...)
 	l = &List{Items: slices.Clone(l.Items), set: l.set}
-	if fn != nil && fn.arity() < 2 {
-		for i, x := range l.Items {
-			k, err := c.f.call(fn, []any{x})
-			if err != nil {
-				return nil, true, err
-			}
-			keys[i] = k
-		}
+	keys, err := c.sortKeys(l, fn)
+	if err != nil {
+		return nil, true, err
 	}
 	if c.name == "sum" {
-		var sum any
-		if len(c.args) > 0 && c.closure(0) == nil {
-			keys = append([]any{c.args[0]}, keys...)
-		}
-		for i, k := range keys {
-			if i == 0 {
-				sum = k
-				continue
-			}
-			v, err := c.f.plus(sum, k, c.pos)
-			if err != nil {
-				return nil, true, err
-			}
-			if sum, err = c.f.checked(v, c.pos); err != nil {
-				return nil, true, err
-			}
-		}
-		return sum, true, nil
+		return c.sum(keys)
 	}
 	order, err := c.sorted(l, keys, fn)
 	if err != nil {
 		return nil, true, err
 	}
+	return c.pick(order, fn)
+}
+
+// sortKeys are what the items are ordered by or added up.
+func (c *methodCall) sortKeys(l *List, fn *Closure) ([]any, error) {
+	keys := &List{Items: slices.Clone(l.Items)}
+	for _, held := range []*List{l, keys} {
+		if err := c.keep(held); err != nil {
+			return nil, err
+		}
+	}
+	if fn != nil && fn.arity() < 2 {
+		for i, x := range l.Items {
+			k, err := c.f.call(fn, []any{x})
+			if err != nil {
+				return nil, err
+			}
+			keys.Items[i] = k
+		}
+	}
+	return keys.Items, nil
+}
+
+func (c *methodCall) sum(keys []any) (any, bool, error) {
+	var sum any
+	if len(c.args) > 0 && c.closure(0) == nil {
+		keys = append([]any{c.args[0]}, keys...)
+	}
+	for i, k := range keys {
+		if i == 0 {
+			sum = k
+			continue
+		}
+		v, err := c.f.plus(sum, k, c.pos)
+		if err != nil {
+			return nil, true, err
+		}
+		if sum, err = c.f.checked(v, c.pos); err != nil {
+			return nil, true, err
+		}
+	}
+	return sum, true, nil
+}
+
+// pick gives what a method of aggregate is to find of the sorted items.
+func (c *methodCall) pick(order []any, fn *Closure) (any, bool, error) {
 	switch {
 	case c.name == "sort" && (len(c.args) == 0 || c.args[0] != false):
 		if own, ok := c.obj.(*List); ok && !own.set && own.span == "" {
@@ -570,7 +637,7 @@ func (c *methodCall) sorted(l *List, keys []any, fn *Closure) ([]any, error) {
 			if rankOf(x) != noNumber || rankOf(y) != noNumber || className(x) != className(y) {
 				failure = throw(c.pos, "java.lang.ClassCastException", "class %s cannot be cast to class %s", className(x), className(y))
 			}
-			n = strings.Compare(clip(ToString(x)), clip(ToString(y)))
+			n = strings.Compare(shortText(x), shortText(y))
 		}
 		return n < 0
 	})

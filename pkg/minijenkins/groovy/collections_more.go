@@ -282,13 +282,14 @@ func (c *methodCall) collate(l *List) (any, bool, error) {
 		return nil, false, nil
 	}
 	out := &List{}
+	c.f.hold(out)
 	for i := 0; i < len(l.Items); i += step {
 		end := min(i+size, len(l.Items))
 		if end-i < size && !keep {
 			break
 		}
 		out.Items = append(out.Items, &List{Items: slices.Clone(l.Items[i:end])})
-		if err := c.f.charge(listBytes+16*(end-i), c.pos); err != nil {
+		if err := c.f.charge(listBytes+itemBytes*(end-i), c.pos); err != nil {
 			return nil, true, err
 		}
 	}
@@ -307,6 +308,7 @@ func (c *methodCall) transpose(l *List) (any, bool, error) {
 		}
 	}
 	out := &List{}
+	c.f.hold(out)
 	for i := range max(least, 0) {
 		col := &List{}
 		for _, row := range l.Items {
@@ -326,12 +328,15 @@ func (c *methodCall) transpose(l *List) (any, bool, error) {
 // combinations are all lists with one item of each list, the first varying fastest.
 func (c *methodCall) combinations(l *List) (any, bool, error) {
 	rows := []any{&List{}}
+	c.f.hold(nil)
 	for _, part := range l.Items {
 		items, err := c.f.items(part, c.pos)
 		if err != nil {
 			return nil, true, err
 		}
 		var next []any
+		// What was made so far counts.
+		c.f.held[len(c.f.held)-1] = &List{Items: rows}
 		for _, x := range items {
 			for _, row := range rows {
 				r := row.(*List) //nolint:forcetypeassert // rows are lists
@@ -355,6 +360,7 @@ func (c *methodCall) combinations(l *List) (any, bool, error) {
 
 func (c *methodCall) permutations(l *List) (any, bool, error) {
 	out := &List{}
+	c.f.hold(out)
 	items := slices.Clone(l.Items)
 	var walk func(k int) error
 	walk = func(k int) error {
@@ -398,6 +404,7 @@ func (c *methodCall) closureMore(items []any, fn *Closure) (any, bool, error) {
 		return c.obj, true, nil
 	case "findResult", "findResults":
 		out := &List{}
+		c.f.hold(out)
 		for _, x := range items {
 			v, err := call(x)
 			if err != nil {
@@ -410,6 +417,9 @@ func (c *methodCall) closureMore(items []any, fn *Closure) (any, bool, error) {
 				return v, true, nil
 			}
 			out.Items = append(out.Items, v)
+			if err := c.f.settle(out, c.pos); err != nil {
+				return nil, true, err
+			}
 		}
 		if c.name == "findResult" {
 			return nil, true, nil
@@ -443,6 +453,7 @@ func (c *methodCall) closureGroups(items []any, fn *Closure) (any, bool, error) 
 	switch c.name {
 	case "countBy":
 		out := NewMap()
+		c.f.hold(out)
 		for _, x := range items {
 			k, err := call(x)
 			if err != nil {
@@ -451,6 +462,9 @@ func (c *methodCall) closureGroups(items []any, fn *Closure) (any, bool, error) 
 			n, _ := out.Get(k)
 			old, _ := n.(int64)
 			out.Put(k, old+1)
+			if err := c.f.settleMap(out, c.pos); err != nil {
+				return nil, true, err
+			}
 		}
 		return out, true, nil
 	case "collectNested":
@@ -475,6 +489,10 @@ func (c *methodCall) closureGroups(items []any, fn *Closure) (any, bool, error) 
 
 func (c *methodCall) collectNested(items []any, fn *Closure, depth int) (any, error) {
 	out := &List{}
+	c.f.hold(out)
+	if err := c.f.tick(c.pos); err != nil {
+		return nil, err
+	}
 	for _, x := range items {
 		var v any
 		var err error
@@ -487,6 +505,9 @@ func (c *methodCall) collectNested(items []any, fn *Closure, depth int) (any, er
 			return nil, err
 		}
 		out.Items = append(out.Items, v)
+		if err := c.f.settle(out, c.pos); err != nil {
+			return nil, err
+		}
 	}
 	return c.f.checked(out, c.pos)
 }

@@ -5,7 +5,6 @@ package groovy
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -70,7 +69,7 @@ func (f *frame) operator(s *scope, x jenkinsfile.Expr) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Closure{object: v, method: x.Name, pos: x.From}, nil
+		return &Closure{object: v, method: x.Name, pos: x.From}, f.charge(closureBytes, x.From)
 	case *jenkinsfile.New:
 		return f.construct(s, x)
 	}
@@ -80,6 +79,7 @@ func (f *frame) operator(s *scope, x jenkinsfile.Expr) (any, error) {
 func (f *frame) gstring(s *scope, x *jenkinsfile.GString) (any, error) {
 	parts := make([]any, 0, len(x.Parts))
 	lazy := false
+	defer f.release(len(f.held))
 	for _, part := range x.Parts {
 		v, err := f.eval(s, part)
 		if err != nil {
@@ -95,25 +95,16 @@ func (f *frame) gstring(s *scope, x *jenkinsfile.GString) (any, error) {
 			}
 		}
 		if !lazy {
-			v = ToString(v)
+			v = f.string(v)
 		}
+		f.hold(v)
 		parts = append(parts, v)
 	}
 	if !lazy {
 		text, err := f.joined(parts, x.From)
 		return GString(text), err
 	}
-	return &lazyString{eval: func() string {
-		values := slices.Clone(parts)
-		for i, v := range values {
-			if c, ok := v.(*Closure); ok {
-				// The text is needed where no error can be told.
-				values[i], _ = f.call(c, nil)
-			}
-		}
-		text, _ := f.joined(values, x.From)
-		return text
-	}}, nil
+	return f.checked(&lazyString{f: f, parts: parts, pos: x.From}, x.From)
 }
 
 func isClosure(x jenkinsfile.Expr) bool {
@@ -125,7 +116,7 @@ func isClosure(x jenkinsfile.Expr) bool {
 func (f *frame) joined(parts []any, pos jenkinsfile.Pos) (string, error) {
 	var b strings.Builder
 	for _, p := range parts {
-		b.WriteString(ToString(p))
+		b.WriteString(f.string(p))
 		if b.Len() > f.m.limits.StringBytes {
 			break
 		}
@@ -185,7 +176,7 @@ func (f *frame) property(s *scope, x *jenkinsfile.Property) (any, error) {
 		return nil, nil
 	}
 	if x.Spread {
-		return f.spread(obj, func(item any) (any, error) { return f.get(item, name, x.From) })
+		return f.spread(obj, x.From, func(item any) (any, error) { return f.get(item, name, x.From) })
 	}
 	return f.get(obj, name, x.From)
 }
@@ -240,17 +231,24 @@ func (f *frame) propertyName(s *scope, x *jenkinsfile.Property) (string, error) 
 	return ToString(v), err
 }
 
-func (f *frame) spread(obj any, each func(any) (any, error)) (any, error) {
+func (f *frame) spread(obj any, pos jenkinsfile.Pos, each func(any) (any, error)) (any, error) {
 	if obj == nil {
 		return nil, nil
 	}
 	out := &List{}
-	for _, item := range itemsOf(obj) {
+	items := &List{Items: itemsOf(obj)}
+	defer f.release(len(f.held))
+	f.hold(out)
+	f.hold(items)
+	for _, item := range items.Items {
 		v, err := each(item)
 		if err != nil {
 			return nil, err
 		}
 		out.Items = append(out.Items, v)
+		if err := f.settle(out, pos); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -271,34 +269,18 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 	case *Map:
 		return f.fromMap(o, name, pos)
 	case *List:
-		switch name {
-		case "empty":
-			return len(o.Items) == 0, nil
-		case "from", "to":
-			if o.span != "" {
-				return f.invoke(o, "get"+strings.ToUpper(name[:1])+name[1:], nil, pos)
-			}
-		}
-		return f.spread(o, func(item any) (any, error) { return f.get(item, name, pos) })
+		return f.listProperty(o, name, pos)
 	case *Exception:
 		return exceptionProperty(o, name, pos)
 	case string, GString, *lazyString:
 		switch name {
 		case "empty":
-			str, _ := text(o)
-			return str == "", nil
+			return !Truth(o), nil
 		case "bytes":
 			return f.invoke(o, "getBytes", nil, pos)
 		}
 	case *Closure:
-		switch name {
-		case "maximumNumberOfParameters":
-			return int64(o.arity()), nil
-		case "owner", "delegate", "thisObject":
-			return f.m.main, nil
-		case "parameterTypes":
-			return &List{Items: make([]any, o.arity())}, nil
-		}
+		return f.closureProperty(o, name, pos)
 	case *matcher:
 		if name == "count" {
 			return int64(len(o.all())), nil
@@ -322,6 +304,29 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 		}
 	}
 	return nil, missingProperty(pos, name, className(obj))
+}
+
+// listProperty reads a property of a list, which is that of all items if it has none of the name.
+func (f *frame) listProperty(l *List, name string, pos jenkinsfile.Pos) (any, error) {
+	switch {
+	case name == "empty":
+		return len(l.Items) == 0, nil
+	case l.span != "" && (name == "from" || name == "to"):
+		return f.invoke(l, "get"+strings.ToUpper(name[:1])+name[1:], nil, pos)
+	}
+	return f.spread(l, pos, func(item any) (any, error) { return f.get(item, name, pos) })
+}
+
+func (f *frame) closureProperty(c *Closure, name string, pos jenkinsfile.Pos) (any, error) {
+	switch name {
+	case "maximumNumberOfParameters":
+		return int64(c.arity()), nil
+	case "owner", "delegate", "thisObject":
+		return f.m.main, nil
+	case "parameterTypes":
+		return &List{Items: make([]any, c.arity())}, nil
+	}
+	return nil, missingProperty(pos, name, className(c))
 }
 
 func exceptionProperty(e *Exception, name string, pos jenkinsfile.Pos) (any, error) {
@@ -355,6 +360,8 @@ func (f *frame) index(s *scope, x *jenkinsfile.Index) (any, error) {
 		}
 		return f.at(obj, keys, x.From)
 	}
+	defer f.release(len(f.held))
+	f.hold(obj)
 	key, err := f.eval(s, x.Args[0])
 	if err != nil {
 		return nil, err
@@ -412,6 +419,8 @@ func (f *frame) at(obj, key any, pos jenkinsfile.Pos) (any, error) {
 
 func (f *frame) list(s *scope, x *jenkinsfile.List) (any, error) {
 	out := &List{Items: make([]any, 0, len(x.Items))}
+	defer f.release(len(f.held))
+	f.hold(out)
 	for _, a := range x.Items {
 		v, err := f.eval(s, a.Value)
 		if err != nil {
@@ -428,18 +437,22 @@ func (f *frame) list(s *scope, x *jenkinsfile.List) (any, error) {
 
 func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 	out := NewMap()
+	defer f.release(len(f.held))
+	f.hold(out)
 	for _, e := range x.Entries {
 		f.m.steps++
 		v, err := f.eval(s, e.Value)
 		if err != nil {
 			return nil, err
 		}
+		f.hold(v)
 		if e.Spread {
 			if m, ok := v.(*Map); ok {
 				for _, k := range m.keys {
 					out.Put(k, m.value(k))
 				}
 			}
+			f.release(len(f.held) - 1)
 			continue
 		}
 		k, err := f.eval(s, e.Key)
@@ -448,9 +461,7 @@ func (f *frame) mapLiteral(s *scope, x *jenkinsfile.Map) (any, error) {
 		}
 		f.weighKey(k)
 		out.Put(k, v)
-	}
-	if err := f.charge(mapBytes+entryBytes*out.Len(), x.From); err != nil {
-		return nil, err
+		f.release(len(f.held) - 1)
 	}
 	return f.checked(out, x.From)
 }
@@ -474,6 +485,8 @@ func (f *frame) assign(s *scope, x *jenkinsfile.Assign) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer f.release(len(f.held))
+	f.hold(v)
 	if x.Op != "=" {
 		old, err := f.eval(s, x.Target)
 		if err != nil {
@@ -482,6 +495,7 @@ func (f *frame) assign(s *scope, x *jenkinsfile.Assign) (any, error) {
 		if v, err = f.binaryValues(strings.TrimSuffix(x.Op, "="), old, v, x.From); err != nil {
 			return nil, err
 		}
+		f.hold(v)
 	}
 	return v, f.store(s, x.Target, v)
 }
@@ -589,7 +603,7 @@ func (f *frame) setAt(obj, key, v any, pos jenkinsfile.Pos) error {
 			o.Items = append(o.Items, nil)
 		}
 		o.Items[i] = v
-		return f.charge(16, pos)
+		return f.settle(o, pos)
 	}
 	if name, ok := text(key); ok {
 		return f.set(obj, name, v, pos)
@@ -602,6 +616,8 @@ func (f *frame) multiAssign(s *scope, x *jenkinsfile.MultiAssign) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer f.release(len(f.held))
+	f.hold(v)
 	items := itemsOf(v)
 	for i, t := range x.Targets {
 		var item any

@@ -34,7 +34,7 @@ func FuzzEval(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		limits := Limits{Steps: 20000, StringBytes: 1 << 16, Items: 1000, TotalBytes: 1 << 22}
+		limits := Limits{Steps: 20000, StringBytes: 1 << 16, Items: 1000, Bytes: 1 << 22}
 		first, err1 := New(&clockHost{}, limits).main.run(ctx, s.Stmts)
 		text := ToString(first)
 		// A build that goes on after a restart runs its script again: the same has to come out.

@@ -47,7 +47,10 @@ func (j *jsonSlurper) Call(ctx context.Context, name string, args []any) (any, b
 	if !ok || s == "" {
 		return nil, true, &Exception{Class: "java.lang.IllegalArgumentException", Message: "Text must not be null or empty"}
 	}
-	v, err := j.m.frame(ctx).fromJSON(s, jenkinsfile.Pos{})
+	f := j.m.frame(ctx)
+	f.open()
+	defer f.close()
+	v, err := f.fromJSON(s, jenkinsfile.Pos{})
 	return v, true, err
 }
 
@@ -111,13 +114,15 @@ func jsonNumber(s string) any {
 
 func (f *frame) jsonList(d *json.Decoder, pos jenkinsfile.Pos, depth int) (any, error) {
 	out := &List{}
+	defer f.release(len(f.held))
+	f.hold(out)
 	for d.More() {
 		v, err := f.jsonValue(d, pos, depth+1)
 		if err != nil {
 			return nil, err
 		}
 		out.Items = append(out.Items, v)
-		if err := f.checkSize(len(out.Items), pos); err != nil {
+		if err := f.settle(out, pos); err != nil {
 			return nil, err
 		}
 	}
@@ -127,6 +132,8 @@ func (f *frame) jsonList(d *json.Decoder, pos jenkinsfile.Pos, depth int) (any, 
 
 func (f *frame) jsonMap(d *json.Decoder, pos jenkinsfile.Pos, depth int) (any, error) {
 	out := NewMap()
+	defer f.release(len(f.held))
+	f.hold(out)
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
@@ -137,7 +144,7 @@ func (f *frame) jsonMap(d *json.Decoder, pos jenkinsfile.Pos, depth int) (any, e
 			return nil, err
 		}
 		out.Put(key, v)
-		if err := f.checkSize(out.Len(), pos); err != nil {
+		if err := f.settleMap(out, pos); err != nil {
 			return nil, err
 		}
 	}

@@ -14,7 +14,9 @@ import (
 func (m *Machine) Instance(ctx context.Context, class, file string, script *jenkinsfile.Script) (*Script, error) {
 	s := newScript(m, class)
 	s.file = file
-	f := m.frame(ctx)
+	m.memory.objects = append(m.memory.objects, s)
+	f := m.begin(ctx, s.local)
+	defer f.close()
 	for _, st := range script.Stmts {
 		if d, ok := st.(*jenkinsfile.FuncDecl); ok {
 			s.declare(d)

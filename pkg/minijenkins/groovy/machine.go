@@ -41,14 +41,16 @@ type Invocation struct {
 
 // Limits bound what a script may use; zero fields take the defaults.
 type Limits struct {
-	// Steps is the number of evaluated expressions and statements; default 10 million.
+	// Steps is the number of evaluated expressions and statements between two steps of the host; default 10 million.
 	Steps int
+	// TotalSteps is that of the whole build; default 300 million.
+	TotalSteps int
 	// StringBytes is the size of one string; default 4 MiB.
 	StringBytes int
 	// Items is the number of items of one list or map; default 200000.
 	Items int
-	// TotalBytes is what all strings and lists together may take that were ever made; default 512 MiB.
-	TotalBytes int
+	// Bytes is what all values together may take that the scripts hold at one time, about; default 64 MiB.
+	Bytes int
 	// Depth is how deep calls may nest; default 200.
 	Depth int
 }
@@ -57,7 +59,7 @@ func (l *Limits) setDefaults() {
 	for _, f := range []struct {
 		field *int
 		value int
-	}{{&l.Steps, 10_000_000}, {&l.StringBytes, 4 << 20}, {&l.Items, 200_000}, {&l.TotalBytes, 512 << 20}, {&l.Depth, 200}} {
+	}{{&l.Steps, 10_000_000}, {&l.TotalSteps, 300_000_000}, {&l.StringBytes, 4 << 20}, {&l.Items, 200_000}, {&l.Bytes, 64 << 20}, {&l.Depth, 200}} {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
@@ -70,7 +72,11 @@ type Machine struct {
 	host   Host
 	limits Limits
 	steps  int
-	bytes  int
+	// since is the count of steps at the last step of the host.
+	since  int
+	memory memory
+	// texts is how many lazy strings are being evaluated, one in the other.
+	texts int
 	// nextCheck is the step count at which the context is looked at again.
 	nextCheck int
 	// globals are the variables of all scripts; main is the Jenkinsfile.
@@ -95,6 +101,7 @@ func (m *Machine) Steps() int { return m.steps }
 func New(host Host, limits Limits) *Machine {
 	limits.setDefaults()
 	m := &Machine{host: host, limits: limits, globals: newScope(nil)}
+	m.memory.measureAt = limits.Bytes
 	m.main = newScript(m, "WorkflowScript")
 	return m
 }
@@ -103,15 +110,12 @@ func New(host Host, limits Limits) *Machine {
 type scope struct {
 	vars   map[string]any
 	parent *scope
-	depth  int
+	// mark is the number of the measure that saw it.
+	mark uint32
 }
 
 func newScope(parent *scope) *scope {
-	s := &scope{parent: parent}
-	if parent != nil {
-		s.depth = parent.depth
-	}
-	return s
+	return &scope{parent: parent}
 }
 
 func (s *scope) lookup(name string) (*scope, bool) {
@@ -148,6 +152,11 @@ type frame struct {
 	depth int
 	// value is what return gives, or the value of the last expression statement.
 	value any
+	// scope is where it is, held are values that no variable has; both count as memory.
+	scope *scope
+	held  []any
+	// next and before are other frames that are open.
+	next, before *frame
 }
 
 type depthKey struct{}
@@ -171,13 +180,16 @@ func (m *Machine) Lookup(name string) (any, bool) {
 
 // Eval evaluates an expression at the Jenkinsfile's top level.
 func (m *Machine) Eval(ctx context.Context, x jenkinsfile.Expr) (any, error) {
-	return m.frame(ctx).eval(newScope(m.base(ctx)), x)
+	f := m.begin(ctx, newScope(m.base(ctx)))
+	defer f.close()
+	return f.eval(f.scope, x)
 }
 
 // Exec runs statements in a new scope and returns the value of the last one or of return.
 func (m *Machine) Exec(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
-	f := m.frame(ctx)
-	_, err := f.stmts(newScope(m.base(ctx)), body)
+	f := m.begin(ctx, newScope(m.base(ctx)))
+	defer f.close()
+	_, err := f.stmts(f.scope, body)
 	return f.value, err
 }
 
@@ -195,7 +207,23 @@ func (m *Machine) Closure(c *jenkinsfile.Closure) *Closure {
 
 // Call calls a closure.
 func (m *Machine) Call(ctx context.Context, c *Closure, args ...any) (any, error) {
-	return m.frame(ctx).call(c, args)
+	f := m.begin(ctx, c.scope)
+	defer f.close()
+	for _, v := range args {
+		f.hold(v)
+	}
+	f.hold(c)
+	return f.call(c, args)
+}
+
+// begin makes the frame for something that the host wants to have done, which may take as long as what
+// stands behind a step.
+func (m *Machine) begin(ctx context.Context, s *scope) *frame {
+	f := m.frame(ctx)
+	f.scope = s
+	f.open()
+	m.since = m.steps
+	return f
 }
 
 func (f *frame) call(c *Closure, args []any) (any, error) {
@@ -213,7 +241,9 @@ func (f *frame) call(c *Closure, args []any) (any, error) {
 		return nil, err
 	}
 	s := newScope(c.scope)
-	inner := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1}
+	inner := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1, scope: s}
+	inner.open()
+	defer inner.close()
 	if err := inner.bind(s, c, args); err != nil {
 		return nil, err
 	}
@@ -251,9 +281,9 @@ func (f *frame) callAdapted(c *Closure, args []any) (any, error) {
 	if err := f.tick(c.pos); err != nil {
 		return nil, err
 	}
-	deeper := *f
-	deeper.depth++
-	deeper.ctx = context.WithValue(f.ctx, depthKey{}, deeper.depth)
+	deeper := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1, scope: f.scope}
+	deeper.open()
+	defer deeper.close()
 	if c.then != nil {
 		v, err := deeper.call(c.inner, args)
 		if err != nil {
@@ -360,8 +390,11 @@ const checkEvery = 512
 // tick counts one unit of work.
 func (f *frame) tick(pos jenkinsfile.Pos) error {
 	f.m.steps++
-	if f.m.steps > f.m.limits.Steps {
+	if f.m.steps-f.m.since > f.m.limits.Steps {
 		return &LimitError{Message: fmt.Sprintf("The script did more than %d steps of evaluation; is a loop endless?", f.m.limits.Steps), Pos: pos}
+	}
+	if f.m.steps > f.m.limits.TotalSteps {
+		return &LimitError{Message: fmt.Sprintf("The scripts of the build did more than %d steps of evaluation", f.m.limits.TotalSteps), Pos: pos}
 	}
 	if f.m.steps < f.m.nextCheck {
 		return nil
@@ -417,6 +450,15 @@ func (f *frame) weighKey(v any) {
 	}
 }
 
+// maxArgumentWork bounds what is counted of one argument of a step, which may go over all that is in it.
+const maxArgumentWork = 1 << 16
+
+func (f *frame) weighArgument(v any) {
+	left := maxArgumentWork
+	count(v, &left, 0)
+	f.m.steps += maxArgumentWork - max(left, 0)
+}
+
 // count takes the values in a value away from what is left.
 func count(v any, left *int, depth int) {
 	if *left--; *left < 0 || depth > maxTextDepth {
@@ -440,24 +482,7 @@ func count(v any, left *int, depth int) {
 	}
 }
 
-// What a list, a map, an entry of one and a closure take beside their items, about.
-const (
-	listBytes    = 32
-	mapBytes     = 256
-	entryBytes   = 96
-	closureBytes = 512
-)
-
-// charge counts memory of a new value.
-func (f *frame) charge(n int, pos jenkinsfile.Pos) error {
-	f.m.bytes += n
-	if f.m.bytes > f.m.limits.TotalBytes {
-		return &LimitError{Message: fmt.Sprintf("The script made values of more than %d bytes", f.m.limits.TotalBytes), Pos: pos}
-	}
-	return nil
-}
-
-// checked refuses values that are too big.
+// checked charges a value and refuses one that is too big.
 func (f *frame) checked(v any, pos jenkinsfile.Pos) (any, error) {
 	var size int
 	switch x := v.(type) {
@@ -466,19 +491,21 @@ func (f *frame) checked(v any, pos jenkinsfile.Pos) (any, error) {
 	case GString:
 		size = len(x)
 	case *List:
-		if len(x.Items) > f.m.limits.Items {
-			return nil, &LimitError{Message: fmt.Sprintf("List with more than %d items", f.m.limits.Items), Pos: pos}
-		}
-		return v, f.charge(listBytes+16*len(x.Items), pos)
+		return v, f.settle(x, pos)
 	case *Map:
-		if x.Len() > f.m.limits.Items {
-			return nil, &LimitError{Message: fmt.Sprintf("Map with more than %d entries", f.m.limits.Items), Pos: pos}
-		}
-		return v, nil
+		return v, f.settleMap(x, pos)
 	case *Closure:
 		return v, f.charge(closureBytes, pos)
-	default:
+	case *big.Int:
+		return v, f.charge(numberSize(x), pos)
+	case Decimal:
+		return v, f.charge(numberSize(x.unscaled), pos)
+	case *Exception:
+		return v, f.charge(objectBytes+len(x.Message), pos)
+	case nil, bool, int64, Long, float64:
 		return v, nil
+	default:
+		return v, f.charge(objectBytes, pos)
 	}
 	if size > f.m.limits.StringBytes {
 		return nil, &LimitError{Message: fmt.Sprintf("String of more than %d bytes", f.m.limits.StringBytes), Pos: pos}

@@ -31,7 +31,7 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 		if len(c.args) == 0 {
 			out := sortedMap(m)
 			out.sorted = false
-			return out, true, c.f.charge(mapBytes+entryBytes*out.Len(), c.pos)
+			return out, true, nil
 		}
 	case "intersect", "minus":
 		other, ok := c.arg(0).(*Map)
@@ -45,7 +45,7 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 				out.Put(k, m.value(k))
 			}
 		}
-		return out, true, c.f.charge(mapBytes+entryBytes*out.Len(), c.pos)
+		return out, true, nil
 	case "putAll", "leftShift", "plus":
 		target := m
 		if c.name == "plus" {
@@ -53,17 +53,14 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 			putEntry(target, m)
 		}
 		putEntry(target, c.arg(0))
-		if err := c.f.charge(mapBytes+entryBytes*target.Len(), c.pos); err != nil {
-			return nil, true, err
-		}
 		if c.name == "putAll" {
-			return nil, true, c.f.checkSize(target.Len(), c.pos)
+			return nil, true, c.f.settleMap(target, c.pos)
 		}
-		return target, true, c.f.checkSize(target.Len(), c.pos)
+		return target, true, c.f.settleMap(target, c.pos)
 	case "remove":
 		return m.Remove(c.arg(0)), true, nil
 	case "clear":
-		m.keys, m.values = nil, map[any]any{}
+		m.keys, m.values, m.keyBytes, m.most = nil, map[any]any{}, 0, 0
 		return nil, true, nil
 	}
 	return c.mapClosure(m)
@@ -167,10 +164,7 @@ func (c *methodCall) mapClosure(m *Map) (any, bool, error) {
 
 // grown counts a new entry of a map and refuses too many.
 func (f *frame) grown(m *Map, pos jenkinsfile.Pos) error {
-	if err := f.charge(entryBytes, pos); err != nil {
-		return err
-	}
-	return f.checkSize(m.Len(), pos)
+	return f.settleMap(m, pos)
 }
 
 // fromMap is the value of a key, or what withDefault makes for it.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -578,30 +579,30 @@ func compareNumbers(a, b any) int {
 	return decimalOf(a).cmp(decimalOf(b))
 }
 
-// maxWalk bounds how many items of nested values are looked at; a list may hold itself many times.
+// maxWalk bounds how many items of nested values are compared or written; a list may hold itself many times.
 const maxWalk = 1 << 20
-
-// walkPerStep is how many values are converted for the price of one step.
-const walkPerStep = 4
 
 // toHost gives a value as a host knows it: its numbers are int64 and float64.
 func (f *frame) toHost(v any) any {
-	left := maxWalk
-	found := foreign(v, &left, 0)
-	f.m.steps += (maxWalk - left) / walkPerStep
-	if !found {
-		return v
+	c := converter{seen: map[any]bool{}, made: map[any]any{}}
+	found := c.foreign(v)
+	if found {
+		v = c.hostValue(v)
+		f.m.memory.bytes += c.visits * itemBytes
 	}
-	left = maxWalk
-	v = hostValue(v, &left, 0)
-	f.m.steps += (maxWalk - left) / walkPerStep
+	f.m.steps += c.visits
 	return v
 }
 
-func hostValue(v any, left *int, depth int) any {
-	if *left--; *left < 0 || depth > maxTextDepth {
-		return nil
-	}
+// converter looks at each list and each map once, however often it is in the value, so one may hold itself.
+type converter struct {
+	seen   map[any]bool
+	made   map[any]any
+	visits int
+}
+
+func (c *converter) hostValue(v any) any {
+	c.visits++
 	switch v := v.(type) {
 	case Long:
 		return int64(v)
@@ -616,18 +617,23 @@ func hostValue(v any, left *int, depth int) any {
 	case *lazyString:
 		return v.String()
 	case *List:
-		out := &List{}
+		if done, ok := c.made[v]; ok {
+			return done
+		}
+		out := &List{Items: make([]any, 0, len(v.Items)), set: v.set, span: v.span, ends: v.ends, exclusive: v.exclusive}
+		c.made[v] = out
 		for _, x := range v.Items {
-			if *left < 0 {
-				break
-			}
-			out.Items = append(out.Items, hostValue(x, left, depth+1))
+			out.Items = append(out.Items, c.hostValue(x))
 		}
 		return out
 	case *Map:
+		if done, ok := c.made[v]; ok {
+			return done
+		}
 		out := NewMap()
+		c.made[v] = out
 		for _, k := range v.keys {
-			out.Put(k, hostValue(v.value(k), left, depth+1))
+			out.Put(k, c.hostValue(v.value(k)))
 		}
 		return out
 	}
@@ -635,28 +641,23 @@ func hostValue(v any, left *int, depth int) any {
 }
 
 // foreign tells if a value holds one that a host does not know.
-func foreign(v any, left *int, depth int) bool {
-	if *left--; *left < 0 || depth > maxTextDepth {
-		return false
-	}
+func (c *converter) foreign(v any) bool {
+	c.visits++
 	switch v := v.(type) {
 	case Long, *big.Int, Decimal, *lazyString:
 		return true
 	case *List:
-		for _, x := range v.Items {
-			if *left < 0 {
-				return false
-			}
-			if foreign(x, left, depth+1) {
-				return true
-			}
+		if c.seen[v] {
+			return false
 		}
+		c.seen[v] = true
+		return slices.ContainsFunc(v.Items, c.foreign)
 	case *Map:
-		for _, k := range v.keys {
-			if foreign(v.value(k), left, depth+1) {
-				return true
-			}
+		if c.seen[v] {
+			return false
 		}
+		c.seen[v] = true
+		return slices.ContainsFunc(v.keys, func(k any) bool { return c.foreign(v.value(k)) })
 	}
 	return false
 }

@@ -24,7 +24,11 @@ func (f *frame) unary(s *scope, x *jenkinsfile.Unary) (any, error) {
 	case "!":
 		return !Truth(v), nil
 	case "-":
-		return negative(v, x.From)
+		n, err := negative(v, x.From)
+		if err != nil {
+			return nil, err
+		}
+		return f.checked(n, x.From)
 	case "+":
 		return v, nil
 	case "~":
@@ -71,6 +75,8 @@ func (f *frame) binary(s *scope, x *jenkinsfile.Binary) (any, error) {
 		b, err := f.eval(s, x.Y)
 		return Truth(b), err
 	}
+	defer f.release(len(f.held))
+	f.hold(a)
 	b, err := f.eval(s, x.Y)
 	if err != nil {
 		return nil, err
@@ -91,9 +97,9 @@ func (f *frame) binaryValues(op string, a, b any, pos jenkinsfile.Pos) (any, err
 	case "in":
 		return f.isCase(b, a, pos)
 	case "==~":
-		return f.matchWhole(patternOf(b), ToString(a), pos)
+		return f.matchWhole(patternOf(b), f.string(a), pos)
 	case "=~":
-		return f.matcher(patternOf(b), ToString(a), pos)
+		return f.matcher(patternOf(b), f.string(a), pos)
 	case "+":
 		v, err := f.plus(a, b, pos)
 		if err != nil {
@@ -116,7 +122,7 @@ func (f *frame) order(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 	c, ok := compare(a, b)
 	if !ok {
 		return nil, throw(pos, "java.lang.IllegalArgumentException", "Cannot compare %s with value '%s' and %s with value '%s'",
-			className(a), ToString(a), className(b), ToString(b))
+			className(a), shortText(a), className(b), shortText(b))
 	}
 	switch op {
 	case "<":
@@ -134,11 +140,11 @@ func (f *frame) order(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 	switch x := a.(type) {
 	case *lazyString:
-		return x.String() + ToString(b), nil
+		return x.String() + f.string(b), nil
 	case string:
-		return x + ToString(b), nil
+		return x + f.string(b), nil
 	case GString:
-		return GString(string(x) + ToString(b)), nil
+		return GString(string(x) + f.string(b)), nil
 	case *List:
 		out := &List{Items: append([]any(nil), x.Items...), set: x.set}
 		if y, ok := b.(*List); ok {
@@ -158,7 +164,7 @@ func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 					out.Put(k, m.value(k))
 				}
 			}
-			return out, f.charge(mapBytes+entryBytes*out.Len(), pos)
+			return out, nil
 		}
 	}
 	if d, ok := a.(*Date); ok {
@@ -168,7 +174,7 @@ func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 		if a == nil {
 			return "null" + str, nil
 		}
-		return ToString(a) + str, nil
+		return f.string(a) + str, nil
 	}
 	return f.arithmetic("+", a, b, pos)
 }
@@ -186,10 +192,7 @@ func (f *frame) leftShift(a, b any, pos jenkinsfile.Pos) (any, error) {
 			}
 		}
 		x.Items = append(x.Items, b)
-		if len(x.Items) > f.m.limits.Items {
-			return f.checked(x, pos)
-		}
-		return x, f.charge(2*16, pos)
+		return f.checked(x, pos)
 	case *Map:
 		if y, ok := b.(*Map); ok {
 			for _, k := range y.keys {
@@ -198,7 +201,7 @@ func (f *frame) leftShift(a, b any, pos jenkinsfile.Pos) (any, error) {
 			return f.checked(x, pos)
 		}
 	case string, GString, *lazyString:
-		return f.checked(ToString(a)+ToString(b), pos)
+		return f.checked(f.string(a)+f.string(b), pos)
 	case *textBuilder:
 		c := methodCall{f: f, obj: x, name: "append", args: []any{b}, pos: pos}
 		v, _, err := c.builderMethod(x)
@@ -219,8 +222,8 @@ func (f *frame) minus(a, b any, pos jenkinsfile.Pos) (any, error) {
 			v, _, err := c.replaceRegex(s)
 			return v, err
 		}
-		if sub := ToString(b); sub != "" {
-			return strings.Replace(s, sub, "", 1), nil
+		if sub := f.string(b); sub != "" {
+			return f.checked(strings.Replace(s, sub, "", 1), pos)
 		}
 		return s, nil
 	}
@@ -326,14 +329,29 @@ func (f *frame) arithmetic(op string, a, b any, pos jenkinsfile.Pos) (any, error
 		}
 		return nil, missingMethod(pos, operatorMethods[op], a, []any{b})
 	}
-	if op == "/" {
-		f.m.steps += divisionSteps
+	if op == "/" || op == "%" {
+		f.m.steps += divisionSteps + digitsOf(a) + digitsOf(b)
 	}
-	return calculate(op, a, b, pos)
+	v, err := calculate(op, a, b, pos)
+	if err != nil {
+		return nil, err
+	}
+	return f.checked(v, pos)
 }
 
 // divisionSteps is what a division costs beside its operands.
 const divisionSteps = 4
+
+// digitsOf is the length of a long number in bits.
+func digitsOf(v any) int {
+	switch n := v.(type) {
+	case *big.Int:
+		return n.BitLen()
+	case Decimal:
+		return n.unscaled.BitLen()
+	}
+	return 0
+}
 
 // parseNumber reads a text as a number of a kind.
 func parseNumber(s, kind string, pos jenkinsfile.Pos) (any, error) {

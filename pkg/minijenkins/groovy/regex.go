@@ -20,11 +20,11 @@ const (
 	// maxPattern is the greatest length of a pattern in bytes.
 	maxPattern = 4096
 	// maxMatches bounds how many matches are kept.
-	maxMatches = 100_000
+	maxMatches = 200_000
 	// maxRegexWork bounds the length of a text times the size of a pattern; it takes some seconds.
 	maxRegexWork = 1 << 28
 	// regexWorkPerStep is how much of it costs as much as one step of evaluation.
-	regexWorkPerStep = 32
+	regexWorkPerStep = 16
 )
 
 // compileSteps is what each instruction of a pattern costs when it is compiled.
@@ -160,62 +160,74 @@ func translateEscape(b *strings.Builder, s string, inClass bool) (int, error) {
 	switch c := s[1]; {
 	case c >= '1' && c <= '9':
 		return 0, fmt.Errorf("the backreference \\%c", c)
+	case c == 'k' || c == 'G' || c == 'X':
+		return 0, fmt.Errorf("the escape \\%c", c)
 	case c == 'h':
 		class(`\t \x{a0}`)
-	case c == 'H' && !inClass:
-		b.WriteString(`[^\t \x{a0}]`)
-	case c == 'R' && !inClass:
-		b.WriteString(`(?:\r\n|[\n\x0b\f\r\x{85}\x{2028}\x{2029}])`)
-	case c == 'Z' && !inClass:
-		b.WriteString(`\n?\z`)
+	case !inClass && outsideClass[c] != "":
+		b.WriteString(outsideClass[c])
 	case c == 'e':
 		b.WriteString(`\x1b`)
 	case c == 'u' && len(s) >= 6:
 		b.WriteString(`\x{` + s[2:6] + `}`)
 		return 6, nil
-	case c == 'k' || c == 'G' || c == 'X':
-		return 0, fmt.Errorf("the escape \\%c", c)
 	case (c == 'p' || c == 'P') && len(s) > 2 && s[2] == '{':
-		end := strings.IndexByte(s, '}')
-		if end < 0 {
-			return 0, fmt.Errorf("\\%c without an end", c)
-		}
-		name := s[3:end]
-		posix, known := javaClasses[name]
-		switch {
-		case known && c == 'P' && inClass:
-			return 0, fmt.Errorf("\\P{%s} inside of a class", name)
-		case known && c == 'P':
-			b.WriteString("[^" + posix + "]")
-		case known:
-			class(posix)
-		default:
-			b.WriteString(s[:3] + strings.TrimPrefix(name, "Is") + "}")
-		}
-		return end + 1, nil
+		return translateClass(b, s, inClass, class)
+	case c == '-' && inClass:
+		b.WriteString(`\-`)
 	case strings.IndexByte("\"'#%&,/:;<=>@_`~! -", c) >= 0:
 		// Java takes every escaped sign; Go only some.
-		if c == '-' && inClass {
-			b.WriteString(`\-`)
-		} else {
-			b.WriteString(regexp.QuoteMeta(string(c)))
-		}
+		b.WriteString(regexp.QuoteMeta(string(c)))
 	case c >= 0x80:
 		return 1, nil
-	case c == 'Q' && inClass:
-		return 0, fmt.Errorf("\\Q inside of a class")
 	case c == 'Q':
-		end := strings.Index(s, `\E`)
-		if end < 0 {
-			b.WriteString(regexp.QuoteMeta(s[2:]))
-			return len(s), nil
-		}
-		b.WriteString(regexp.QuoteMeta(s[2:end]))
-		return end + 2, nil
+		return translateQuote(b, s, inClass)
 	default:
 		b.WriteString(s[:2])
 	}
 	return 2, nil
+}
+
+// outsideClass are escapes that stand for several characters.
+var outsideClass = map[byte]string{
+	'H': `[^\t \x{a0}]`,
+	'R': `(?:\r\n|[\n\x0b\f\r\x{85}\x{2028}\x{2029}])`,
+	'Z': `\n?\z`,
+}
+
+// translateClass writes \p{name} or \P{name}.
+func translateClass(b *strings.Builder, s string, inClass bool, class func(string)) (int, error) {
+	end := strings.IndexByte(s, '}')
+	if end < 0 {
+		return 0, fmt.Errorf("\\%c without an end", s[1])
+	}
+	name := s[3:end]
+	posix, known := javaClasses[name]
+	switch {
+	case !known:
+		b.WriteString(s[:3] + strings.TrimPrefix(name, "Is") + "}")
+	case s[1] == 'p':
+		class(posix)
+	case inClass:
+		return 0, fmt.Errorf("\\P{%s} inside of a class", name)
+	default:
+		b.WriteString("[^" + posix + "]")
+	}
+	return end + 1, nil
+}
+
+// translateQuote writes what stands between \Q and \E.
+func translateQuote(b *strings.Builder, s string, inClass bool) (int, error) {
+	if inClass {
+		return 0, fmt.Errorf("\\Q inside of a class")
+	}
+	end := strings.Index(s, `\E`)
+	if end < 0 {
+		b.WriteString(regexp.QuoteMeta(s[2:]))
+		return len(s), nil
+	}
+	b.WriteString(regexp.QuoteMeta(s[2:end]))
+	return end + 2, nil
 }
 
 // quotePattern is Java's Pattern.quote.
@@ -274,7 +286,7 @@ func (m *matcher) groups(loc []int) []any {
 	out := make([]any, len(loc)/2)
 	for i := range out {
 		if loc[2*i] >= 0 {
-			out[i] = m.text[loc[2*i]:loc[2*i+1]]
+			out[i] = part(m.text[loc[2*i]:loc[2*i+1]], m.text)
 		}
 	}
 	return out

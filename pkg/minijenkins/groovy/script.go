@@ -48,7 +48,8 @@ func (s *Script) Has(function string) bool {
 
 // run declares the functions and fields and runs the other statements.
 func (s *Script) run(ctx context.Context, body []jenkinsfile.Stmt) (any, error) {
-	f := s.m.frame(ctx)
+	f := s.m.begin(ctx, s.local)
+	defer f.close()
 	for _, st := range body {
 		switch d := st.(type) {
 		case *jenkinsfile.FuncDecl:

@@ -24,6 +24,7 @@ func (f *frame) stmt(s *scope, st jenkinsfile.Stmt) (control, error) {
 	if err := f.tick(st.Start()); err != nil {
 		return flowNone, err
 	}
+	f.scope = s
 	switch st := st.(type) {
 	case *jenkinsfile.ExprStmt:
 		v, err := f.eval(s, st.X)
@@ -156,6 +157,12 @@ func (f *frame) forIn(s *scope, st *jenkinsfile.ForIn) (control, error) {
 	if err != nil {
 		return flowNone, err
 	}
+	all := &List{Items: items}
+	defer f.release(len(f.held))
+	f.hold(all)
+	if err := f.settle(all, st.From); err != nil {
+		return flowNone, err
+	}
 	for _, item := range items {
 		inner := newScope(s)
 		inner.declare(st.Var, item)
@@ -213,6 +220,8 @@ func (f *frame) switchStmt(s *scope, st *jenkinsfile.Switch) (control, error) {
 		return flowNone, err
 	}
 	start := -1
+	defer f.release(len(f.held))
+	f.hold(v)
 	for i, c := range st.Cases {
 		if c.X == nil {
 			continue
@@ -265,7 +274,7 @@ func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
 		x, _ := c.Get(v)
 		return Truth(x), nil
 	case Pattern:
-		return f.matchWhole(c.Source, ToString(v), pos)
+		return f.matchWhole(c.Source, f.string(v), pos)
 	case *Closure:
 		x, err := f.call(c, []any{v})
 		return Truth(x), err
@@ -283,6 +292,10 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 				if !catches(e, c.Types) {
 					continue
 				}
+				if limited := f.charge(objectBytes+len(e.Message), e.Pos); limited != nil {
+					err = limited
+					break
+				}
 				inner := newScope(s)
 				inner.declare(c.Name, e)
 				flow, err = f.stmts(inner, c.Body.Stmts)
@@ -294,6 +307,8 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 		return flow, err
 	}
 	value := f.value
+	defer f.release(len(f.held))
+	f.hold(value)
 	outer := f.ctx
 	cancel := context.CancelFunc(func() {})
 	if f.ctx.Err() != nil && f.m.Cleanup != nil {
@@ -321,7 +336,7 @@ func (f *frame) throwStmt(s *scope, st *jenkinsfile.Throw) error {
 		return throw(st.From, "java.lang.NullPointerException", "")
 	}
 	return throw(st.From, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
-		"Cannot cast object '%s' with class '%s' to class 'java.lang.Throwable'", ToString(v), className(v))
+		"Cannot cast object '%s' with class '%s' to class 'java.lang.Throwable'", shortText(v), className(v))
 }
 
 // throwables are the classes of exceptions that a script may make, beside those of java.lang.
@@ -358,5 +373,5 @@ func (f *frame) assertStmt(s *scope, st *jenkinsfile.Assert) error {
 	if err != nil {
 		return err
 	}
-	return throw(st.From, "java.lang.AssertionError", "%s", ToString(v))
+	return throw(st.From, "java.lang.AssertionError", "%s", f.string(v))
 }

@@ -145,12 +145,12 @@ func (c *methodCall) stringParts(s string) (any, bool, error) {
 		if strings.Count(s, "") > c.f.m.limits.Items && tooManyFields(s, set, c.f.m.limits.Items) {
 			return nil, true, c.f.checkSize(c.f.m.limits.Items+1, c.pos)
 		}
-		return stringList(strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(set, r) })), true, nil
+		return stringList(s, strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(set, r) })), true, nil
 	case "readLines":
 		if n := strings.Count(s, "\n"); n >= c.f.m.limits.Items {
 			return nil, true, c.f.checkSize(n+1, c.pos)
 		}
-		return stringList(lines(s)), true, nil
+		return stringList(s, lines(s)), true, nil
 	case "eachLine":
 		for i, line := range lines(s) {
 			fn := c.closure(0)
@@ -194,10 +194,11 @@ func lines(s string) []string {
 	return strings.Split(s, "\n")
 }
 
-func stringList(items []string) *List {
+// stringList makes a list of the parts of a text.
+func stringList(whole string, items []string) *List {
 	out := &List{Items: make([]any, len(items))}
 	for i, s := range items {
-		out.Items[i] = s
+		out.Items[i] = part(s, whole)
 	}
 	return out
 }
@@ -230,7 +231,7 @@ func (c *methodCall) substring(s string) (any, bool, error) {
 // split takes a regular expression, as Java's split does; empty parts at the end are dropped.
 func (c *methodCall) split(s string) (any, bool, error) {
 	if len(c.args) == 0 {
-		return stringList(strings.Fields(s)), true, nil
+		return stringList(s, strings.Fields(s)), true, nil
 	}
 	re, err := c.f.compile(patternOf(c.arg(0)), c.pos)
 	if err == nil {
@@ -257,7 +258,7 @@ func (c *methodCall) split(s string) (any, bool, error) {
 	for len(parts) > 1 && limit < 0 && parts[len(parts)-1] == "" {
 		parts = parts[:len(parts)-1]
 	}
-	return stringList(parts), true, nil
+	return stringList(s, parts), true, nil
 }
 
 func (c *methodCall) stringReplace(s string) (any, bool, error) {
@@ -290,11 +291,14 @@ func (c *methodCall) replaceRegex(s string) (any, bool, error) {
 	}
 	var out strings.Builder
 	last := 0
-	most := -1
+	most := maxMatches + 1
 	if c.name == "replaceFirst" {
 		most = 1
 	}
 	matches := re.FindAllStringSubmatchIndex(s, most)
+	if len(matches) > maxMatches {
+		return nil, true, &LimitError{Message: fmt.Sprintf("More than %d places to replace", maxMatches), Pos: c.pos}
+	}
 	for n, loc := range matches {
 		if n%itemsPerStep == 0 {
 			if err := c.f.tick(c.pos); err != nil {
@@ -333,7 +337,7 @@ func matchArgs(s string, loc []int) []any {
 			out = append(out, nil)
 			continue
 		}
-		out = append(out, s[loc[i]:loc[i+1]])
+		out = append(out, part(s[loc[i]:loc[i+1]], s))
 	}
 	return out
 }

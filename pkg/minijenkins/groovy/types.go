@@ -201,7 +201,7 @@ func cannotCast(v any, class string, pos jenkinsfile.Pos) error {
 			"Cannot cast object 'null' with class 'null' to class '%s'. Try '%s' instead", class, boxed(class))
 	}
 	return throw(pos, "org.codehaus.groovy.runtime.typehandling.GroovyCastException",
-		"Cannot cast object '%s' with class '%s' to class '%s'", clip(ToString(v)), className(v), class)
+		"Cannot cast object '%s' with class '%s' to class '%s'", shortText(v), className(v), class)
 }
 
 // convertNumber gives a number as another kind.

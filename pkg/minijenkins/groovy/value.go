@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,9 +27,33 @@ import (
 type GString string
 
 // lazyString is a string with parts that are evaluated each time that its text is needed ("${-> x}").
-type lazyString struct{ eval func() string }
+type lazyString struct {
+	f     *frame
+	parts []any
+	pos   jenkinsfile.Pos
+}
 
-func (l *lazyString) String() string { return l.eval() }
+// maxTexts bounds how deep lazy strings may stand in one another; one may hold itself.
+const maxTexts = 32
+
+// String evaluates the parts. The text is needed where no error can be told: one leaves a part out, and one of
+// a limit comes again with the next step of evaluation.
+func (l *lazyString) String() string {
+	f := l.f
+	if f.m.texts >= maxTexts {
+		return "(…)"
+	}
+	f.m.texts++
+	defer func() { f.m.texts-- }()
+	values := slices.Clone(l.parts)
+	for i, v := range values {
+		if c, ok := v.(*Closure); ok {
+			values[i], _ = f.call(c, nil)
+		}
+	}
+	text, _ := f.joined(values, l.pos)
+	return text
+}
 
 // List is a mutable list. It may be a set or a range; hosts need not tell them apart.
 type List struct {
@@ -39,6 +64,9 @@ type List struct {
 	// ends are those of a range of numbers; the last is not in it if exclusive.
 	ends      [2]int64
 	exclusive bool
+	// paid is what was charged for it, mark the number of the measure that saw it.
+	paid int
+	mark uint32
 }
 
 // NewList makes a list of the items.
@@ -52,6 +80,11 @@ type Map struct {
 	fallback *Closure
 	// sorted keeps the keys in their natural order.
 	sorted bool
+	// keyBytes is the size of the texts that stand for keys, most the number of keys that it had at most.
+	keyBytes, most int
+	// paid is what was charged for it, mark the number of the measure that saw it.
+	paid int
+	mark uint32
 }
 
 // NewMap makes an empty map.
@@ -82,7 +115,28 @@ func (m *Map) Put(key, value any) {
 			m.keys = append(m.keys, key)
 		}
 	}
+	if _, ok := m.values[k]; !ok {
+		m.keyBytes += keySize(k)
+	}
 	m.values[k] = value
+	m.most = max(m.most, len(m.keys))
+}
+
+// shrink gives memory back that removed entries took.
+func (m *Map) shrink() {
+	values := make(map[any]any, len(m.values))
+	for _, k := range m.keys {
+		values[mapKey(k)] = m.value(k)
+	}
+	m.keys, m.values, m.most = slices.Clone(m.keys), values, len(m.keys)
+}
+
+// keySize is the length of the text that stands for a key.
+func keySize(k any) int {
+	if t, ok := k.(textKey); ok {
+		return len(t.text)
+	}
+	return 0
 }
 
 // Remove deletes a key and returns its value.
@@ -93,6 +147,7 @@ func (m *Map) Remove(key any) any {
 		return nil
 	}
 	delete(m.values, k)
+	m.keyBytes -= keySize(k)
 	for i, x := range m.keys {
 		if mapKey(x) == k {
 			m.keys = append(m.keys[:i:i], m.keys[i+1:]...)
@@ -123,7 +178,7 @@ func mapKey(k any) any {
 	case *Closure, *Script:
 		return k
 	case entry, Pattern:
-		return textKey{className(k), clip(ToString(k))}
+		return textKey{className(k), shortText(k)}
 	}
 	var b strings.Builder
 	if writeText(&b, k, 0, textOptions{inspect: true, limit: maxKey}); b.Len() <= maxKey {
@@ -134,7 +189,7 @@ func mapKey(k any) any {
 }
 
 // maxKey bounds the text of lists and other objects that are keys.
-const maxKey = 64 << 10
+const maxKey = 8 << 10
 
 // Object is a value that the host gives to scripts.
 type Object interface {
@@ -169,6 +224,8 @@ type Closure struct {
 	inner, then *Closure
 	bound       []any
 	boundAt     int
+	// mark is the number of the measure that saw it.
+	mark uint32
 }
 
 // Pos is where the closure stands in the source.
@@ -258,7 +315,7 @@ func ToString(v any) string {
 }
 
 // textLimit stops building texts of nested values.
-const textLimit = 8 << 20
+const textLimit = 5 << 20
 
 // textOptions say how values are written: strings in quotes, and how long the text may be about.
 type textOptions struct {
@@ -435,21 +492,7 @@ func equalDepth(a, b any, left *int, depth int) bool {
 		return ok && x == y
 	case *List:
 		y, ok := b.(*List)
-		if !ok || len(x.Items) != len(y.Items) {
-			return false
-		}
-		if x == y {
-			return true
-		}
-		if x.set {
-			return y.set && sameItems(x, y)
-		}
-		for i := range x.Items {
-			if !equalDepth(x.Items[i], y.Items[i], left, depth+1) {
-				return false
-			}
-		}
-		return true
+		return ok && equalLists(x, y, left, depth)
 	case *Map:
 		return equalMaps(x, b, left, depth)
 	case *Closure, *Exception, Pattern, classRef:
@@ -464,6 +507,23 @@ func equalDepth(a, b any, left *int, depth int) bool {
 		return ok && equalDepth(x.key, y.key, left, depth+1) && equalDepth(x.value, y.value, left, depth+1)
 	}
 	return false
+}
+
+func equalLists(x, y *List, left *int, depth int) bool {
+	switch {
+	case len(x.Items) != len(y.Items):
+		return false
+	case x == y:
+		return true
+	case x.set:
+		return y.set && sameItems(x, y)
+	}
+	for i := range x.Items {
+		if !equalDepth(x.Items[i], y.Items[i], left, depth+1) {
+			return false
+		}
+	}
+	return true
 }
 
 func equalMaps(x *Map, b any, left *int, depth int) bool {

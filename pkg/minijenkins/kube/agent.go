@@ -44,6 +44,10 @@ type podAgent struct {
 	dead            chan struct{}
 	deadReason      error
 	stopLife        context.CancelFunc
+	// all says that all containers have to run; noShell that this one cannot run scripts.
+	all, noShell bool
+	// outer is the agent whose pod this container is of; nil for an agent itself.
+	outer *podAgent
 }
 
 // Name implements engine.Agent.
@@ -55,6 +59,11 @@ func (a *podAgent) Workspace() string { return a.workspace }
 // watchLife looks for the pod's death from the first step on.
 func (a *podAgent) watchLife(ctx context.Context) {
 	a.lifeOnce.Do(func() {
+		if a.outer != nil {
+			a.outer.watchLife(ctx)
+			a.dead = a.outer.dead
+			return
+		}
 		a.dead = make(chan struct{})
 		life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		a.stopLife = cancel
@@ -98,12 +107,20 @@ func (a *podAgent) bound(ctx context.Context) (context.Context, context.CancelFu
 	go func() {
 		select {
 		case <-a.dead:
-			cancel(a.deadReason)
+			cancel(a.whyDead())
 		case <-ctx.Done():
 		case <-done:
 		}
 	}()
 	return ctx, sync.OnceFunc(func() { close(done); cancel(nil) })
+}
+
+// whyDead is why the pod died.
+func (a *podAgent) whyDead() error {
+	if a.outer != nil {
+		return a.outer.deadReason
+	}
+	return a.deadReason
 }
 
 // command runs a short subcommand, with the pod's death as the error if it dies.
@@ -125,6 +142,9 @@ func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Write
 // Shell implements engine.Agent. The step is started once, however often the stream breaks; its
 // output is read from where the last stream ended.
 func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
+	if a.noShell {
+		return 0, &engine.StepError{Message: noShell}
+	}
 	body, err := json.Marshal(struct {
 		Script         string            `json:"script"`
 		Dir            string            `json:"dir"`
@@ -384,6 +404,9 @@ func (a *podAgent) RemoveAll(ctx context.Context, dir string) error {
 
 // Release implements engine.Agent.
 func (a *podAgent) Release(ctx context.Context) (err error) {
+	if a.outer != nil {
+		return nil
+	}
 	a.release.Do(func() {
 		a.stopWatch()
 		if a.stopLife != nil {
@@ -405,4 +428,7 @@ func (a *podAgent) Release(ctx context.Context) (err error) {
 	return err
 }
 
-var _ engine.Agent = (*podAgent)(nil)
+var (
+	_ engine.Agent      = (*podAgent)(nil)
+	_ engine.Containers = (*podAgent)(nil)
+)

@@ -52,6 +52,9 @@ type agentNote struct {
 	Container string   `json:"container"`
 	Template  uint64   `json:"template,omitempty"`
 	Labels    []string `json:"labels,omitempty"`
+	// All says that all containers have to run; NoShell that the one above cannot run scripts.
+	All     bool `json:"all,omitempty"`
+	NoShell bool `json:"noShell,omitempty"`
 }
 
 // noteOf reads the note of a pod; it is empty without one that can be read.
@@ -107,13 +110,18 @@ type rendered struct {
 	container  string
 	workingDir string
 	base       string
+	// all and noShell are those of agentNote.
+	all, noShell bool
 }
 
 // name gives the pod its name.
 func (r *rendered) name(suffix string) {
 	r.pod.Name = podName(r.base, suffix)
-	i := slices.IndexFunc(r.pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == r.container })
-	setEnv(&r.pod.Spec.Containers[i], "JENKINS_AGENT_NAME", r.pod.Name)
+	for i := range r.pod.Spec.Containers {
+		if c := &r.pod.Spec.Containers[i]; r.all || c.Name == r.container {
+			setEnv(c, "JENKINS_AGENT_NAME", r.pod.Name)
+		}
+	}
 }
 
 // render makes the pod of a template for a request of a build; its name is missing.

@@ -67,12 +67,19 @@ type Config struct {
 	JenkinsURL string
 	// AgentPath is where slipway-agent is in the agent container; empty means AgentPath.
 	AgentPath string
+	// AgentImage is the image of slipway-agent, which pods that Jenkinsfiles describe need; empty refuses those.
+	AgentImage string
+	// NoJenkinsfilePods refuses pods that Jenkinsfiles describe. What they may say is bounded so that they can do
+	// no more than a pod of Pod Security's level "baseline" without access to anything in the namespace.
+	NoJenkinsfilePods bool
 
 	// Instance, Templates and Running are set by the server. Running tells if the build of an ID runs; nil
 	// means that no build outlives the process.
 	Instance  string
 	Templates func() []*store.Template
 	Running   func(build string) bool
+	// Clouds are the names of clouds; it is set by the server, too. Nil means those of the templates.
+	Clouds func() []string
 }
 
 // Build identifies the build that asks for agents.

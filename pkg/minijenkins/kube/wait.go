@@ -34,14 +34,20 @@ func (a *buildAgents) Acquire(ctx context.Context, req engine.AgentRequest, wait
 		}
 		a.p.giveRoom(note.Template) // it is on its way out
 	}
-	t, err := a.resolve(req.Label)
+	t, r, err := a.template(req)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.p.takeRoom(ctx, t, waiting); err != nil {
 		return nil, err
 	}
-	agent, err := a.start(ctx, t, req, waiting)
+	if r == nil {
+		r, err = a.render(t, req)
+	}
+	var agent *podAgent
+	if err == nil {
+		agent, err = a.start(ctx, t, r, req, waiting)
+	}
 	return a.orGiveRoom(agent, err, t.Seq)
 }
 
@@ -69,7 +75,8 @@ func (a *buildAgents) Resume(ctx context.Context, _ engine.AgentRequest, name, w
 	a.p.claim(name, note.Template)
 	a.p.update(name, true, "")
 	ch, stop := a.p.watch(name)
-	return &podAgent{p: a.p, name: name, container: note.Container, changed: ch, stopWatch: stop, template: note.Template, workspace: workspace}, nil
+	return &podAgent{p: a.p, name: name, container: note.Container, changed: ch, stopWatch: stop, template: note.Template, workspace: workspace,
+		all: note.All, noShell: note.NoShell}, nil
 }
 
 // keep notes a pod of a former process.
@@ -153,12 +160,8 @@ const maxNames = 20
 
 // start creates the pod and waits until steps can run in it. A pod that was created for the same request
 // before is taken over.
-func (a *buildAgents) start(ctx context.Context, t *store.Template, req engine.AgentRequest, waiting func(string)) (*podAgent, error) {
-	r, err := a.render(t, req)
-	if err != nil {
-		return nil, err
-	}
-	agent := &podAgent{p: a.p, container: r.container, template: t.Seq,
+func (a *buildAgents) start(ctx context.Context, t *store.Template, r *rendered, req engine.AgentRequest, waiting func(string)) (_ *podAgent, err error) {
+	agent := &podAgent{p: a.p, container: r.container, template: t.Seq, all: r.all, noShell: r.noShell,
 		workspace: path.Join(r.workingDir, "workspace", workspaceName(a.build.Job))}
 	for taken := range maxNames {
 		r.name(suffix(req.ID, taken))
@@ -189,7 +192,7 @@ func (a *buildAgents) untaken(ctx context.Context, name, request string, err err
 
 // adopt waits for a pod that a former process created.
 func (a *buildAgents) adopt(ctx context.Context, name string, note agentNote, waiting func(string)) (*podAgent, error) {
-	agent := &podAgent{p: a.p, name: name, container: note.Container, template: note.Template}
+	agent := &podAgent{p: a.p, name: name, container: note.Container, template: note.Template, all: note.All, noShell: note.NoShell}
 	err := agent.begin(ctx, note.Labels, waiting, func() error {
 		pod, err := a.p.get(ctx, name)
 		if err != nil {
@@ -248,7 +251,11 @@ func (a *podAgent) begin(ctx context.Context, labels []string, waiting func(stri
 	}
 	waiting("Pod " + a.name + " is starting")
 	tell := tellOnce(func(reason string) { waiting("Pod " + a.name + ": " + reason) })
-	if err := p.waitRunning(ctx, a.name, a.container, ch, tell); err != nil {
+	container := a.container
+	if a.all {
+		container = allContainers
+	}
+	if err := p.waitRunning(ctx, a.name, container, ch, tell); err != nil {
 		return err
 	}
 	p.update(a.name, true, "")
@@ -402,16 +409,20 @@ func describe(pod *corev1.Pod, container string) status {
 			return st
 		}
 	}
-	running := false
+	running, ran := false, 0
 	var waiting status
 	for i := range pod.Status.ContainerStatuses {
 		cs := &pod.Status.ContainerStatuses[i]
-		if cs.Name == container && cs.State.Running != nil {
-			running = true
+		if cs.State.Running != nil {
+			ran++
+			running = running || cs.Name == container
 		}
 		if st := containerStatus("container", cs, false); st.fatal || !waiting.fatal && (st.problem || waiting.reason == "") {
 			waiting = st
 		}
+	}
+	if container == allContainers {
+		running = ran > 0 && ran >= len(pod.Spec.Containers)
 	}
 	switch {
 	case waiting.fatal:

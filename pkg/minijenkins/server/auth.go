@@ -134,7 +134,9 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, segs []string) *h
 		return r
 	}
 	blue := len(segs) > 1 && segs[0] == "blue"
-	if l.anonymous() && !isOpen(segs) && (!changes(r) || segs[0] == "pipeline-model-converter") {
+	// The converter changes nothing and needs no crumb.
+	converts := len(segs) > 0 && segs[0] == "pipeline-model-converter"
+	if l.anonymous() && !isOpen(segs) && (!changes(r) || converts) {
 		if blue {
 			failBlue(w, http.StatusForbidden, "Forbidden")
 			return nil
@@ -145,8 +147,7 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, segs []string) *h
 			"'/></head><body>\nAuthentication required\n</body></html>")
 		return nil
 	}
-	// The converter changes nothing and needs no crumb.
-	if changes(r) && !s.crumbOK(r, l) && segs[0] != "pipeline-model-converter" {
+	if changes(r) && !s.crumbOK(r, l) && !converts {
 		failContainer(w, http.StatusForbidden, "No valid crumb was included in the request")
 		return nil
 	}

@@ -109,7 +109,8 @@ func (r *buildRun) fromRepository(o *origin) (script string, scm *engine.SCM, fr
 	}
 	script, head, address, err := r.readRemote(ctx, o, clean)
 	if err != nil {
-		return "", nil, "", fmt.Errorf("read %s: %w", file, err)
+		// The commit is noted, or polling would find it new again and again.
+		return "", nil, "", errors.Join(fmt.Errorf("read %s: %w", file, err), r.keepCommit(head.Commit))
 	}
 	from = "Obtained " + file + " from git " + address
 	if scm.Commit = head.Commit; o.branch != nil {

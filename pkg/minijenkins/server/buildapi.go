@@ -96,6 +96,10 @@ func (s *Server) buildChange(c *call, it *item, b *store.Build, action string) {
 func (s *Server) changeBuild(c *call, b *store.Build, target string, f func(*store.Build)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if it := s.items[b.Job]; it == nil || it.builds[b.Number] != b {
+		fail404(c.w)
+		return
+	}
 	next := *b
 	f(&next)
 	if err := s.store.PutBuild(&next); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,13 @@ func (s *Server) cloudRoutes(c *call) {
 	default:
 		fail404(c.w)
 	}
+}
+
+// cloudNames are the names of the clouds.
+func (s *Server) cloudNames() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return append(slices.Collect(maps.Keys(s.clouds)), defaultCloud)
 }
 
 // cloudFields are what is kept of a cloud: nothing secret.

@@ -305,7 +305,7 @@ func (s *Server) dropCredential(c *call, it *item, id string) bool {
 // findCredential gives the entry of an id that a job sees: that of the nearest folder around it, else that of the system. s.mu is held.
 func (s *Server) findCredential(job *item, id string) *store.Credential {
 	for it := job; it != nil; it = it.up {
-		if c := s.credentials[it.ID][id]; c != nil {
+		if c := s.credentials[it.ID][id]; c != nil && !c.System {
 			return c
 		}
 	}

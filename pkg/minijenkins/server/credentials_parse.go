@@ -68,6 +68,9 @@ func (c *call) jsonField() (map[string]any, bool) {
 	return doc, true
 }
 
+// scopeSystem is the scope of entries that jobs do not see.
+const scopeSystem = "SYSTEM"
+
 // credentialFromForm reads the form of an entry. Fields that are missing are empty, as in Jenkins.
 func credentialFromForm(v any) (*credentialEntry, error) {
 	doc, _ := v.(map[string]any)
@@ -88,6 +91,7 @@ func credentialFromForm(v any) (*credentialEntry, error) {
 		return nil, errCredential
 	}
 	e := &credentialEntry{Credential: store.Credential{ID: text("id"), Description: text("description"), Class: class}, secrets: map[string]string{}}
+	e.System = text("scope") == scopeSystem
 	if kind.name != "" {
 		e.Name = text(kind.name)
 	}
@@ -117,6 +121,7 @@ func (s *Server) credentialFromXML(c *call) (*credentialEntry, bool) {
 		return nil, false
 	}
 	e := &credentialEntry{Credential: store.Credential{ID: root.value("id"), Description: root.value("description"), Class: root.name}, secrets: map[string]string{}}
+	e.System = strings.TrimSpace(root.value("scope")) == scopeSystem
 	if kind.name != "" {
 		e.Name = root.value(kind.name)
 		// XML of before the element was known kept the user name secret.
@@ -134,7 +139,7 @@ func credentialDoc(c *store.Credential) string {
 	var b strings.Builder
 	element := func(name, text string) { b.WriteString("  <" + name + ">" + escapeXML(text) + "</" + name + ">\n") }
 	b.WriteString("<" + c.Class + ">\n")
-	element("scope", "GLOBAL")
+	element("scope", map[bool]string{true: scopeSystem, false: "GLOBAL"}[c.System])
 	element("id", c.ID)
 	element("description", c.Description)
 	if kind.name != "" {

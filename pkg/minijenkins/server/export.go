@@ -268,7 +268,15 @@ func renderList(w *bytes.Buffer, l list, p pruner) error {
 	return nil
 }
 
+// maxAnswer bounds an answer in bytes: with a great depth folders show everything below them several times, as jobs and as views.
+const maxAnswer = 64 << 20
+
+var errAnswer = errors.New("the answer is too large: use a smaller depth, or the parameter tree with ranges")
+
 func renderObject(w *bytes.Buffer, o *object, p pruner) error {
+	if w.Len() > maxAnswer {
+		return errAnswer
+	}
 	w.WriteByte('{')
 	sep := ""
 	if o.class != "" {

@@ -4,6 +4,8 @@
 package server
 
 import (
+	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -13,38 +15,41 @@ import (
 
 const classFingerprint = "hudson.model.Fingerprint"
 
+// maxFileBuilds bounds how many builds are looked through for a file, the newest first.
+const maxFileBuilds = 1000
+
 // fileUse is what is known of a file that was archived: its name and the builds that have it, the oldest first.
 type fileUse struct {
 	name   string
 	builds []*store.Build
 }
 
-// findFile looks through the builds for a file. s.mu is held.
-func (s *Server) findFile(hash string) fileUse {
-	var found fileUse
-	for _, it := range s.items {
-		for _, b := range it.builds {
-			list, err := s.store.Fingerprints(b.Key())
-			if err != nil {
+// findFiles looks through the builds of jobs once for files, by their sums. s.mu is held.
+func (s *Server) findFiles(jobs []*item, hashes map[string]*fileUse) {
+	var builds []*store.Build
+	for _, it := range jobs {
+		builds = append(builds, it.recent[:min(len(it.recent), maxFileBuilds)]...)
+	}
+	slices.SortFunc(builds, func(a, b *store.Build) int { return b.Started.Compare(a.Started) })
+	builds = builds[:min(len(builds), maxFileBuilds)]
+	for _, b := range slices.Backward(builds) {
+		list, err := s.store.Fingerprints(b.Key())
+		if err != nil {
+			continue
+		}
+		for _, f := range list {
+			use := hashes[f.Hash]
+			if use == nil || len(use.builds) > 0 && use.builds[len(use.builds)-1] == b {
 				continue
 			}
-			i := slices.IndexFunc(list, func(f store.Fingerprint) bool { return f.Hash == hash })
-			if i < 0 {
-				continue
-			}
-			found.builds = append(found.builds, b)
-			if found.name == "" {
-				found.name = path.Base(list[i].Path)
-			}
+			use.builds = append(use.builds, b)
+			use.name = cmp.Or(use.name, path.Base(f.Path))
 		}
 	}
-	slices.SortFunc(found.builds, func(a, b *store.Build) int { return a.Started.Compare(b.Started) })
-	return found
 }
 
 // fileBean is the fingerprint of a file; nil if no build has it. s.mu is held.
-func (s *Server) fileBean(hash string) *object {
-	use := s.findFile(hash)
+func (s *Server) fileBean(hash string, use *fileUse) *object {
 	if len(use.builds) == 0 {
 		return nil
 	}
@@ -72,15 +77,25 @@ func (s *Server) fileBean(hash string) *object {
 		vis(2, "timestamp", first.Started.UnixMilli()).in("usage", usage)
 }
 
-// fingerprintBeans are the files of a build. s.mu is held.
+// fingerprintBeans are the files of a build, with the builds of its top folder that have them, too: what other projects archive is theirs.
+// s.mu is held.
 func (s *Server) fingerprintBeans(k store.BuildKey) []*object {
 	out := []*object{}
 	list, err := s.store.Fingerprints(k)
-	if err != nil {
+	top := s.items[k.Job]
+	if err != nil || top == nil || len(list) == 0 {
 		return out
 	}
+	for !top.up.isRoot() {
+		top = top.up
+	}
+	hashes := map[string]*fileUse{}
 	for _, f := range list {
-		if o := s.fileBean(f.Hash); o != nil {
+		hashes[f.Hash] = &fileUse{}
+	}
+	s.findFiles(top.under(), hashes)
+	for _, f := range list {
+		if o := s.fileBean(f.Hash, hashes[f.Hash]); o != nil {
 			o.class = ""
 			out = append(out, o)
 		}
@@ -95,5 +110,9 @@ func (s *Server) fingerprint(c *call) {
 		fail404(c.w)
 		return
 	}
-	s.locked(c, func(string) any { return s.fileBean(hash) })
+	s.locked(c, func(string) any {
+		use := &fileUse{}
+		s.findFiles(slices.Collect(maps.Values(s.items)), map[string]*fileUse{hash: use})
+		return s.fileBean(hash, use)
+	})
 }

@@ -93,32 +93,27 @@ func writeXML(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// compileXPath bounds an expression: it comes from a client.
-func compileXPath(expr string) (*xpath.Expr, error) {
-	const maxXPath = 4096
-	if len(expr) > maxXPath {
-		return nil, &errXPath{http.StatusBadRequest, "The XPath is too long"}
-	}
-	e, err := xpath.Compile(expr)
-	if err != nil {
-		return nil, fmt.Errorf("xpath: %w", err)
-	}
-	return e, nil
-}
-
 // pick applies the parameters exclude, xpath and wrapper. Texts and numbers without an element around them are for the crumb only, as
 // in Jenkins, which fears pages of other sites that read them as scripts.
 func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, contentType string, err error) {
+	if len(doc) > maxXPathDoc {
+		return "", "", errXPathCost
+	}
 	root, err := xmlquery.Parse(strings.NewReader(doc))
 	if err != nil {
 		return "", "", fmt.Errorf("read own XML: %w", err)
 	}
+	with := &xpaths{root, xpathSteps}
 	for _, x := range exclude {
 		e, err := compileXPath(x)
 		if err != nil {
 			return "", "", err
 		}
-		for _, n := range xmlquery.QuerySelectorAll(root, e) {
+		gone, err := with.nodes(e)
+		if err != nil {
+			return "", "", err
+		}
+		for _, n := range gone {
 			xmlquery.RemoveFromTree(n)
 		}
 	}
@@ -132,13 +127,19 @@ func pick(doc, expr, wrapper string, exclude []string, plain bool) (text, conten
 	if err != nil {
 		return "", "", err
 	}
-	if v := e.Evaluate(xmlquery.CreateXPathNavigator(root)); !isNodes(v) {
-		if !plain {
-			return "", "", errPrimitive
-		}
+	v, err := with.value(e)
+	switch {
+	case err != nil:
+		return "", "", err
+	case !isNodes(v) && !plain:
+		return "", "", errPrimitive
+	case !isNodes(v):
 		return fmt.Sprint(v), typeText, nil
 	}
-	found := xmlquery.QuerySelectorAll(root, e)
+	found, err := with.nodes(e)
+	if err != nil {
+		return "", "", err
+	}
 	if wrapper != "" {
 		return wrap(wrapper, found)
 	}

@@ -38,17 +38,18 @@ func (s *Server) formDescriptor(c *call, at *item) bool {
 
 // credentialItems lists the credentials that git can use at an item, for a list to choose from.
 func (s *Server) credentialItems(c *call, at *item) {
-	chosen := c.r.Form.Get("credentialsId")
+	// Who may not configure does not hear which there are.
+	chosen, limited := c.r.Form.Get("credentialsId"), loginOf(c.r).limited
 	option := func(name, id string) *object {
 		return bean("").in("name", name).in("selected", chosen != "" && id == chosen).in("value", id)
 	}
 	s.plain(c, func() any {
 		values := []*object{option("- none -", "")}
 		seen := map[string]bool{}
-		for it := at; it != nil; it = it.up {
+		for it := at; it != nil && !limited; it = it.up {
 			for _, entry := range s.credentials.list(it.ID) {
 				kind := credentialKinds[entry.Class].kind
-				if (kind == engine.CredentialUsernamePassword || kind == engine.CredentialSSHKey) && !seen[entry.ID] {
+				if (kind == engine.CredentialUsernamePassword || kind == engine.CredentialSSHKey) && !entry.System && !seen[entry.ID] {
 					seen[entry.ID] = true
 					values = append(values, option(displayCredential(entry), entry.ID))
 				}

@@ -30,6 +30,8 @@ const (
 	pollTimeout = time.Minute
 	// maxHookJobs bounds how many jobs one notification polls.
 	maxHookJobs = 500
+	// maxHookBody bounds the form of a notification in bytes.
+	maxHookBody = 1 << 20
 )
 
 // duePolls are the jobs whose schedule of polling has a minute from the first to the last one. s.mu is held.
@@ -77,7 +79,7 @@ func (s *Server) poll(jobs []*item) {
 			s.steps.polling = map[uint64]bool{}
 		}
 		s.steps.polling[job.ID] = true
-		base := s.base
+		base, tenant := s.base, job.names()[0]
 		s.wg.Add(1)
 		go func() {
 			defer s.wg.Done()
@@ -86,12 +88,11 @@ func (s *Server) poll(jobs []*item) {
 				defer s.mu.Unlock()
 				delete(s.steps.polling, job.ID)
 			}()
-			select {
-			case s.scanSlots <- struct{}{}:
-				defer func() { <-s.scanSlots }()
-			case <-base.Done():
+			release, ok := s.scanSlots.take(base, tenant)
+			if !ok {
 				return
 			}
+			defer release()
 			if err := s.pollJob(base, job); err != nil {
 				klog.FromContext(base).V(1).Info("repository cannot be polled", "job", job.Name, "error", err.Error())
 			}
@@ -146,8 +147,9 @@ func (s *Server) startFor(job *item, cause store.Cause) error {
 	return err
 }
 
-// startDependents queues the jobs that have a build as their trigger upstream. s.mu is held.
-func (s *Server) startDependents(job *item, b *store.Build) {
+// startDependents queues the jobs that have a build as their trigger upstream. again says that the server may have
+// died behind that, before it had noted that the build is over. s.mu is held.
+func (s *Server) startDependents(job *item, b *store.Build, again bool) {
 	for _, other := range s.items {
 		t := other.triggers()
 		if t.Upstream == "" || !other.isJob() || other.cfg.disabled || severityOf(b.Result) > severityOf(t.Threshold) {
@@ -169,10 +171,28 @@ func (s *Server) startDependents(job *item, b *store.Build) {
 			s.logger().Info("too many builds have started each other in a row", "job", other.fullName())
 			continue
 		}
+		if again && s.startedBy(other, up, b.Started) {
+			continue
+		}
 		if err := s.startFor(other, store.Cause{Upstream: up}); err != nil {
 			s.logger().Error(err, "job is not started by its upstream", "job", other.fullName())
 		}
 	}
+}
+
+// startedBy tells if a job was started by the end of a build already, which began at a time. s.mu is held.
+func (s *Server) startedBy(job *item, up *store.Upstream, since time.Time) bool {
+	of := func(causes []store.Cause) bool {
+		return slices.ContainsFunc(causes, func(c store.Cause) bool {
+			return c.Upstream != nil && c.Upstream.Trigger && c.Upstream.Project == up.Project && c.Upstream.Build == up.Build
+		})
+	}
+	for _, q := range s.queue {
+		if q.Job == job.ID && !q.Entered.Before(since) && of(q.Causes) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(job.history(), func(o *store.Build) bool { return !o.Started.Before(since) && of(o.Causes) })
 }
 
 // isHook tells if a request is one of the hooks, which have tokens of their own and no crumbs.

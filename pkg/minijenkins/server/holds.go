@@ -42,6 +42,8 @@ func (n *noted) Restore(req engine.LockRequest) func() {
 func (r *buildRun) restoreLocks() {
 	n := &noted{Locks: r.scopedLocks()}
 	engine.Restore(r.history.Events(), n, nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.unclaimed = n.releases
 }
 

@@ -299,6 +299,10 @@ func (s *Server) configXML(c *call, it *item) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.items[it.ID] != it {
+			fail404(c.w) // it was deleted meanwhile and must not come back
+			return
+		}
 		if err := s.setConfig(it, body); err != nil {
 			fail500(c.w, c.r, err.Error())
 			return
@@ -312,6 +316,9 @@ func (s *Server) configXML(c *call, it *item) {
 
 // setConfig replaces the config.xml of an item. s.mu is held.
 func (s *Server) setConfig(it *item, doc []byte) error {
+	if s.items[it.ID] != it {
+		return errDeleted // to store it would bring it back with the next start
+	}
 	cfg, err := parseConfig(doc)
 	if err != nil {
 		return err
@@ -344,6 +351,10 @@ func (s *Server) changeItem(c *call, it *item, action string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.items[it.ID] != it {
+		fail404(c.w) // it was deleted meanwhile and must not come back
+		return
+	}
 	switch action {
 	case "confirmRename", "doRename":
 		s.rename(c, it, c.r.Form.Get("newName"))
@@ -490,6 +501,7 @@ func (s *Server) deleteItem(ctx context.Context, it *item) error {
 	for _, id := range ids {
 		delete(s.items, id)
 		delete(s.credentials, id)
+		delete(s.views, id)
 		s.dropQueueOf(id)
 		if sc := s.scans[id]; sc != nil {
 			sc.cancel()

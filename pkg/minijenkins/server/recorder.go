@@ -151,6 +151,9 @@ type waitingAgents struct {
 
 func (a *waitingAgents) HasLabel(label string) bool { return a.inner.HasLabel(label) }
 
+// CheckPod implements engine.PodProvider.
+func (a *waitingAgents) CheckPod(pod *engine.PodRequest) error { return engine.CheckPod(a.inner, pod) }
+
 func (a *waitingAgents) Acquire(ctx context.Context, req engine.AgentRequest, waiting func(string)) (engine.Agent, error) {
 	s := a.run.s
 	id, err := s.store.NextQueueID()

@@ -434,3 +434,68 @@ func TestOverButForTheRecord(t *testing.T) {
 		t.Errorf("%+v %v", rec, err)
 	}
 }
+
+// TestOverButForTheRecordStartsOnce: what the end of a build started before the crash is not started again.
+func TestOverButForTheRecordStartsOnce(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "up", "pipeline { agent any\n stages { stage('s') { steps { sh '''"+waits("go")+"''' } } } }", "", "")
+	d.job("f", "down", "pipeline { agent none\n triggers { upstream 'up' }\n stages { stage('s') { steps { echo 'x' } } } }", "", "")
+	d.build("down") // its trigger is known then
+	d.ended("f/down", 1)
+	for n := 1; n <= 2; n++ {
+		d.build("up")
+		d.says("up", n, "before-go\n")
+	}
+	// The server dies between the start and the record of the end; at the other one nothing is started yet.
+	d.link.cut()
+	for _, r := range d.s.running() {
+		r.log.End("Finished: SUCCESS\n")
+	}
+	d.s.mu.Lock()
+	up := d.s.root.kids["f"].kids["up"]
+	d.s.startDependents(up, up.builds[1], false)
+	d.s.mu.Unlock()
+	if err := d.s.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d = d.crash()
+	d.ended("f/up", 1)
+	d.ended("f/up", 2)
+	started := map[int]int{}
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	down := d.s.root.kids["f"].kids["down"]
+	note := func(causes []store.Cause) {
+		for _, c := range causes {
+			if c.Upstream != nil {
+				started[c.Upstream.Build]++
+			}
+		}
+	}
+	for _, q := range d.s.waitingOf(down) {
+		note(q.Causes)
+	}
+	for _, b := range down.builds {
+		note(b.Causes)
+	}
+	if diff := cmp.Diff(map[int]int{1: 1, 2: 1}, started); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestScriptedSurvives: that a build runs a Scripted Pipeline is known also after a restart.
+func TestScriptedSurvives(t *testing.T) {
+	w := newWorld(t)
+	d := newDurable(t, w, t.TempDir())
+	d.folder("f")
+	d.job("f", "j", "node { stage('s') { sh '''"+waits("go")+"''' } }", "", "")
+	d.build("j")
+	d.says("j", 1, "before-go\n")
+	d = d.crash()
+	w.touch(t, "go")
+	if b := d.ended("f/j", 1); b.Result != engine.ResultSuccess || !b.Scripted {
+		t.Errorf("%+v", b)
+	}
+}

@@ -127,7 +127,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	a := &answer{w: w, flush: s.store.Flush, hold: changes(r)}
 	defer a.finish()
 	w = a
-	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	most := s.cfg.MaxBody
+	if isHook(segs) {
+		most = min(most, maxHookBody) // anybody can send it
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if s.starting(w, r) {
 		return
 	}

@@ -103,7 +103,12 @@ func (r *buildRun) begin(base context.Context) {
 	ctx, stop := context.WithCancelCause(base)
 	r.mu.Lock()
 	if r.ended { // it was killed before it could go on
+		unclaimed := r.unclaimed
+		r.unclaimed = nil
 		r.mu.Unlock()
+		for _, release := range unclaimed {
+			release()
+		}
 		stop(nil)
 		return
 	}
@@ -256,6 +261,9 @@ func (r *buildRun) execute() (engine.Result, error) {
 	if err != nil {
 		return r.refuse(plan, compileErrors(plan.Script, err), err)
 	}
+	r.s.mu.Lock()
+	r.build.Scripted = p.Script != nil // it is in no record until the build ends
+	r.s.mu.Unlock()
 	agents := &waitingAgents{run: r, inner: r.s.agents.ForBuild(kube.Build{
 		ID: r.id(), Project: r.jobProject(), Job: r.jobName, Number: r.key.Number,
 	})}
@@ -358,7 +366,7 @@ func (r *buildRun) params(p *jenkinsfile.Pipeline) ([]engine.ParamValue, error) 
 func (r *buildRun) takeOver(p *jenkinsfile.Pipeline) engine.Result {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	if r.build.Scripted = p.Script != nil; !r.build.Scripted {
+	if !r.build.Scripted {
 		r.configure(p)
 	}
 	if prev, _ := r.job.around(r.build); prev != nil {
@@ -510,7 +518,7 @@ func (r *buildRun) finish(result engine.Result, note string) {
 		release()
 	}
 	if r.s.items[b.Job] != nil {
-		r.s.startDependents(r.job, b)
+		r.s.startDependents(r.job, b, r.past != nil)
 		if err := r.s.store.EndBuild(b); err != nil {
 			log.Error(err, "end of build is not stored", "job", r.jobName, "number", b.Number)
 		}

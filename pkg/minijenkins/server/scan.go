@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// maxScans bounds how many scans run at once.
-	maxScans = 4
+	// maxScans bounds how many scans and pollings run at once, maxTenantScans those of one top folder.
+	maxScans, maxTenantScans = 12, 2
 	// maxHeads bounds the branches and tags of a multi-branch job: each becomes a job.
 	maxHeads           = 2000
 	defaultScanTimeout = 10 * time.Minute
@@ -107,12 +107,12 @@ func (sc *scan) main(ctx context.Context) {
 	if err := sc.s.store.Flush(); err != nil {
 		return
 	}
-	select {
-	case sc.s.scanSlots <- struct{}{}:
-		defer func() { <-sc.s.scanSlots }()
-	case <-ctx.Done():
+	tenant, _, _ := strings.Cut(sc.name, "/")
+	release, ok := sc.s.scanSlots.take(ctx, tenant)
+	if !ok {
 		return
 	}
+	defer release()
 	if !sc.untilNextSecond(ctx) {
 		return
 	}

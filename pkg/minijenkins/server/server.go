@@ -85,8 +85,9 @@ type Config struct {
 type AgentDeps struct {
 	// Instance is the ID of the state folder. Pods carry it as a label.
 	Instance string
-	// Templates are the pod templates as they are now.
+	// Templates are the pod templates as they are now; Clouds the names of the clouds.
 	Templates func() []*store.Template
+	Clouds    func() []string
 	// JenkinsURL is the base URL for agents.
 	JenkinsURL string
 	// Running tells if the build of a kube.Build.ID runs, or will go on as soon as the server runs. Its agents
@@ -110,7 +111,7 @@ type AgentSource interface {
 // KubeAgents is NewAgents for pods of a cluster.
 func KubeAgents(cfg kube.Config) func(AgentDeps) (AgentSource, error) {
 	return func(d AgentDeps) (AgentSource, error) {
-		cfg.Instance, cfg.Templates, cfg.Running = d.Instance, d.Templates, d.Running
+		cfg.Instance, cfg.Templates, cfg.Running, cfg.Clouds = d.Instance, d.Templates, d.Running, d.Clouds
 		if cfg.JenkinsURL == "" {
 			cfg.JenkinsURL = d.JenkinsURL
 		}
@@ -136,7 +137,7 @@ type Server struct {
 	lag  time.Duration
 	wake chan struct{}
 	// scanSlots bounds how many scans run at once.
-	scanSlots chan struct{}
+	scanSlots *slots
 	// born is when the server was made.
 	born time.Time
 
@@ -199,7 +200,7 @@ func New(cfg Config) (*Server, error) {
 		now: time.Now, wake: make(chan struct{}, 1),
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
-		scans: map[uint64]*scan{}, scanSlots: make(chan struct{}, maxScans),
+		scans: map[uint64]*scan{}, scanSlots: newSlots(maxScans, maxTenantScans),
 	}
 	s.born = s.now()
 	s.events = newEventSender(&s.cfg, s.now, st.Flush)
@@ -213,7 +214,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: %w", err), st.Close())
 	}
-	s.agents, err = cfg.NewAgents(AgentDeps{Instance: st.Instance(), Templates: s.templateList, JenkinsURL: s.buildURLBase(), Running: s.runsBuild})
+	s.agents, err = cfg.NewAgents(AgentDeps{Instance: st.Instance(), Templates: s.templateList, Clouds: s.cloudNames, JenkinsURL: s.buildURLBase(), Running: s.runsBuild})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("minijenkins: agents: %w", err), st.Close())
 	}

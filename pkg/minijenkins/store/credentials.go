@@ -42,6 +42,8 @@ type Credential struct {
 	Name string `json:"name,omitempty"`
 	// NameSecret says that the name is not shown.
 	NameSecret bool `json:"nameSecret,omitempty"`
+	// System says that its scope is that of the system: no job sees it.
+	System bool `json:"system,omitempty"`
 	// Used are the jobs whose builds used it.
 	Used []CredentialUse `json:"used,omitempty"`
 	// Sealed is what is secret, encrypted.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
-	"slices"
 )
 
 // Fingerprint is the MD5 sum by which Jenkins knows an archived file again.
@@ -46,6 +45,7 @@ func (s *Store) Fingerprints(k BuildKey) ([]Fingerprint, error) {
 	}
 	defer func() { _ = f.Close() }()
 	var out []Fingerprint
+	known := map[Fingerprint]bool{}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		m := fingerprintLine.FindStringSubmatch(lines.Text())
@@ -53,7 +53,8 @@ func (s *Store) Fingerprints(k BuildKey) ([]Fingerprint, error) {
 			continue
 		}
 		var path string
-		if _, err := fmt.Sscanf(m[2], "%q", &path); err == nil && !slices.Contains(out, Fingerprint{m[1], path}) {
+		if _, err := fmt.Sscanf(m[2], "%q", &path); err == nil && !known[Fingerprint{m[1], path}] {
+			known[Fingerprint{m[1], path}] = true
 			out = append(out, Fingerprint{m[1], path})
 		}
 	}

@@ -385,6 +385,7 @@ func (l *Log) Suspend() error {
 	l.mu.Lock()
 	clear(l.held)
 	l.order = nil
+	l.settled.Broadcast() // else Sync would wait for ever, and this for it
 	l.mu.Unlock()
 	return l.shut()
 }

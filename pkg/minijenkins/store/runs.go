@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -89,7 +90,52 @@ func (s *Store) PutInterrupt(k BuildKey, n int, i Interrupt) error {
 
 // PutAnswer keeps the answer to the input of a step.
 func (s *Store) PutAnswer(k BuildKey, stepID string, a engine.Answer) error {
-	return s.put(bucketRuns, k.run(runAnswer, []byte(stepID)...), a)
+	data, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	key := k.run(runAnswer, []byte(stepID)...)
+	sealed, err := s.sealRun(key, data)
+	if err != nil {
+		return err
+	}
+	return s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketRuns).Put(key, sealed) }})
+}
+
+// sealedRun begins a value that is encrypted; JSON never begins with it.
+const sealedRun = 0
+
+// sealRun encrypts what may hold what people typed or scripts read, with the key of the credentials and for its
+// place: a copy of the database alone does not tell it.
+func (s *Store) sealRun(key, data []byte) ([]byte, error) {
+	aead, err := s.cipher()
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize())
+	_, _ = rand.Read(nonce)
+	out := make([]byte, 0, 1+len(nonce)+len(data)+aead.Overhead())
+	out = append(append(out, sealedRun), nonce...)
+	return aead.Seal(out, nonce, data, key), nil
+}
+
+// openRun decrypts a value if it is encrypted.
+func (s *Store) openRun(key, v []byte) ([]byte, error) {
+	if len(v) == 0 || v[0] != sealedRun {
+		return v, nil
+	}
+	aead, err := s.cipher()
+	if err != nil {
+		return nil, err
+	}
+	if v = v[1:]; len(v) < aead.NonceSize() {
+		return nil, ErrKey
+	}
+	data, err := aead.Open(nil, v[:aead.NonceSize()], v[aead.NonceSize():], key)
+	if err != nil {
+		return nil, ErrKey
+	}
+	return data, nil
 }
 
 // PutDownstream keeps which queue item a build asked for by a request.
@@ -145,8 +191,14 @@ func (s *Store) RunRecord(k BuildKey) (*RunRecord, error) {
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		c, prefix := tx.Bucket(bucketRuns).Cursor(), k.bytes()
 		for key, v := c.Seek(prefix); key != nil && len(key) > len(prefix) && string(key[:len(prefix)]) == string(prefix); key, v = c.Next() {
-			if err := out.add(key[len(prefix)], string(key[len(prefix)+1:]), v); err != nil {
-				return err
+			if kind := key[len(prefix)]; kind != runEvent { // OpenHistory reads those
+				v, err := s.openRun(key, v)
+				if err != nil {
+					return err
+				}
+				if err := out.add(kind, string(key[len(prefix)+1:]), v); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -222,7 +274,11 @@ func (s *Store) OpenHistory(k BuildKey, log *Log) (*History, error) {
 		c, prefix := tx.Bucket(bucketRuns).Cursor(), k.run(runEvent)
 		for key, v := c.Seek(prefix); key != nil && len(key) == len(prefix)+8 && string(key[:len(prefix)]) == string(prefix); key, v = c.Next() {
 			var e engine.Event
-			if err := json.Unmarshal(v, &e); err != nil {
+			v, err := s.openRun(key, v)
+			if err == nil {
+				err = json.Unmarshal(v, &e)
+			}
+			if err != nil {
 				return err
 			}
 			h.events = append(h.events, e)
@@ -254,7 +310,9 @@ func (h *History) Append(_ context.Context, e engine.Event) error {
 	h.mu.Lock()
 	key := h.k.run(runEvent, u64(h.next)...)
 	h.next++
-	err = h.s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketRuns).Put(key, data) }})
+	if data, err = h.s.sealRun(key, data); err == nil {
+		err = h.s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketRuns).Put(key, data) }})
+	}
 	h.mu.Unlock()
 	if err != nil {
 		return err

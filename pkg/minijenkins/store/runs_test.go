@@ -477,3 +477,91 @@ func TestManyHistories(t *testing.T) {
 		t.Error("the events of many builds are slow")
 	}
 }
+
+// TestLogSuspendDuringSync: a log may be suspended while Sync waits for the end of a line.
+func TestLogSuspendDuringSync(t *testing.T) {
+	s := open(t, t.TempDir())
+	l, err := s.CreateLog(BuildKey{1, 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, l.Writer("1"), "half of a line")
+	write(t, l.Writer("2"), "held back\n")
+	synced := make(chan error, 1)
+	go func() { synced <- l.Sync() }()
+	for l.syncMu.TryLock() { // Sync has not begun
+		l.syncMu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(10 * time.Millisecond)
+	suspended := make(chan error, 1)
+	go func() { suspended <- l.Suspend() }()
+	timeout := time.After(10 * time.Second)
+	for range 2 {
+		select {
+		case <-synced:
+		case err := <-suspended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-timeout:
+			t.Fatal("Sync and Suspend wait for each other")
+		}
+	}
+}
+
+// TestBadNames: a name that the database never takes is refused, and does not hold up what comes behind it.
+func TestBadNames(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, name := range []string{"", strings.Repeat("x", bbolt.MaxKeySize+1)} {
+		if err := s.PutCloud(&Cloud{Name: name}); !errors.Is(err, ErrName) {
+			t.Errorf("%d bytes: %v", len(name), err)
+		}
+	}
+	if err := errors.Join(s.PutCloud(&Cloud{Name: "kubernetes"}), s.Flush()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunSecretsAtRest: what people typed and scripts read is not in the database as it is.
+func TestRunSecretsAtRest(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	k := BuildKey{1, 1}
+	l, err := s.CreateLog(k, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.OpenHistory(k, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret = "wortgeheimnis"
+	value, _ := json.Marshal(secret)
+	answer := engine.Answer{User: "u", Values: []engine.ParamValue{{Name: "P", Value: secret, Sensitive: true}}}
+	if err := errors.Join(h.Append(t.Context(), engine.Event{Key: "0.1", Kind: "input", Turn: 1, Value: value}), s.PutAnswer(k, "7", answer), s.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "state.db"))
+	if err != nil || strings.Contains(string(data), secret) {
+		t.Error("the database tells the secret", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "state.db")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info.Mode(), err)
+	}
+	if h, err = s.OpenHistory(k, l); err != nil || len(h.Events()) != 1 || string(h.Events()[0].Value) != string(value) {
+		t.Error(h.Events(), err)
+	}
+	rec, err := s.RunRecord(k)
+	if err != nil || cmp.Diff(answer, rec.Answers["7"]) != "" {
+		t.Error(rec, err)
+	}
+	// Another key: the build cannot go on, and the reason is told.
+	s.aead = nil
+	if err := os.WriteFile(filepath.Join(dir, credentialKeyFile), make([]byte, credentialKeySize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.OpenHistory(k, l); !errors.Is(err, ErrKey) {
+		t.Error(err)
+	}
+}

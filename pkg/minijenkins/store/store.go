@@ -35,6 +35,9 @@ import (
 // ErrLocked says that another process uses the state folder.
 var ErrLocked = errors.New("the state folder is in use by another process")
 
+// ErrName says that a name is empty or too long to be stored under it.
+var ErrName = errors.New("the name cannot be stored")
+
 var (
 	bucketMeta      = []byte("meta")
 	bucketItems     = []byte("items")
@@ -154,6 +157,10 @@ func put(b *bbolt.Bucket, key []byte, v any) error {
 
 // put queues the write of a value, as it is now.
 func (s *Store) put(bucket, key []byte, v any) error {
+	// A change that the database never takes would be tried for ever, and all others behind it would wait.
+	if len(key) == 0 || len(key) > bbolt.MaxKeySize {
+		return fmt.Errorf("%w: %d bytes", ErrName, len(key))
+	}
 	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %T: %w", v, err)
