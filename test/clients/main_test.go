@@ -8,24 +8,15 @@ package clients
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/bmatcuk/doublestar/v4"
-
-	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
-	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/local/localtest"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/server"
 )
 
@@ -44,31 +35,10 @@ func start(t *testing.T) string {
 // startIn is start in a folder.
 func startIn(t *testing.T, dir string) string {
 	t.Helper()
-	srv := httptest.NewUnstartedServer(nil)
-	address := "http://" + srv.Listener.Addr().String()
-	s, err := server.New(server.Config{
-		StateDir: filepath.Join(dir, "state"), BaseURL: address, StopTimeout: -1, QuietPeriod: -1, AllowFileSCM: true,
-		Accounts: []server.Account{{Name: testUser, Token: testToken, Password: testPassword}},
-		NewAgents: func(server.AgentDeps) (server.AgentSource, error) {
-			return &folders{dir: filepath.Join(dir, "agents"), live: map[string]bool{}}, nil
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	srv.Config.Handler = s.Handler()
-	srv.Start()
-	t.Cleanup(func() {
-		srv.Close()
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("minijenkins: %v", err)
-		}
-	})
-	return address
+	return localtest.Start(t, localtest.Options{StateDir: filepath.Join(dir, "state"), Config: func(c *server.Config) {
+		c.AllowFileSCM = true
+		c.Accounts = []server.Account{{Name: testUser, Token: testToken, Password: testPassword}}
+	}}).URL
 }
 
 // needPackages installs Debian packages if they are missing. Where that is not possible the test fails: it would show nothing.
@@ -132,118 +102,3 @@ func command(t *testing.T, name string, args ...string) (string, error) {
 	err := cmd.Run()
 	return out.String(), err
 }
-
-// folders makes agents that are folders below it.
-type folders struct {
-	dir  string
-	mu   sync.Mutex
-	live map[string]bool
-}
-
-func (f *folders) ForBuild(b kube.Build) engine.AgentProvider { return folderProvider{f, b} }
-func (f *folders) Reap(context.Context) error                 { return nil }
-func (f *folders) Run(ctx context.Context) error              { <-ctx.Done(); return nil }
-
-func (f *folders) Agents() []kube.AgentInfo {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out []kube.AgentInfo
-	for name := range f.live {
-		out = append(out, kube.AgentInfo{Name: name, Labels: []string{"folder", name}, Online: true})
-	}
-	return out
-}
-
-func (f *folders) set(name string, live bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if delete(f.live, name); live {
-		f.live[name] = true
-	}
-}
-
-type folderProvider struct {
-	f     *folders
-	build kube.Build
-}
-
-func (folderProvider) HasLabel(string) bool { return true }
-
-func (p folderProvider) Acquire(context.Context, engine.AgentRequest, func(string)) (engine.Agent, error) {
-	name := fmt.Sprintf("folder-%s-%d", strings.ReplaceAll(p.build.Job, "/", "-"), p.build.Number)
-	p.f.set(name, true)
-	dir := filepath.Join(p.f.dir, filepath.FromSlash(p.build.Job), fmt.Sprint(p.build.Number))
-	return folderAgent{p.f, name, dir}, os.MkdirAll(dir, 0o700)
-}
-
-type folderAgent struct {
-	f         *folders
-	name, dir string
-}
-
-func (a folderAgent) Name() string      { return a.name }
-func (a folderAgent) Workspace() string { return a.dir }
-
-func (a folderAgent) Release(context.Context) error {
-	a.f.set(a.name, false)
-	return os.RemoveAll(a.dir)
-}
-
-func (folderAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
-	if err := os.MkdirAll(req.Dir, 0o700); err != nil {
-		return 0, err
-	}
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-xe", "-c", req.Script)
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = req.Dir, out, out, time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.Env = os.Environ()
-	for k, v := range req.Env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	if stdout != nil {
-		cmd.Stdout = stdout
-	}
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
-}
-
-func (folderAgent) Open(_ context.Context, path string) (io.ReadCloser, error) { return os.Open(path) }
-
-func (folderAgent) WriteFile(_ context.Context, path string, content []byte) error {
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, content, 0o600))
-}
-
-func (folderAgent) Glob(_ context.Context, dir, includes, _ string) ([]string, error) {
-	var all []string
-	for pattern := range strings.SplitSeq(includes, ",") {
-		found, err := doublestar.Glob(os.DirFS(dir), strings.TrimSpace(pattern), doublestar.WithFilesOnly())
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
-}
-
-func (folderAgent) Clone(ctx context.Context, req engine.CloneRequest, out io.Writer) (string, error) {
-	for _, args := range [][]string{{"clone", "-q", req.URL, req.Dir}, {"-C", req.Dir, "checkout", "-q", req.Ref}} {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Stdout, cmd.Stderr = out, out
-		if err := cmd.Run(); err != nil {
-			return "", err
-		}
-	}
-	head, err := exec.CommandContext(ctx, "git", "-C", req.Dir, "rev-parse", "HEAD").Output()
-	return strings.TrimSpace(string(head)), err
-}
-
-func (folderAgent) RemoveAll(_ context.Context, dir string) error { return os.RemoveAll(dir) }

@@ -79,7 +79,7 @@ func clusterTarget(ctx context.Context, t *testing.T) *jenkinsfiles.Target {
 		t.Fatal(err)
 	}
 	return &jenkinsfiles.Target{
-		Jenkins: client, Folder: name, Label: container.AgentLabel, Git: repositories, NoAnyAgent: true,
+		Jenkins: client, Folder: name, Label: container.AgentLabel, Git: repositories, NoAnyAgent: true, Image: suite.state.DevImage,
 		Poll: casePoll, Patience: casePatience,
 		Pipelines: &slipwayPipelines{
 			Direct: jenkinsfiles.Direct{Client: client, Folder: name, URL: suite.state.Jenkins.URL, Username: suite.state.Jenkins.Username,

@@ -27,6 +27,8 @@ type Case struct {
 	About string `json:"about"`
 	// MultiBranch makes a multi-branch pipeline of the repository. The Jenkinsfile is part of its first commit.
 	MultiBranch bool `json:"multibranch,omitempty"`
+	// Pods says that its agents are pods of its own making; where agents are no pods it is refused.
+	Pods bool `json:"pods,omitempty"`
 	// Jobs are further pipelines; the one of the name x has the Jenkinsfile x.Jenkinsfile.
 	Jobs []string `json:"jobs,omitempty"`
 	// Credentials are put into the folder of the pipeline.
@@ -99,6 +101,17 @@ type Build struct {
 	Changes []string `json:"changes,omitempty"`
 	// Agents is how many it got.
 	Agents *int `json:"agents,omitempty"`
+}
+
+// withoutPods is the case where agents are no pods: nothing of it may begin.
+func (c *Case) withoutPods() *Case {
+	refused := *c
+	refused.Builds = []Build{{
+		Result: "FAILURE", Graph: []string{}, Agents: new(int),
+		Log:    []string{"the agents of this server are no pods; use an agent with a label", "/^Finished: FAILURE$/"},
+		Absent: []string{"[Pipeline] Start of Pipeline"},
+	}}
+	return &refused
 }
 
 // Answer is what is answered to an input.

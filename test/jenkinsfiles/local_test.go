@@ -107,7 +107,7 @@ func localTarget(t *testing.T) *Target {
 		t.Fatal(err)
 	}
 	return &Target{
-		Jenkins: client, Folder: localFolder, Label: localLabel, Git: repositories,
+		Jenkins: client, Folder: localFolder, Label: localLabel, Git: repositories, NoPods: true,
 		Poll: 50 * time.Millisecond, Patience: 30 * time.Second,
 		Pipelines: &Direct{Client: client, Folder: localFolder, URL: http.URL, Username: localUser, Token: localToken, Poll: 20 * time.Millisecond},
 	}

@@ -33,6 +33,10 @@ type Target struct {
 	Poll, Patience time.Duration
 	// NoAnyAgent says that there is no agent without a label: "agent any" becomes one with it.
 	NoAnyAgent bool
+	// NoPods says that its agents are no pods.
+	NoPods bool
+	// Image is one that pods of a case's own making can use.
+	Image string
 	// Pipelines makes and starts them.
 	Pipelines Pipelines
 }
@@ -64,6 +68,9 @@ type player struct {
 // Play runs a case.
 func (target *Target) Play(ctx context.Context, t *testing.T, c *Case) {
 	t.Helper()
+	if c.Pods && target.NoPods {
+		c = c.withoutPods()
+	}
 	p := &player{Target: target, c: c, last: map[string]int64{}}
 	if err := p.prepare(ctx); err != nil {
 		t.Fatal(err)
@@ -113,7 +120,7 @@ func (p *player) prepare(ctx context.Context) error {
 	if p.repo, err = p.Git.NewRepo(p.c.Name + ".git"); err != nil {
 		return err
 	}
-	p.fill = strings.NewReplacer("@REPO@", p.repo.URL, "@LIBRARY@", library.URL, "dc-team.app", p.Label)
+	p.fill = strings.NewReplacer("@REPO@", p.repo.URL, "@LIBRARY@", library.URL, "@IMAGE@", p.Image, "dc-team.app", p.Label)
 	script, err := p.jenkinsfile("Jenkinsfile")
 	if err != nil {
 		return err

@@ -205,7 +205,7 @@ func (c *checker) node(n jenkinsfile.Node) {
 		}
 		c.stepArgs(n, def)
 		c.nodeLabel(n)
-		c.podTemplate(n)
+		c.podStep(n)
 	case *jenkinsfile.New:
 		if !groovy.Constructible(n.Type) && !strings.HasSuffix(n.Type, "[]") {
 			c.refuse(n.From, "new "+n.Type, "\"new %s\": %s", n.Type, advice)

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -45,8 +46,11 @@ func (c *checker) mergeStrategy(pos jenkinsfile.Pos, x jenkinsfile.Expr) bool {
 	return ok
 }
 
-// podTemplate checks podTemplate(…) { … }.
-func (c *checker) podTemplate(n *jenkinsfile.Call) {
+// podStep checks podTemplate(…) { … } and container('…') { … }.
+func (c *checker) podStep(n *jenkinsfile.Call) {
+	if n.Name == "container" && c.agents != nil && errors.Is(CheckPod(c.agents, nil), ErrNoPods) {
+		c.refuse(n.NamePos, n.Name, "step \"container\": %v", ErrNoPods)
+	}
 	if n.Name != "podTemplate" {
 		return
 	}

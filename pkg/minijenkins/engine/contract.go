@@ -228,6 +228,12 @@ type History interface {
 	Append(ctx context.Context, e Event) error
 }
 
+// Forgetter is a History that need not keep its events in memory once the build has come to where it was.
+type Forgetter interface {
+	// Forget says that Events is not called again.
+	Forget()
+}
+
 // LogSkipper is a Recorder whose log has bytes from before a restart. For each step, and for the lines of
 // none, of what is written it drops as many bytes as are in the log of that step already, over all writers
 // that Log returns. Only the lines of the step "!" are never dropped. See also LogAhead and StoredGraph.

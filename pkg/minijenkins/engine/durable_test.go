@@ -47,6 +47,11 @@ var durablePipelines = map[string]struct {
   for (x in ['a', 'b', 'c']) { def name = x; jobs[name] = { for (int i = 0; i < 3; i++) { n++; def mine = n; sh "${name} ${i}"; seen << "${name}${i}/${mine}"; echo "${seen.size()} ${n}" } } }
   parallel jobs
   echo seen.join(' ') }`)},
+	"Pods": {result: ResultSuccess, src: `pipeline { agent none
+ stages { stage('p') { parallel {
+  stage('a') { agent { kubernetes { defaultContainer 'c'; yaml 'spec: {}'; retries 2 } }
+   steps { sh 'a 1'; container('d') { sh 'a 2 partial'; echo "d ${env.FROM_AGENT}" } } }
+  stage('b') { steps { script { podTemplate(inheritFrom: 'x') { node(POD_LABEL) { sh 'b 1'; container('e') { sh 'b 2' }; echo "in ${POD_LABEL}" } } } } } } } } }`},
 	"Retry": {sequential: true, result: ResultSuccess, src: stages("retry(4) { sh 'flaky 2'; echo 'through' }")},
 	"Timeout": {sequential: true, result: ResultSuccess, src: stages(`script { try { timeout(time: 5, unit: 'SECONDS') { sh 'takes 100 partial' } } catch (e) { echo "caught ${e}" } }
   timeout(time: 1, unit: 'HOURS') { sh 'quick' }

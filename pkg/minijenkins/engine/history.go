@@ -32,7 +32,7 @@ const (
 // journal is the memory of a build: what is in the history and what is added to it.
 type journal struct {
 	h History
-	// past are the events from before the restart, held the locks that the build held then.
+	// past are the events from before the restart that tell of agents and locks, held the locks that the build held then.
 	past []Event
 	held map[string]lockRecord
 	ctx  context.Context //nolint:containedctx // of Append, for the life of the build
@@ -87,7 +87,7 @@ func (b *build) openJournal(ctx context.Context) {
 	}
 	// Also a build without events may have begun before a restart and have written lines.
 	events := j.h.Events()
-	j.past, j.held = events, heldLocks(events)
+	j.held = heldLocks(events)
 	r := &replay{between: func() bool { return len(j.between) > 0 }}
 	r.handed = func(ev Event) {
 		j.time.Store(ev.Time.UnixNano())
@@ -95,6 +95,9 @@ func (b *build) openJournal(ctx context.Context) {
 	}
 	r.live = func() {
 		j.time.Store(0)
+		if f, ok := j.h.(Forgetter); ok {
+			f.Forget()
+		}
 		b.rec.release()
 	}
 	r.failed = func(err error) { b.stopAll(&stopReason{err: misfit(err)}) }
@@ -102,6 +105,10 @@ func (b *build) openJournal(ctx context.Context) {
 		j.time.Store(events[0].Time.UnixNano())
 	}
 	for _, ev := range events {
+		switch ev.Kind {
+		case kindAgent, kindRelease, kindLock, kindUnlock:
+			j.past = append(j.past, ev)
+		}
 		switch {
 		case ev.Begin:
 			j.begun[ev.Key] = append(j.begun[ev.Key], ev)
@@ -194,6 +201,7 @@ func (b *build) recall(key, kind string) (Event, bool) {
 	if !ok {
 		return ev, false
 	}
+	delete(b.journal.seen, key) // nobody asks for it again
 	if ev.Kind != kind {
 		b.breakOff(misfit(fmt.Errorf("%q is %s, not %s", key, kind, ev.Kind)))
 		return ev, false

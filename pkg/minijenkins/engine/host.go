@@ -58,6 +58,12 @@ func (h *host) Global(ctx context.Context, name string) (any, bool, error) {
 	return v, ok, nil
 }
 
+// maxEnv bounds the bytes and maxVars the number of the variables that a script sets. A process gets less than that.
+const (
+	maxEnv  = 4 << 20
+	maxVars = 2000
+)
+
 // envObject is env.
 type envObject struct{ b *build }
 
@@ -77,7 +83,17 @@ func (o *envObject) SetProperty(_ context.Context, name string, v any) (bool, er
 		delete(o.b.vars, name)
 		return true, nil
 	}
-	o.b.vars[name] = groovy.ToString(v)
+	text := groovy.ToString(v)
+	size := len(name) + len(text)
+	for k, old := range o.b.vars {
+		if k != name {
+			size += len(k) + len(old)
+		}
+	}
+	if size > maxEnv || len(o.b.vars) >= maxVars {
+		return false, failed("env.%s: the environment would have more than %d bytes or %d variables", name, maxEnv, maxVars)
+	}
+	o.b.vars[name] = text
 	return true, nil
 }
 

@@ -241,3 +241,27 @@ func TestCheckouts(t *testing.T) {
 		})
 	}
 }
+
+func TestLibrarySizes(t *testing.T) {
+	big := &Library{Vars: map[string]string{"a": strings.Repeat("x", maxLibraryCode/2+1)}, Resources: map[string][]byte{"r": make([]byte, maxLibraryData/2+1)}}
+	data := &Library{Resources: big.Resources}
+	for name, tc := range map[string]struct {
+		libs []*Library
+		want string
+	}{
+		"one":  {libs: []*Library{big}},
+		"code": {libs: []*Library{big, big}, want: "The variables"},
+		"data": {libs: []*Library{data, data}, want: "The resources"},
+		"many": {libs: make([]*Library, 0), want: ""},
+	} {
+		if name == "many" {
+			for range maxLibraries + 1 {
+				tc.libs = append(tc.libs, &Library{})
+			}
+			tc.want = "no more than 32 libraries"
+		}
+		if err := CheckLibraries(tc.libs); (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -34,14 +34,17 @@ var refusedSteps = byName(map[string][]string{
 		"waitForQualityGate", "snykSecurity", "zap", "jiraComment", "jiraSendBuildInfo", "jiraSendDeploymentInfo", "jiraNewIssue", "jiraIssueSelector", "githubNotify", "setGitHubPullRequestStatus", "githubPRComment", "gitStatus",
 		"updateGitlabCommitStatus", "gitlabCommitStatus", "gitlabBuilds", "addGitLabMRComment", "acceptGitLabMR", "bitbucketStatusNotify", "notifyBitbucket", "pullRequest", "gitUsernamePassword", "gitPush", "svn", "hg", "tfs",
 		"readMavenPom", "writeMavenPom", "readCSV", "writeCSV", "readManifest", "copyArtifacts", "unarchive", "validateDeclarativePipeline", "terraform", "cpack", "ctest", "cmakeBuild", "xcodeBuild", "androidBuild", "fastlane"},
-	insteadAgent: {"podTemplate", "containerTemplate", "containerLog", "emptyDirVolume", "persistentVolumeClaim", "hostPathVolume", "secretVolume", "configMapVolume"},
-	"":           {"resolveScm", "readTrusted", "evaluate", "withContext", "getContext", "wrap", "bitbucketServerCheckout", "throttle", "properties", "buildDescription", "buildName", "updateBuildName", "sidebarLinks", "semaphore", "externalLibrary", "load", "node", "container"},
+	insteadYAML:  {"emptyDirVolume"},
+	insteadAgent: {"containerLog", "persistentVolumeClaim", "hostPathVolume", "secretVolume", "configMapVolume"},
+	"":           {"resolveScm", "readTrusted", "evaluate", "withContext", "getContext", "wrap", "bitbucketServerCheckout", "throttle", "properties", "buildDescription", "buildName", "updateBuildName", "sidebarLinks", "semaphore", "externalLibrary", "load", "node"},
 })
 
 // stepNotes say what a supported step does not do.
 var stepNotes = map[string]string{
 	"junit":       "checks of code hosts are not published",
 	"publishHTML": "the report is kept as artifacts",
+	"podTemplate": "what the pod may have is bounded; no volumes but in its yaml",
+	"container":   "the container needs a shell for sh, and no other one can be named",
 	"ansiColor":   "colours pass through as they are",
 	"fingerprint": "the files must exist; nothing is recorded",
 }

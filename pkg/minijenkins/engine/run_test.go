@@ -620,3 +620,13 @@ func TestShellIDsAreStable(t *testing.T) {
 		t.Errorf("%d IDs, second run differs: %s", len(a), d)
 	}
 }
+
+func TestMatchAntCost(t *testing.T) {
+	begin := time.Now()
+	if matchAnt(strings.Repeat("**/", 3000)+"x", strings.Repeat("a/", 2000)+"y") {
+		t.Error("it does not match")
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("a pattern takes %v", took)
+	}
+}

@@ -231,15 +231,29 @@ var propertyClasses = map[string]string{
 	"ChoiceParameterDefinition": "choice", "PasswordParameterDefinition": "password", "GithubProjectProperty": "githubProjectProperty",
 }
 
-// valueExpr writes a value of the script as an expression of constants.
+// maxValueDepth and maxValues bound the values that valueExpr writes: a list of the script may hold itself.
+const (
+	maxValueDepth = 32
+	maxValues     = 20_000
+)
+
+// valueExpr writes a value of the script as an expression of constants. What is nested too deep is null.
 func valueExpr(v any) jenkinsfile.Expr {
+	left := maxValues
+	return valueExprDepth(v, &left, 0)
+}
+
+func valueExprDepth(v any, left *int, depth int) jenkinsfile.Expr {
+	if *left--; *left < 0 || depth > maxValueDepth {
+		return &jenkinsfile.Constant{}
+	}
 	switch v := v.(type) {
 	case nil, bool, int64, float64, string:
 		return &jenkinsfile.Constant{Value: v}
 	case *groovy.List:
 		out := &jenkinsfile.List{}
 		for _, item := range v.Items {
-			out.Items = append(out.Items, jenkinsfile.Arg{Value: valueExpr(item)})
+			out.Items = append(out.Items, jenkinsfile.Arg{Value: valueExprDepth(item, left, depth+1)})
 		}
 		return out
 	case *groovy.Map:
@@ -247,13 +261,13 @@ func valueExpr(v any) jenkinsfile.Expr {
 		for _, k := range v.Keys() {
 			item, _ := v.Get(k)
 			name := groovy.ToString(k)
-			switch text := groovy.ToString(item); {
-			case name == symbolKey:
-				if call.Name = propertyClasses[text[strings.LastIndexByte(text, '.')+1:]]; call.Name == "" {
-					call.Name = text
-				}
-			default:
-				call.Args = append(call.Args, jenkinsfile.Arg{Name: name, Named: true, Value: valueExpr(item)})
+			if name != symbolKey {
+				call.Args = append(call.Args, jenkinsfile.Arg{Name: name, Named: true, Value: valueExprDepth(item, left, depth+1)})
+				continue
+			}
+			text := groovy.ToString(item)
+			if call.Name = propertyClasses[text[strings.LastIndexByte(text, '.')+1:]]; call.Name == "" {
+				call.Name = text
 			}
 		}
 		return call

@@ -137,7 +137,7 @@ func (c *stepCall) catch(ctx context.Context, def Result) (any, error) {
 	if c.name == "warnError" {
 		results["stageResult"] = ResultUnstable
 	}
-	for name := range results {
+	for _, name := range []string{"buildResult", "stageResult"} {
 		v, given := c.args[name]
 		if !given || v == nil {
 			continue

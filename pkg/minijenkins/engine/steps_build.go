@@ -130,12 +130,9 @@ func buildParameter(item any) (ParamValue, error) {
 	return v, nil
 }
 
-// flagOr is a flag with a default.
-func (c *stepCall) flagOr(name string, def bool) bool {
-	if v, given := c.args[name]; given && v != nil {
-		return c.flag(name)
-	}
-	return def
+// enabled is a flag that is set if nothing else is said.
+func (c *stepCall) enabled(name string) bool {
+	return c.args[name] == nil || c.flag(name)
 }
 
 func spaced(jobName string) string { return strings.ReplaceAll(jobName, "/", " » ") }
@@ -165,7 +162,7 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 	}
 	w.req.ID = started.ID
 	c.say("Scheduling project: " + spaced(started.JobName))
-	wait, waitForStart := c.flagOr("wait", true), c.flag("waitForStart")
+	wait, waitForStart := c.enabled("wait"), c.flag("waitForStart")
 	if !wait && !waitForStart {
 		return nil, nil
 	}
@@ -182,7 +179,7 @@ func stepBuild(ctx context.Context, c *stepCall) (any, error) {
 		return &otherObject{seen}, nil
 	}
 	c.say(fmt.Sprintf("Build %s #%d completed: %s", spaced(seen.JobName), seen.Number, seen.Result))
-	if seen.Result != ResultSuccess && c.flagOr("propagate", true) {
+	if seen.Result != ResultSuccess && c.enabled("propagate") {
 		message := fmt.Sprintf("%s #%d completed with status %s (propagate: false to ignore)", spaced(seen.JobName), seen.Number, seen.Result)
 		return nil, &groovy.Exception{Class: classInterrupt, Message: message, Err: &downstreamError{message, seen.Result}}
 	}

@@ -14,8 +14,36 @@ import (
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
 )
 
-// maxLibraries bounds how many libraries a build may have.
-const maxLibraries = 32
+const (
+	// maxLibraries bounds how many libraries a build may have.
+	maxLibraries = 32
+	// maxLibraryCode and maxLibraryData bound the variables and the resources of all libraries of a build in bytes. They are in
+	// memory while it runs, and the variables take many times of it when they are parsed.
+	maxLibraryCode = 4 << 20
+	maxLibraryData = 32 << 20
+)
+
+// CheckLibraries fails if the libraries of a build are too many or have too much.
+func CheckLibraries(libs []*Library) error {
+	code, data := 0, 0
+	for _, l := range libs {
+		for _, text := range l.Vars {
+			code += len(text)
+		}
+		for _, content := range l.Resources {
+			data += len(content)
+		}
+	}
+	switch {
+	case len(libs) > maxLibraries:
+		return failed("A build can have no more than %d libraries", maxLibraries)
+	case code > maxLibraryCode:
+		return failed("The variables of a build's libraries can have no more than %d bytes", maxLibraryCode)
+	case data > maxLibraryData:
+		return failed("The resources of a build's libraries can have no more than %d bytes", maxLibraryData)
+	}
+	return nil
+}
 
 // librarySteps are the steps of shared libraries and the symbols of their arguments.
 func librarySteps() map[string]stepDef {
@@ -96,7 +124,7 @@ func stepLibrary(ctx context.Context, c *stepCall) (any, error) {
 	case slices.ContainsFunc(b.libs, func(l *Library) bool { return l.Name == req.Name }):
 		c.say("Only using first definition of library " + req.Name)
 		return &libraryObject{req.Name}, nil
-	case len(b.libs) >= maxLibraries:
+	case len(b.libs) >= maxLibraries: // before it is fetched
 		return nil, failed("A build can have no more than %d libraries", maxLibraries)
 	}
 	b.maskURL(req.Remote)
@@ -113,6 +141,9 @@ func stepLibrary(ctx context.Context, c *stepCall) (any, error) {
 	lib, err := b.spec.Libraries.Open(pin)
 	if err != nil {
 		return nil, failed("Library %s could not be read: %v", req, err)
+	}
+	if err := CheckLibraries(append(slices.Clone(b.libs), lib)); err != nil {
+		return nil, err
 	}
 	b.addLibraries(lib)
 	check := &checker{agents: b.spec.Agents, declared: map[string]bool{}, vars: b.libVars, libs: b.libs, loaded: true}

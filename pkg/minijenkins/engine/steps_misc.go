@@ -180,7 +180,7 @@ var cleanParams = map[Result]string{
 
 func stepCleanWs(ctx context.Context, c *stepCall) (any, error) {
 	c.say("[WS-CLEANUP] Deleting project workspace...")
-	if !c.flagOr(cleanParams[c.b.result], true) || c.flag("skipWhenFailed") && c.b.result == ResultFailure {
+	if !c.enabled(cleanParams[c.b.result]) || c.flag("skipWhenFailed") && c.b.result == ResultFailure {
 		c.say("[WS-CLEANUP] Skipping based on build state " + string(worse(c.b.result, ResultSuccess)))
 		return nil, nil
 	}

@@ -59,7 +59,7 @@ func (c *stepCall) globbed(ctx context.Context, includes, excludes string) ([]st
 
 // withDefaultExcludes adds the files of version control to the excludes, unless defaultExcludes is false.
 func (c *stepCall) withDefaultExcludes(excludes string) string {
-	if c.flagOr("defaultExcludes", true) {
+	if c.enabled("defaultExcludes") {
 		return strings.TrimPrefix(excludes+","+defaultExcludes, ",")
 	}
 	return excludes
@@ -67,7 +67,7 @@ func (c *stepCall) withDefaultExcludes(excludes string) string {
 
 // noCaseless refuses patterns for which the case of letters does not count.
 func (c *stepCall) noCaseless() error {
-	if !c.flagOr("caseSensitive", true) {
+	if !c.enabled("caseSensitive") {
 		return failed("%s: caseSensitive: false is not supported by the built-in runner; use Jenkins", c.name)
 	}
 	return nil

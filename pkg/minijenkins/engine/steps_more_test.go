@@ -317,3 +317,21 @@ func TestLockTableOrder(t *testing.T) {
 		t.Errorf("order %v, want 4 and 1 first", got)
 	}
 }
+
+func TestMaskURL(t *testing.T) {
+	const token = "ghp_0123456789abcdef0123"
+	for address, want := range map[string]string{
+		"https://bob:hunter2@host/r.git":              "https://bob:****@host/r.git",
+		"https://" + token + "@host/r.git":            "https://****@host/r.git",
+		"https://" + token + ":x-oauth-basic@host/r":  "https://****:****@host/r",
+		"https://x-access-token:" + token + "@host/r": "https://x-access-token:****@host/r",
+		"ssh://git@host/r.git":                        "ssh://git@host/r.git",
+		"https://host/" + token:                       "https://host/" + token,
+	} {
+		b := &build{}
+		b.maskURL(address)
+		if got := b.masks.apply(address); got != want {
+			t.Errorf("%s: %s", address, got)
+		}
+	}
+}

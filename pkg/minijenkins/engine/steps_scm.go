@@ -298,12 +298,21 @@ func gitSymbols() map[string]stepDef {
 	}
 }
 
-// maskURL masks the password in the address of a repository.
+// minTokenLength tells a token from the name of a user in an address without a password, in bytes.
+const minTokenLength = 16
+
+// maskURL masks what is secret in the address of a repository: its password, or the token that stands in place of a user.
 func (b *build) maskURL(address string) {
-	if u, err := url.Parse(address); err == nil {
-		if pw, ok := u.User.Password(); ok {
-			b.masks.add(pw)
-		}
+	u, err := url.Parse(strings.TrimSpace(address))
+	if err != nil || u.User == nil {
+		return
+	}
+	pw, ok := u.User.Password()
+	if ok {
+		b.masks.add(pw)
+	}
+	if name := u.User.Username(); pw == "" && len(name) >= minTokenLength || pw == "x-oauth-basic" {
+		b.masks.add(name)
 	}
 }
 

@@ -107,7 +107,7 @@ var agentDefs = map[string]featureDef{
 	jenkinsfile.AgentNone:       {},
 	jenkinsfile.AgentLabel:      {},
 	jenkinsfile.AgentNode:       {note: "with label"},
-	jenkinsfile.AgentKubernetes: {note: "pods of the YAML that tenants may write; no yamlFile"},
+	jenkinsfile.AgentKubernetes: {note: "what the pod may have is bounded; no yamlFile"},
 	jenkinsfile.AgentDocker:     refusedFor("use a label of a pod template"),
 	jenkinsfile.AgentDockerfile: refusedFor("use a label of a pod template"),
 }

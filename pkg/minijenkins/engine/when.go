@@ -157,22 +157,18 @@ func matchAnt(pattern, s string) bool {
 }
 
 func matchParts(pattern, parts []string) bool {
-	// reach holds how many parts the pattern so far may have taken.
-	reach := map[int]bool{0: true}
+	// reach[n] tells if the pattern so far may have taken n parts.
+	reach, next := make([]bool, len(parts)+1), make([]bool, len(parts)+1)
+	reach[0] = true
 	for _, p := range pattern {
-		next := map[int]bool{}
-		for n := range reach {
+		for n := range next {
 			if p == "**" {
-				for k := n; k <= len(parts); k++ {
-					next[k] = true
-				}
-				continue
-			}
-			if n < len(parts) && matchGlob(p, parts[n]) {
-				next[n+1] = true
+				next[n] = reach[n] || n > 0 && next[n-1]
+			} else {
+				next[n] = n > 0 && reach[n-1] && matchGlob(p, parts[n-1])
 			}
 		}
-		reach = next
+		reach, next = next, reach
 	}
 	return reach[len(parts)]
 }

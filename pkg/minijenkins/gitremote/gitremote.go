@@ -110,8 +110,9 @@ func Open(address string, opts Options) (*Remote, error) {
 	case u.Scheme != "file" && u.Hostname() == "":
 		return nil, fmt.Errorf("%w: it names no host", ErrURL)
 	}
-	if pw, ok := u.User.Password(); ok && opts.Username == "" && opts.Password == "" {
-		opts.Username, opts.Password = u.User.Username(), pw
+	if u.User != nil && opts.Username == "" && opts.Password == "" {
+		opts.Username = u.User.Username() // a token may stand there without a password
+		opts.Password, _ = u.User.Password()
 	}
 	u.User, u.Fragment = nil, ""
 	if opts.MaxBytes <= 0 {
@@ -436,7 +437,7 @@ func (r *Remote) explain(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not answer in time: %w", r.url, err)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), errors.Is(err, transport.ErrInvalidAuthMethod):
-		if r.opts.Password == "" {
+		if r.opts.Username == "" && r.opts.Password == "" {
 			return fmt.Errorf("%w: %s wants a credential: it is private or does not exist", ErrAuthentication, r.url)
 		}
 		return fmt.Errorf("%w: %s refused the credential", ErrAuthentication, r.url)

@@ -24,7 +24,7 @@ const (
 	// texts and paths together.
 	maxMessage = 64 << 10
 	maxName    = 256
-	maxText    = 16 << 20
+	maxText    = 8 << 20
 )
 
 // logDepths are how many commits deep Log looks, one try after the other. The last is enough for maxCommits in a row.

@@ -67,7 +67,7 @@ func checkPack(pack io.Reader, left int64) error {
 			if !ok || grown > maxObject {
 				return fmt.Errorf("%w: it has a delta that makes an object of %d bytes", ErrTooLarge, grown)
 			}
-			size += int64(grown) //nolint:gosec // it is less than maxObject
+			size += int64(grown)
 		}
 		if left -= size; left < 0 {
 			return fmt.Errorf("%w: its objects have too many bytes", ErrTooLarge)

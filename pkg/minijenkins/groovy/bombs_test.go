@@ -117,7 +117,11 @@ func TestBombs(t *testing.T) {
 	for name, src := range bombs {
 		t.Run(name, func(t *testing.T) {
 			limits := Limits{Steps: 500_000, TotalSteps: 5_000_000, Bytes: 24 << 20}
-			first, second := explode(t, name, src, limits), explode(t, name, src, limits)
+			first := explode(t, name, src, limits)
+			if testing.Short() {
+				return
+			}
+			second := explode(t, name, src, limits)
 			// A build that goes on after a restart runs its script again, and must end at the same place.
 			if first.steps != second.steps || first.text != second.text {
 				t.Errorf("two runs differ: %+v and %+v", first, second)
@@ -237,7 +241,55 @@ func TestLongBuild(t *testing.T) {
 	}
 }
 
+// TestLoadedCode counts the code of scripts that are loaded and kept.
+func TestLoadedCode(t *testing.T) {
+	s, err := jenkinsfile.ParseScript("def f() { [" + strings.Repeat("1, ", 20_000) + "1] }\nreturn this")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keep := range map[string]bool{"Kept": true, "Forgotten": false} {
+		t.Run(name, func(t *testing.T) {
+			m := New(&deafHost{}, Limits{})
+			all := NewList()
+			m.Define("all", all)
+			var err error
+			for range 50 {
+				var v any
+				if v, _, err = m.Load(t.Context(), "Script1", s); err != nil {
+					break
+				}
+				if keep {
+					all.Items = append(all.Items, v)
+				}
+			}
+			var limit *LimitError
+			if errors.As(err, &limit) != keep {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // deafHost has steps that forget what they are given.
 type deafHost struct{ clockHost }
 
 func (*deafHost) Step(context.Context, Invocation) (any, error) { return nil, nil }
+
+// TestDeepExpressions has far more expressions in one another than Go's stack could take.
+func TestDeepExpressions(t *testing.T) {
+	deep := "f(n)"
+	for range 30 {
+		deep = "(" + deep + strings.Repeat("+1", 1900) + ")"
+	}
+	for name, body := range map[string]string{"Operators": deep, "Negations": strings.Repeat("!", 1400) + "f(n)", "InClosures": "[1].each { " + strings.Repeat("!", 1400) + "f(n) }"} {
+		t.Run(name, func(t *testing.T) {
+			s, err := jenkinsfile.ParseScript("def f(n) { " + body + " }\nf(1)")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = New(&deafHost{}, Limits{}).main.run(t.Context(), s.Stmts); err == nil || !strings.Contains(err.Error(), "Expressions nested deeper than") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -155,12 +155,16 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 		}
 	}
 	if !f.m.host.HasStep(name) {
+		f.m.steps += globalSteps
 		v, ok, err := f.m.host.Global(f.ctx, name)
 		if err != nil {
 			return nil, withPos(err, pos)
 		}
 		if _, isText := text(v); ok && !isText {
 			return f.invoke(v, "call", args.list(), pos)
+		}
+		if forbidden[name] {
+			return nil, rejected(pos, forbiddenText(f.m.main, name, args.list()))
 		}
 		return nil, f.noMethod(name, pos)
 	}

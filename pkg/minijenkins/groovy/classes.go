@@ -27,6 +27,7 @@ var classes = map[string]string{
 	"Collection": "java.util.Collection", "Collections": "java.util.Collections", "Arrays": "java.util.Arrays", "Objects": "java.util.Objects",
 	"Date": "java.util.Date", "UUID": "java.util.UUID", "Random": "java.util.Random", "TimeZone": "java.util.TimeZone",
 	"Thread": "java.lang.Thread", "Runtime": "java.lang.Runtime", "File": "java.io.File", "Class": "java.lang.Class", "URL": "java.net.URL",
+	"Eval": "groovy.util.Eval", "GroovyShell": "groovy.lang.GroovyShell", "Process": "java.lang.Process", "ProcessBuilder": "java.lang.ProcessBuilder",
 }
 
 // importable are further classes that a script may use after an import, or by their full name.

@@ -5,6 +5,7 @@ package groovy
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -18,6 +19,20 @@ func (f *frame) eval(s *scope, x jenkinsfile.Expr) (any, error) {
 	if err := f.tick(x.Start()); err != nil {
 		return nil, err
 	}
+	if f.nested >= maxNested {
+		return nil, &LimitError{Message: fmt.Sprintf("Expressions nested deeper than %d", maxNested), Pos: x.Start()}
+	}
+	f.nested++
+	v, err := f.expression(s, x)
+	f.nested--
+	return v, err
+}
+
+// maxNested bounds how many expressions may be evaluated one in the other, with those of all calls between them:
+// each takes some of Go's stack, whose end would be that of the server.
+const maxNested = 20_000
+
+func (f *frame) expression(s *scope, x jenkinsfile.Expr) (any, error) {
 	switch x := x.(type) {
 	case *jenkinsfile.Constant:
 		return literal(x), nil
@@ -133,6 +148,7 @@ func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if x.Name == "owner" || x.Name == "delegate" || x.Name == "steps" {
 		return f.m.main, nil
 	}
+	f.m.steps += globalSteps
 	v, ok, err := f.m.host.Global(f.ctx, x.Name)
 	if err != nil {
 		return nil, withPos(err, x.From)
@@ -146,7 +162,21 @@ func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if full, imported := f.m.imports[x.Name]; imported {
 		return classRef(full), nil
 	}
+	if err := hidden(x.Name, x.From); err != nil {
+		return nil, err
+	}
 	return nil, missingProperty(x.From, x.Name, "groovy.lang.Binding")
+}
+
+// hidden refuses the properties of scripts that lead out of the sandbox.
+func hidden(name string, pos jenkinsfile.Pos) error {
+	switch name {
+	case "metaClass":
+		return rejected(pos, "method groovy.lang.GroovyObject getMetaClass")
+	case "binding":
+		return rejected(pos, "method groovy.lang.Script getBinding")
+	}
+	return nil
 }
 
 // withPos adds the place to an exception of the host that has none.
@@ -301,6 +331,11 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 		}
 		if ok {
 			return v, nil
+		}
+		if _, isScript := o.(*Script); isScript {
+			if err := hidden(name, pos); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nil, missingProperty(pos, name, className(obj))

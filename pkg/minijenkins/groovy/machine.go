@@ -150,6 +150,8 @@ type frame struct {
 	ctx context.Context //nolint:containedctx // a frame lives for one call
 	// depth counts nested calls.
 	depth int
+	// nested counts expressions that are being evaluated, one in the other.
+	nested int
 	// value is what return gives, or the value of the last expression statement.
 	value any
 	// scope is where it is, held are values that no variable has; both count as memory.
@@ -161,9 +163,19 @@ type frame struct {
 
 type depthKey struct{}
 
+// inner is the frame of a call in this one. What the host calls in turn finds it in the context.
+func (f *frame) inner(s *scope) *frame {
+	in := &frame{m: f.m, depth: f.depth + 1, nested: f.nested, scope: s}
+	in.ctx = context.WithValue(f.ctx, depthKey{}, in)
+	return in
+}
+
 func (m *Machine) frame(ctx context.Context) *frame {
-	d, _ := ctx.Value(depthKey{}).(int)
-	return &frame{m: m, ctx: ctx, depth: d}
+	at, _ := ctx.Value(depthKey{}).(*frame)
+	if at == nil {
+		return &frame{m: m, ctx: ctx}
+	}
+	return &frame{m: m, ctx: ctx, depth: at.depth, nested: at.nested}
 }
 
 // Define sets a variable that all scripts see.
@@ -241,7 +253,7 @@ func (f *frame) call(c *Closure, args []any) (any, error) {
 		return nil, err
 	}
 	s := newScope(c.scope)
-	inner := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1, scope: s}
+	inner := f.inner(s)
 	inner.open()
 	defer inner.close()
 	if err := inner.bind(s, c, args); err != nil {
@@ -281,7 +293,7 @@ func (f *frame) callAdapted(c *Closure, args []any) (any, error) {
 	if err := f.tick(c.pos); err != nil {
 		return nil, err
 	}
-	deeper := &frame{m: f.m, ctx: context.WithValue(f.ctx, depthKey{}, f.depth+1), depth: f.depth + 1, scope: f.scope}
+	deeper := f.inner(f.scope)
 	deeper.open()
 	defer deeper.close()
 	if c.then != nil {
@@ -415,6 +427,8 @@ const (
 	bytesPerStep = 256
 	// callSteps is what a call costs beside its body.
 	callSteps = 8
+	// globalSteps is what asking the host for a name costs.
+	globalSteps = 64
 )
 
 // weigh counts the work of a method that goes over its whole value.

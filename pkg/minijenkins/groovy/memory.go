@@ -5,10 +5,11 @@ package groovy
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
-	"unsafe"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 )
@@ -39,6 +40,8 @@ const (
 	chargePerStep = 256
 	// visitsPerStep is how many values measure looks at for that.
 	visitsPerStep = 4
+	// comparedPerStep is how many bytes of texts it compares for that.
+	comparedPerStep = 4096
 	// sharedText is the length from which on measure keeps equal texts only once.
 	sharedText = 1024
 	// headroom is how much of the limit may be made after a measure until the next one.
@@ -94,7 +97,7 @@ func (f *frame) charge(n int, pos jenkinsfile.Pos) error {
 	if mem.bytes > mem.measureAt {
 		limit := f.m.limits.Bytes
 		w := f.m.measure()
-		f.m.steps += w.visits/visitsPerStep + w.hashed/chargePerStep
+		f.m.steps += w.visits/visitsPerStep + w.compared/comparedPerStep
 		mem.bytes = w.size + n
 		mem.measureAt = max(limit, mem.bytes+limit/headroom)
 		if mem.bytes > limit {
@@ -155,25 +158,18 @@ type walker struct {
 	epoch uint32
 	limit int
 	size  int
-	// visits counts values, hashed the bytes of texts that were compared.
-	visits, hashed int
-	todo           []any
-	// texts are long texts by what they say, places those that were looked at.
-	texts  map[string]string
-	places map[place]bool
+	// visits counts values, compared the bytes of texts that turned out to be different.
+	visits, compared int
+	todo             []any
+	// texts are long texts by some of their bytes.
+	texts map[uint64][]any
 	// objects are those of the values that have no mark.
 	objects map[any]bool
 }
 
-// place is where a text stands in memory; it spares comparing the same one again.
-type place struct {
-	at  *byte
-	len int
-}
-
 func (m *Machine) walker() *walker {
 	m.memory.epoch++
-	return &walker{epoch: m.memory.epoch, limit: m.limits.Bytes, texts: map[string]string{}, places: map[place]bool{}, objects: map[any]bool{}}
+	return &walker{epoch: m.memory.epoch, limit: m.limits.Bytes, texts: map[uint64][]any{}, objects: map[any]bool{}}
 }
 
 // measure goes over all that the scripts can reach.
@@ -204,7 +200,7 @@ func (w *walker) run() {
 	}
 	if w.size > w.limit {
 		// How far it came may depend on the order of variables; what it costs must not.
-		w.size, w.visits, w.hashed = w.limit+1, w.limit/numberBytes, 0
+		w.size, w.visits, w.compared = w.limit+1, w.limit/numberBytes, 0
 	}
 }
 
@@ -215,13 +211,9 @@ func (w *walker) add(v any) any {
 	switch x := v.(type) {
 	case nil, bool, int64, Long, float64, classRef:
 	case string:
-		if same := w.text(x); unsafe.StringData(same) != unsafe.StringData(x) {
-			return same
-		}
+		return w.text(v, x)
 	case GString:
-		if same := w.text(string(x)); unsafe.StringData(same) != unsafe.StringData(string(x)) {
-			return GString(same)
-		}
+		return w.text(v, string(x))
 	case *big.Int:
 		w.size += numberSize(x)
 	case Decimal:
@@ -251,24 +243,50 @@ func (w *walker) later(v any, mark *uint32) {
 	}
 }
 
-// text counts a text, a long one only once.
-func (w *walker) text(s string) string {
+const (
+	// maxAlike is how many texts are compared with one, maxCompared how many bytes of them; more are counted
+	// as if they were different.
+	maxAlike    = 8
+	maxCompared = 256 << 20
+)
+
+// text counts the text s of v, a long one only once.
+func (w *walker) text(v any, s string) any {
 	if len(s) < sharedText {
 		w.size += len(s)
-		return s
+		return v
 	}
-	at := place{unsafe.StringData(s), len(s)}
-	if w.places[at] {
-		return s
+	sum := sampled(s)
+	alike := w.texts[sum]
+	if w.compared < maxCompared {
+		for _, other := range alike {
+			// Comparing a text with itself takes no time.
+			if other == v {
+				return other
+			}
+			w.compared += len(s)
+		}
 	}
-	w.places[at] = true
-	w.hashed += len(s)
-	if same, ok := w.texts[s]; ok {
-		return same
+	if len(alike) < maxAlike {
+		w.texts[sum] = append(alike, v)
 	}
-	w.texts[s] = s
 	w.size += len(s)
-	return s
+	return v
+}
+
+// sampled is a checksum of the length and some of the bytes of a long text.
+func sampled(s string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(strconv.AppendInt(nil, int64(len(s)), 10))
+	step := len(s)/256 + 1
+	const edge = 64
+	some := append(make([]byte, 0, 2*edge+257), s[:edge]...)
+	some = append(some, s[len(s)-edge:]...)
+	for i := len(s) - 1; i >= 0; i -= step {
+		some = append(some, s[i])
+	}
+	_, _ = h.Write(some)
+	return h.Sum64()
 }
 
 // inside counts the parts of a value. What has become much smaller than its memory is copied.
@@ -288,6 +306,7 @@ func (w *walker) inside(v any) {
 		w.add(x.key)
 		w.add(x.value)
 	case *Script:
+		w.size += x.size
 		w.scope(x.funcs)
 		w.scope(x.local)
 	case *Exception:
@@ -309,7 +328,7 @@ func (w *walker) object(v any) {
 		}
 		w.size += cap(x.text)
 	case *matcher:
-		w.text(x.text)
+		w.text(x.text, x.text)
 		w.size += len(x.source)
 		for _, loc := range x.found {
 			w.size += listBytes/4 + 8*len(loc)
@@ -323,20 +342,14 @@ func (w *walker) object(v any) {
 
 // each counts values, and replaces texts by equal ones that are held already.
 func (w *walker) each(items []any) {
-	for i, item := range items {
-		if same := w.add(item); w.size > w.limit {
-			return
-		} else if _, isText := text(item); isText {
-			if _, lazy := item.(*lazyString); !lazy {
-				items[i] = same
-			}
-		}
+	for i := 0; i < len(items) && w.size <= w.limit; i++ {
+		items[i] = w.add(items[i])
 	}
 }
 
 func (w *walker) insideMap(m *Map) {
 	w.size += mapBytes + entryBytes*m.Len() + m.keyBytes
-	w.hashed += m.keyBytes
+	w.compared += m.keyBytes
 	if m.most > 4*m.Len()+32 {
 		m.shrink()
 	}

@@ -24,7 +24,7 @@ func (c *methodCall) numberMethod() (any, bool, error) {
 }
 
 func (c *methodCall) numberConvert() (any, bool, error) {
-	kind := ""
+	var kind string
 	switch c.name {
 	case "toInteger", "intValue":
 		kind = "Integer"

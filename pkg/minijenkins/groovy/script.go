@@ -23,7 +23,12 @@ type Script struct {
 	class string
 	// file is where a script of a library is from.
 	file string
+	// size is what its code takes in memory, if it was loaded.
+	size int
 }
+
+// nodeBytes is what a part of the code takes, about.
+const nodeBytes = 192
 
 func newScript(m *Machine, class string) *Script {
 	s := &Script{m: m, funcs: newScope(m.globals), class: class}
@@ -36,6 +41,12 @@ func newScript(m *Machine, class string) *Script {
 // itself. class is its name in messages.
 func (m *Machine) Load(ctx context.Context, class string, script *jenkinsfile.Script) (any, *Script, error) {
 	s := newScript(m, class)
+	for _, st := range script.Stmts {
+		jenkinsfile.Walk(st, func(jenkinsfile.Node) { s.size += nodeBytes })
+	}
+	if err := m.frame(ctx).charge(s.size, jenkinsfile.Pos{Line: 1, Column: 1}); err != nil {
+		return nil, nil, err
+	}
 	v, err := s.run(ctx, script.Stmts)
 	return v, s, err
 }

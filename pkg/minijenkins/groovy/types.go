@@ -149,6 +149,10 @@ func (f *frame) coerce(v any, typ string, pos jenkinsfile.Pos) (any, error) {
 	switch simple {
 	case "void":
 		return nil, nil
+	case "File", "URL", "Runtime", "Thread", "Class", "Process", "ProcessBuilder", "GroovyShell":
+		if !isInstance(v, typ) {
+			return nil, rejected(pos, "new "+fullName(simple)+signature([]any{v}))
+		}
 	case "String":
 		return ToString(v), nil
 	case "boolean", "Boolean":

@@ -36,7 +36,7 @@ func leaves(typ reflect.Type, path string, depth int, at func(*corev1.Pod) refle
 	case reflect.TypeFor[metav1.Time]():
 		return one(metav1.Unix(7, 0))
 	case reflect.TypeFor[metav1.FieldsV1]():
-		return one(metav1.FieldsV1{Raw: []byte("{}")})
+		return one(*metav1.NewFieldsV1("{}"))
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:

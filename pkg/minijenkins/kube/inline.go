@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -75,6 +76,15 @@ func (a *podAgent) InContainer(_ context.Context, name string) (engine.Agent, er
 	return &podAgent{p: a.p, name: a.name, container: name, workspace: a.workspace, noShell: a.noShell && name == a.container, outer: a}, nil
 }
 
+// withHint says what to do about a container of a Jenkinsfile that does not stay.
+func (a *podAgent) withHint(err error) error {
+	var e *Error
+	if a.all && errors.As(err, &e) && strings.Contains(e.Message, "ended with exit code 0") {
+		return failf("%s. A container needs a command that stays, such as command: [sleep], args: [infinity]", e.Message)
+	}
+	return err
+}
+
 // template finds what an agent is made of.
 func (a *buildAgents) template(req engine.AgentRequest) (*store.Template, *rendered, error) {
 	if req.Pod != nil {
@@ -93,8 +103,9 @@ type plan struct {
 	agent string
 	// rights are what templates have that Jenkinsfiles must not add to.
 	rights error
-	// inits are the init containers of templates.
+	// inits are the init containers of templates; added says that there is something of the Jenkinsfile.
 	inits []string
+	added bool
 }
 
 // renderPod makes the pod that a Jenkinsfile describes; its name is missing.
@@ -214,13 +225,18 @@ func (b *plan) inherit(t *store.Template) error {
 	if i := containerIndex(pod, name); i >= 0 && mountOf(&pod.Spec.Containers[i], agentDir) != nil {
 		b.agent = name
 	}
-	if b.from == nil {
-		b.from = t
-	} else if b.rights != nil {
+	if b.rights != nil && (b.from != nil || b.added) {
 		return b.rights
 	}
+	if b.from == nil {
+		b.from = t
+	}
 	for i := range pod.Spec.InitContainers {
-		b.inits = append(b.inits, pod.Spec.InitContainers[i].Name)
+		name := pod.Spec.InitContainers[i].Name
+		if b.added && slices.ContainsFunc(b.pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == name }) {
+			return changesInit(name)
+		}
+		b.inits = append(b.inits, name)
 	}
 	return b.merge(pod)
 }
@@ -232,10 +248,15 @@ func (b *plan) add(pod *corev1.Pod) error {
 	}
 	for i := range pod.Spec.InitContainers {
 		if name := pod.Spec.InitContainers[i].Name; slices.Contains(b.inits, name) {
-			return failf("spec.initContainers[%d].name ‘%s’ is that of an init container of the pod template, which a Jenkinsfile cannot change", i, name)
+			return changesInit(name)
 		}
 	}
+	b.added = true
 	return b.merge(pod)
+}
+
+func changesInit(name string) error {
+	return failf("spec.initContainers: ‘%s’ is an init container of the pod template, which a Jenkinsfile cannot change", name)
 }
 
 // merge lays a pod over that of the plan: lists by the names of their entries, as kubectl patch does.
@@ -313,7 +334,14 @@ func (a *buildAgents) finish(b *plan, req engine.AgentRequest) (*rendered, error
 	if !path.IsAbs(dir) || dir == "/" || dir == agentDir || strings.HasPrefix(agentDir, dir+"/") || strings.HasPrefix(dir, agentDir+"/") {
 		return nil, failf("spec.containers[%d].workingDir %s cannot be the folder of the workspace", i, c.WorkingDir)
 	}
-	a.addAgent(spec, mountOf(c, agentDir))
+	only := ""
+	if b.rights != nil {
+		only = name
+	}
+	if n := len(spec.Containers) + len(spec.InitContainers); n > maxPodContainers {
+		return nil, failf("The pod has %d containers; there may be %d", n, maxPodContainers)
+	}
+	a.addAgent(spec, mountOf(c, agentDir), only)
 	for i := range spec.Containers {
 		a.addToContainer(spec, &spec.Containers[i], dir)
 	}
@@ -367,8 +395,9 @@ func quantities(cpu, memory, maxCPU, maxMemory string) corev1.ResourceRequiremen
 	return corev1.ResourceRequirements{Requests: list(cpu, memory), Limits: list(maxCPU, maxMemory)}
 }
 
-// addAgent brings slipway-agent into the pod, unless a template does; there is where that has it.
-func (a *buildAgents) addAgent(spec *corev1.PodSpec, there *corev1.VolumeMount) {
+// addAgent brings slipway-agent into the pod, unless a template does; there is where that has it. It is for one container only if that
+// is named: the others of a template with rights of its own are not for steps.
+func (a *buildAgents) addAgent(spec *corev1.PodSpec, there *corev1.VolumeMount, only string) {
 	volume := agentVolume
 	if there != nil {
 		volume = there.Name
@@ -381,7 +410,7 @@ func (a *buildAgents) addAgent(spec *corev1.PodSpec, there *corev1.VolumeMount) 
 		spec.InitContainers = append([]corev1.Container{first}, spec.InitContainers...)
 	}
 	for i := range spec.Containers {
-		if c := &spec.Containers[i]; mountOf(c, agentDir) == nil {
+		if c := &spec.Containers[i]; mountOf(c, agentDir) == nil && (only == "" || only == c.Name) {
 			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume, MountPath: agentDir, ReadOnly: true})
 		}
 	}

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
 
@@ -55,6 +57,53 @@ func TestJenkinsfilePodOnCluster(t *testing.T) {
 	}
 	if err := agent.Release(c.ctx); err != nil {
 		t.Error(err)
+	}
+	c.wantNoPods()
+}
+
+// noRecords is a Recorder that keeps the log only.
+type noRecords struct {
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func (r *noRecords) PutNode(engine.Node)   {}
+func (r *noRecords) PutStep(engine.Step)   {}
+func (r *noRecords) SetDescription(string) {}
+func (r *noRecords) SetDisplayName(string) {}
+func (r *noRecords) Log(string) io.Writer  { return r }
+func (r *noRecords) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.Write(p)
+}
+
+// TestJenkinsfileOnCluster runs whole Jenkinsfiles in pods that they describe.
+func TestJenkinsfileOnCluster(t *testing.T) {
+	c := newCluster(t)
+	c.cfg.AgentImage = agentImage
+	c.template("dc-team.app", podYAML(devImage, "IfNotPresent", copyAgent, ""))
+	container := func(name string) string {
+		return "{name: " + name + ", image: '" + devImage + "', command: [sleep], args: [infinity], env: [{name: WHO, value: " + name + "}], securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}"
+	}
+	spec := "spec: {terminationGracePeriodSeconds: 1, securityContext: {runAsNonRoot: true, runAsUser: 1000}, containers: [" + container("a") + ", " + container("b") + "]}"
+	for reason, src := range map[string]string{
+		"declarative": "pipeline { agent { kubernetes { defaultContainer 'a'; yaml '''" + spec + "''' } }\n stages { stage('s') { steps { sh 'echo in $WHO > f'; container('b') { sh 'cat f; echo and in $WHO' } } } } }",
+		"merged":      "pipeline { agent { kubernetes { inheritFrom 'dc-team.app'; yamlMergeStrategy merge(); yaml '''spec: {containers: [" + container("b") + "]}''' } }\n stages { stage('s') { steps { sh 'echo in a > f'; container('b') { sh 'cat f; echo and in $WHO' } } } } }",
+		"scripted":    "podTemplate(yaml: '''" + spec + "''') { node(POD_LABEL) { container('a') { sh 'echo in $WHO > f' }\n container('b') { sh 'cat f; echo and in $WHO' } } }",
+	} {
+		t.Run(reason, func(t *testing.T) {
+			p, err := jenkinsfile.Load(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := &noRecords{}
+			result, err := engine.Run(c.ctx, engine.RunSpec{Pipeline: p, Recorder: rec, Agents: c.ForBuild(Build{Project: "team", Job: "team/app", Number: 1}),
+				Build: engine.BuildInfo{JobName: "team/app", Number: 1}})
+			if log := rec.log.String(); result != engine.ResultSuccess || !strings.Contains(log, "\nin a\n") || !strings.Contains(log, "\nand in b\n") {
+				t.Errorf("%s %v\n%s", result, err, log)
+			}
+		})
 	}
 	c.wantNoPods()
 }

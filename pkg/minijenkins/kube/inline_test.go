@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,6 +52,14 @@ func oneLayer(l engine.PodLayer) *engine.PodRequest {
 
 const maven = "spec: {containers: [{name: maven, image: 'maven:3', command: [cat], tty: true}]}"
 
+func manyContainers(prefix string) string {
+	var list []string
+	for i := range 15 {
+		list = append(list, "{name: "+prefix+strconv.Itoa(i)+", image: i}")
+	}
+	return "spec: {containers: [" + strings.Join(list, ", ") + "]}"
+}
+
 func TestRenderPod(t *testing.T) {
 	type want struct {
 		// Containers are name=image, in any order.
@@ -90,8 +99,15 @@ func TestRenderPod(t *testing.T) {
 		"a template with a Secret and more":      {pod: oneLayer(engine.PodLayer{InheritFrom: "keys", YAML: maven, Merge: true}), err: "The pod template ‘keys’ can be used, but not changed or added to: in it spec.volumes[0].secret is not allowed"},
 		"a template with a Secret and container": {pod: oneLayer(engine.PodLayer{InheritFrom: "signing", Containers: maven}), err: "not changed or added to"},
 		"a template with a Secret and another":   {pod: oneLayer(engine.PodLayer{InheritFrom: "go signing"}), err: "not changed or added to"},
-		"the init container of a template":       {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {initContainers: [{name: copy, image: mine}]}", Merge: true}), err: "spec.initContainers[0].name ‘copy’"},
-		"the volume of a template":               {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {containers: [{name: a, image: b, volumeMounts: [{name: slipway, mountPath: /x}]}]}", Merge: true}), err: "must not begin with"},
+		"the init container of a template":       {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {initContainers: [{name: copy, image: mine}]}", Merge: true}), err: "‘copy’ is an init container of the pod template"},
+		"the init container of a template to come": {pod: &engine.PodRequest{Layers: []engine.PodLayer{{YAML: "spec: {initContainers: [{name: copy, image: mine, args: [x]}]}"}, {InheritFrom: "dc-team.app"}}},
+			err: "‘copy’ is an init container of the pod template"},
+		"the volume of a template to come": {pod: &engine.PodRequest{Layers: []engine.PodLayer{
+			{YAML: "spec: {containers: [{name: a, image: b, volumeMounts: [{name: s, mountPath: /x}]}]}"}, {InheritFrom: "keys"}}}, err: "not changed or added to"},
+		"a template with a Secret overridden": {pod: &engine.PodRequest{Layers: []engine.PodLayer{{InheritFrom: "keys"}, {YAML: maven}}},
+			want: want{Containers: []string{own, "maven=maven:3"}, Inits: []string{"slipway-copy"}, Agent: "jnlp", NoShell: true}},
+		"too many containers":      {pod: &engine.PodRequest{Layers: []engine.PodLayer{{YAML: manyContainers("a")}, {YAML: manyContainers("b"), Merge: true}}}, err: "The pod has 31 containers; there may be 20"},
+		"the volume of a template": {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {containers: [{name: a, image: b, volumeMounts: [{name: slipway, mountPath: /x}]}]}", Merge: true}), err: "must not begin with"},
 		"the account of the template": {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {serviceAccountName: runner}", Merge: true}),
 			want: want{Containers: []string{"dev=dev:1"}, Inits: []string{"copy"}, Agent: "dev", Account: "runner", Template: 1}},
 		"another account":           {pod: oneLayer(engine.PodLayer{InheritFrom: "dc-team.app", YAML: "spec: {serviceAccountName: admin}", Merge: true}), err: "spec.serviceAccountName may only be runner"},
@@ -163,6 +179,23 @@ func checkAgentPod(t *testing.T, pod *corev1.Pod) {
 			t.Errorf("%s has %v", c.Name, env)
 		}
 		steps[env["SLIPWAY_STEPS_DIR"]] = true
+	}
+}
+
+// TestRightsStay: steps do not get into the containers of a template that has rights of its own.
+func TestRightsStay(t *testing.T) {
+	_, r, err := inlineAgents(t).renderPod(engine.AgentRequest{Label: "l", Pod: oneLayer(engine.PodLayer{InheritFrom: "keys"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range r.pod.Spec.Containers {
+		c := &r.pod.Spec.Containers[i]
+		if has := mountOf(c, agentDir) != nil; has != (c.Name == jnlpContainer) {
+			t.Errorf("%s mounts %+v", c.Name, c.VolumeMounts)
+		}
+		if c.Name == jnlpContainer && mountOf(c, "/keys") != nil {
+			t.Error("the agent's own container has the Secret")
+		}
 	}
 }
 
@@ -280,8 +313,36 @@ func TestAcquirePod(t *testing.T) {
 	if err := agent.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// Containers of a template that has no slipway-agent in them.
-	if _, err := fakeAgent(t, p).InContainer(t.Context(), "dev"); !errors.As(err, &own) {
+}
+
+// TestContainerOfTemplate: the containers beside the agent's in a template have slipway-agent, or steps cannot run in them.
+func TestContainerOfTemplate(t *testing.T) {
+	p := newFake(t)
+	agent := fakeAgent(t, p)
+	pod, err := parsePod(`{kind: Pod, spec: {containers: [{name: dev, volumeMounts: [{name: slipway, mountPath: /opt/slipway}]}, {name: side}]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Name, pod.Namespace = "p", "workers"
+	if err := p.factory.Core().V1().Pods().Informer().GetIndexer().Update(pod); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.InContainer(t.Context(), "dev"); err != nil {
+		t.Error(err)
+	}
+	var own *engine.StepError
+	if _, err := agent.InContainer(t.Context(), "side"); !errors.As(err, &own) || !strings.Contains(err.Error(), "has no slipway-agent") {
+		t.Error(err)
+	}
+}
+
+// TestContainerThatEnds: a container of a Jenkinsfile that ends at once is told what it lacks.
+func TestContainerThatEnds(t *testing.T) {
+	ended := failf("The agent pod p failed to start: container maven ended with exit code 0")
+	if err := (&podAgent{all: true}).withHint(ended); !strings.HasSuffix(err.Error(), "args: [infinity]") {
+		t.Error(err)
+	}
+	if err := (&podAgent{}).withHint(ended); err.Error() != ended.Error() {
 		t.Error(err)
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -360,5 +362,42 @@ func TestSuspendedStep(t *testing.T) {
 				t.Errorf("output %q", out.String())
 			}
 		})
+	}
+}
+
+// TestClusterAway: a build that goes on before the cluster can be reached waits for it.
+func TestClusterAway(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		w := newPodWorld(t)
+		if known { // the former process has made the pod
+			p, stop := w.provider()
+			ctx, suspend := context.WithCancelCause(t.Context())
+			first := acquireLater(ctx, p, "inst-1-7-0.1", func(string) {})
+			eventually(t, "the pod is there", func() bool { return len(w.pods()) == 1 })
+			suspend(engine.ErrSuspended)
+			<-first
+			stop()
+		}
+		var mu sync.Mutex
+		p, _ := w.provider()
+		left := 3
+		for _, verb := range []string{"create", "get"} {
+			w.client.PrependReactor(verb, "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if left == 0 {
+					return false, nil, nil
+				}
+				left--
+				return true, nil, &url.Error{Op: "Post", URL: "https://cluster", Err: syscall.ECONNREFUSED}
+			})
+		}
+		got := acquireLater(t.Context(), p, "inst-1-7-0.1", func(string) {})
+		eventually(t, "the cluster is asked again", func() bool { mu.Lock(); defer mu.Unlock(); return left == 0 })
+		eventually(t, "the pod is there", func() bool { return len(w.pods()) == 1 })
+		w.run(w.pods()[0])
+		if a := <-got; a.err != nil {
+			t.Errorf("known %v: %v", known, a.err)
+		}
 	}
 }

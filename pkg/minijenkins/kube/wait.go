@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path"
 	"slices"
 	"strings"
@@ -210,9 +211,11 @@ func (a *buildAgents) adopt(ctx context.Context, name string, note agentNote, wa
 
 // get reads a pod; one that does not exist is errTaken: its name will not be used again.
 func (p *Provider) get(ctx context.Context, name string) (*corev1.Pod, error) {
-	cctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	pod, err := p.client.CoreV1().Pods(p.cfg.Namespace).Get(cctx, name, metav1.GetOptions{})
+	var pod *corev1.Pod
+	err := p.patiently(ctx, func(ctx context.Context) (err error) {
+		pod, err = p.client.CoreV1().Pods(p.cfg.Namespace).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
 	switch {
 	case err == nil:
 		return pod, nil
@@ -256,7 +259,7 @@ func (a *podAgent) begin(ctx context.Context, labels []string, waiting func(stri
 		container = allContainers
 	}
 	if err := p.waitRunning(ctx, a.name, container, ch, tell); err != nil {
-		return err
+		return a.withHint(err)
 	}
 	p.update(a.name, true, "")
 	a.changed, a.stopWatch = ch, stop
@@ -292,9 +295,10 @@ func (p *Provider) create(ctx context.Context, pod *corev1.Pod, request string) 
 		if dry {
 			opts.DryRun = []string{metav1.DryRunAll}
 		}
-		cctx, cancel := context.WithTimeout(ctx, callTimeout)
-		_, err := api.Create(cctx, pod, opts)
-		cancel()
+		err := p.patiently(ctx, func(ctx context.Context) error {
+			_, err := api.Create(ctx, pod, opts)
+			return err
+		})
 		if apierrors.IsAlreadyExists(err) {
 			return p.ours(ctx, pod.Name, request)
 		}
@@ -310,6 +314,22 @@ func (p *Provider) create(ctx context.Context, pod *corev1.Pod, request string) 
 		}
 	}
 	return nil
+}
+
+// patiently repeats a call while the cluster cannot be reached, for as long as a pod may take to start. A build
+// that goes on after a restart of the node may be there before the cluster is.
+func (p *Provider) patiently(ctx context.Context, call func(context.Context) error) error {
+	end := time.Now().Add(p.cfg.StartTimeout)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		cctx, cancel := context.WithTimeout(ctx, callTimeout)
+		err := call(cctx)
+		cancel()
+		var failed net.Error
+		away := errors.As(err, &failed) || apierrors.IsServiceUnavailable(err)
+		if !away || ctx.Err() != nil || !time.Now().Add(wait).Before(end) || pause(ctx, wait) != nil {
+			return err
+		}
+	}
 }
 
 // ours tells if the pod of a name was made for a request; it is errTaken otherwise.

@@ -278,7 +278,9 @@ func merge(into, from map[string]any) error {
 func (s *Server) source(names string) (cascDoc, error) {
 	out := cascDoc{}
 	for name := range strings.SplitSeq(names, ",") {
-		if s.cfg.CasC == "" || filepath.Dir(filepath.Clean(strings.TrimSpace(name))) != filepath.Dir(filepath.Clean(s.cfg.CasC)) {
+		// Secrets may lie beside it, too.
+		isYAML := slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(strings.TrimSpace(name))) || name == s.cfg.CasC
+		if !isYAML || s.cfg.CasC == "" || filepath.Dir(filepath.Clean(strings.TrimSpace(name))) != filepath.Dir(filepath.Clean(s.cfg.CasC)) {
 			return nil, fmt.Errorf("source %q: %w", name, os.ErrNotExist)
 		}
 		f, err := os.Open(filepath.Clean(strings.TrimSpace(name)))

@@ -17,7 +17,6 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/slipway-dev/slipway/pkg/minijenkins/cron"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
@@ -30,6 +29,8 @@ const (
 	pollTimeout = time.Minute
 	// maxHookJobs bounds how many jobs one notification polls.
 	maxHookJobs = 500
+	// maxUpstreamNames bounds how many jobs may start another one by their ends.
+	maxUpstreamNames = 500
 	// maxHookBody bounds the form of a notification in bytes.
 	maxHookBody = 1 << 20
 )
@@ -37,7 +38,7 @@ const (
 // duePolls are the jobs whose schedule of polling has a minute from the first to the last one. s.mu is held.
 func (s *Server) duePolls(from, to time.Time) []*item {
 	if s.steps.polls == nil {
-		s.steps.polls = map[uint64]timerOf{}
+		s.steps.polls = map[uint64]*timerOf{}
 	}
 	for id := range s.steps.polls {
 		if s.items[id] == nil {
@@ -50,19 +51,12 @@ func (s *Server) duePolls(from, to time.Time) []*item {
 		if !job.isJob() || job.cfg.disabled || !t.Poll || strings.TrimSpace(t.PollSpec) == "" {
 			continue
 		}
-		known, ok := s.steps.polls[id]
-		if seed := job.fullName(); !ok || known.text != t.PollSpec || known.seed != seed {
-			schedule, err := cron.Parse(t.PollSpec, seed)
-			if err != nil {
-				s.logger().Error(err, "schedule of polling cannot be read", "job", seed)
-			}
-			known = timerOf{t.PollSpec, seed, schedule}
+		known := s.steps.polls[id]
+		if seed := job.fullName(); known == nil || known.text != t.PollSpec || known.seed != seed {
+			known = s.newTimer(t.PollSpec, seed)
 			s.steps.polls[id] = known
 		}
-		if known.schedule == nil {
-			continue
-		}
-		if at, ok := known.schedule.Next(from); ok && !at.After(to) {
+		if known.due(from, to) {
 			out = append(out, job)
 		}
 	}
@@ -150,12 +144,18 @@ func (s *Server) startFor(job *item, cause store.Cause) error {
 // startDependents queues the jobs that have a build as their trigger upstream. again says that the server may have
 // died behind that, before it had noted that the build is over. s.mu is held.
 func (s *Server) startDependents(job *item, b *store.Build, again bool) {
+	names := job.names()
 	for _, other := range s.items {
 		t := other.triggers()
 		if t.Upstream == "" || !other.isJob() || other.cfg.disabled || severityOf(b.Result) > severityOf(t.Threshold) {
 			continue
 		}
-		if !slices.ContainsFunc(strings.Split(t.Upstream, ","), func(name string) bool {
+		// Nobody pays for the long lists of others.
+		if len(names) > 1 && other.names()[0] != names[0] {
+			continue
+		}
+		list := strings.SplitN(t.Upstream, ",", maxUpstreamNames+1)
+		if !slices.ContainsFunc(list[:min(len(list), maxUpstreamNames)], func(name string) bool {
 			name = strings.TrimSpace(name)
 			return name != "" && s.jobNear(other, name) == job
 		}) {

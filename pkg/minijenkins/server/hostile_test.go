@@ -10,10 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 )
 
@@ -22,7 +26,7 @@ func TestXPathBomb(t *testing.T) {
 	doc := "<r>" + strings.Repeat("<a x='1'><b>t</b></a>", 2000) + "</r>"
 	for reason, expr := range map[string]string{
 		"nested counts": "//*[count(//*[count(//*[count(//*)>0])>0])>0]",
-		"long texts":    "//*[contains(string(/), 'none')][contains(string(/), 'none')]" + strings.Repeat("|//*[contains(string(/),'none')]", 100),
+		"long texts":    "//*[contains(string(/r), 'none')]" + strings.Repeat("|//*[contains(string(/r),'none')]", 100),
 		"siblings":      "//*[preceding-sibling::*[following-sibling::*[preceding-sibling::*[last()]]]]",
 	} {
 		for _, exclude := range [][]string{nil, {expr}} {
@@ -96,7 +100,9 @@ func TestSystemScope(t *testing.T) {
 	}
 	h.want(200, "POST", "/credentials/store/system/domain/_/createCredentials", typeXML, doc("xml", "SYSTEM"))
 	h.want(200, "POST", "/credentials/store/system/domain/_/createCredentials", typeXML, doc("all", "GLOBAL"))
-	h.stop()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
 	h = newHarness(t, dir, offline)
 	for id, want := range map[string]bool{"form": false, "xml": false, "all": true} {
 		_, err := h.s.peekCredential(h.s.root.find("f").find("app"), id)
@@ -160,7 +166,9 @@ func TestDeletedStaysDeleted(t *testing.T) {
 		t.Error("views of a deleted folder are left")
 	}
 	h.s.mu.Unlock()
-	h.stop()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
 	h = newHarness(t, dir, offline)
 	if len(h.s.items) != 0 {
 		t.Errorf("%d items are back", len(h.s.items))
@@ -221,5 +229,133 @@ func TestSlots(t *testing.T) {
 	b()
 	if len(s.of) != 0 || len(s.all) != 0 {
 		t.Errorf("left: %v, %d", s.of, len(s.all))
+	}
+}
+
+// TestUpstreamLoop: jobs that start each other come to an end.
+func TestUpstreamLoop(t *testing.T) {
+	h := newHarness(t, t.TempDir(), withEngine)
+	h.folder("f")
+	for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		h.job("f", pair[0], "pipeline { agent none; stages { stage('s') { steps { echo 'x' } } } }",
+			"<"+propTriggers+"><triggers><"+reverseTrigger+"><upstreamProjects>"+pair[1]+"</upstreamProjects></"+reverseTrigger+"></triggers></"+propTriggers+">", "<quietPeriod>0</quietPeriod>")
+	}
+	h.start("f/a")
+	h.ended("f/a", 1+maxUpstream/2)
+	h.eventually("nothing runs", func() bool {
+		h.s.mu.RLock()
+		defer h.s.mu.RUnlock()
+		return len(h.s.runs) == 0 && len(h.s.line) == 0
+	})
+	if a, b := h.builds("f/a"), h.builds("f/b"); a+b != 1+maxUpstream {
+		t.Errorf("%d and %d builds", a, b)
+	}
+}
+
+// TestManyHooks: a hook that is called again and again leaves one small item in the queue.
+func TestManyHooks(t *testing.T) {
+	h := newHarness(t, t.TempDir(), offline)
+	h.folder("f")
+	h.job("f", "app", script("stage one"), "", "")
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	job := h.s.root.find("f").find("app")
+	for range 10 * maxSameCauses {
+		if _, _, err := h.s.enqueue(start{job: job, cause: store.Cause{SCM: true}, quiet: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(job.line); n != 1 || len(job.line[0].Causes) != maxSameCauses {
+		t.Errorf("%d items", n)
+	}
+}
+
+// TestCasCSource: what is beside the configuration and is none is not read.
+func TestCasCSource(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"jenkins.yaml": "jenkins: {systemMessage: hello}", "token": "secret: value", "more.yml": "jenkins: {mode: NORMAL}"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &Server{cfg: Config{CasC: filepath.Join(dir, "jenkins.yaml"), MaxBody: 1 << 20}}
+	for name, want := range map[string]bool{"jenkins.yaml": true, "more.yml": true, "jenkins.yaml," + filepath.Join(dir, "more.yml"): true, "token": false, "sub/../token": false, "../x.yaml": false, "": false} {
+		if _, err := s.source(filepath.Join(dir) + "/" + name); (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestArtifactsOnDisk: a build does not fill the disk of all.
+func TestArtifactsOnDisk(t *testing.T) {
+	h := newHarness(t, t.TempDir(), realEngine, func(c *Config, _ *Server) {
+		if c != nil {
+			c.MaxArtifacts = 4 << 10
+		}
+	})
+	h.folder("t")
+	h.job("t", "big", steps("sh 'head -c 3000 /dev/urandom > a; head -c 3000 /dev/urandom > b'\n archiveArtifacts 'a'\n archiveArtifacts 'b'"), "", "")
+	h.start("t/big")
+	if b := h.ended("t/big", 1); b.Result != "FAILURE" {
+		t.Errorf("%s\n%s", b.Result, h.logOf("t/big", 1))
+	}
+	h.wantLog("t/big", 1, "the artifacts of a build can have 4096 bytes at most")
+	if list, err := h.s.store.Artifacts(store.BuildKey{Job: h.s.root.find("t").find("big").ID, Number: 1}); err != nil || len(list) != 1 || list[0].Path != "a" {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestManyProblems: a long line with many problems is not shown once for each.
+func TestManyProblems(t *testing.T) {
+	src := "pipeline { agent any; stages { stage('s') { steps { " + strings.Repeat("foo 1; ", 20000) + " } } } }"
+	p, err := jenkinsfile.Load(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := compileErrors(src, engine.CheckWith(p, nil, nil))
+	if len(text) > 1<<20 || !strings.Contains(text, "... and 19800 more\n") || !strings.HasSuffix(text, "20000 errors\n\n") {
+		t.Errorf("%d bytes, which end in %q", len(text), text[max(0, len(text)-100):])
+	}
+}
+
+func TestTimerRemembers(t *testing.T) {
+	h := newHarness(t, t.TempDir(), offline)
+	at := time.Date(2026, 3, 2, 10, 0, 0, 0, time.Local)
+	timer := h.s.newTimer("30 10 * * *", "f/app")
+	for i, want := range []struct {
+		after time.Duration
+		due   bool
+	}{{0, false}, {29 * time.Minute, false}, {30 * time.Minute, true}, {31 * time.Minute, false}, {24*time.Hour + 30*time.Minute, true}, {10 * time.Minute, false}, {30 * time.Minute, true}} {
+		if from := at.Add(want.after); timer.due(from, from) != want.due {
+			t.Errorf("%d: at %v it is %v", i, from, !want.due)
+		}
+	}
+	never := h.s.newTimer(strings.Repeat("0 0 31 2 *\n", 1000), "f/app")
+	if never.due(at, at) {
+		t.Error("there is no such day")
+	}
+	begin := time.Now()
+	for n := range 10_000 {
+		if from := at.Add(time.Duration(n) * time.Minute); never.due(from, from) {
+			t.Fatal("there is no such day")
+		}
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("a schedule takes %v", took)
+	}
+}
+
+// TestViewsFollow: a job that gets another name stays in the views that it was put into.
+func TestViewsFollow(t *testing.T) {
+	h := newHarness(t, t.TempDir(), offline)
+	h.folder("f")
+	h.job("f", "app", script("stage one"), "", "")
+	h.want(200, "POST", "/job/f/createView?name=mine", typeXML, "<hudson.model.ListView><jobNames><string>app</string></jobNames><columns/></hudson.model.ListView>")
+	h.want(302, "POST", "/job/f/job/app/doRename", typeForm, "newName=renamed")
+	if got := h.get("/job/f/view/mine/api/json?tree=jobs%5Bname%5D"); !strings.Contains(got, `"renamed"`) {
+		t.Error(got)
+	}
+	if got := h.get("/job/f/view/mine/config.xml"); !strings.Contains(got, "<columns/>") || strings.Contains(got, ">app<") {
+		t.Error(got)
 	}
 }

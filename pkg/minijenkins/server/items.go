@@ -428,6 +428,7 @@ func (s *Server) rename(c *call, it *item, name string) {
 		return
 	}
 	delete(it.up.kids, it.Name)
+	s.followRename(it.up, it.Name, name)
 	it.Name = name
 	it.up.kids[name] = it
 	redirect(c.w, c.view+old+"../"+encodeSegment(name))

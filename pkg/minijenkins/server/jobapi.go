@@ -73,6 +73,10 @@ func (s *Server) setNextBuild(c *call, it *item) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.items[it.ID] != it {
+		fail404(c.w)
+		return
+	}
 	if n > it.NextBuild {
 		next := *it.Item
 		next.NextBuild = n

@@ -266,7 +266,7 @@ func (r *buildRun) loadLibraries(plan *store.Plan, planned bool, p *jenkinsfile.
 		}
 		out = append(out, lib)
 	}
-	return out, nil
+	return out, engine.CheckLibraries(out)
 }
 
 // withImplicit adds the libraries that every build has.

@@ -50,6 +50,19 @@ func (st start) causes() []store.Cause {
 	return []store.Cause{st.cause}
 }
 
+// maxSameCauses is how often an item of the queue notes the same cause.
+const maxSameCauses = 32
+
+func timesOf(causes []store.Cause, cause store.Cause) int {
+	n := 0
+	for _, c := range causes {
+		if c == cause {
+			n++
+		}
+	}
+	return n
+}
+
 // enqueue puts a start into the queue. An equal item that has not left yet takes it in: its quiet
 // period is shortened if need be and it gets one more cause. s.mu is held.
 func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error) {
@@ -58,6 +71,9 @@ func (s *Server) enqueue(st start) (q *store.QueueItem, existed bool, err error)
 	for _, o := range st.job.line {
 		if o.Script != st.script || o.Stage != st.stage || !slices.Equal(o.Params, st.params) {
 			continue
+		}
+		if !due.Before(o.Due) && timesOf(o.Causes, st.cause) >= maxSameCauses {
+			return o, true, nil // a hook that is called all the time must not make it grow for ever
 		}
 		changed := *o
 		changed.Causes = append(slices.Clone(o.Causes), st.causes()...)

@@ -6,8 +6,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"k8s.io/klog/v2"
 
@@ -136,11 +138,41 @@ func (s *Server) graph(k store.BuildKey, live *buildRun) ([]engine.Node, []engin
 	return s.store.Graph(k)
 }
 
-// artifacts implements engine.Artifacts.
-type artifacts struct{ r *buildRun }
+// defaultMaxArtifacts bounds the artifacts of a build in bytes, maxArtifacts their number.
+const (
+	defaultMaxArtifacts = 8 << 30
+	maxArtifacts        = 100_000
+)
 
-func (a artifacts) Put(ctx context.Context, path string, content io.Reader) error {
-	return a.r.s.store.PutArtifact(ctx, a.r.key, path, content)
+// artifacts implements engine.Artifacts.
+type artifacts struct {
+	r *buildRun
+	// used and count are what this process took: the bytes and the files.
+	used, count atomic.Int64
+}
+
+// Put implements engine.Artifacts.
+func (a *artifacts) Put(ctx context.Context, path string, content io.Reader) error {
+	if a.count.Add(1) > maxArtifacts {
+		return fmt.Errorf("a build can have %d artifacts at most", maxArtifacts)
+	}
+	return a.r.s.store.PutArtifact(ctx, a.r.key, path, &countedReader{content, &a.used, a.r.s.cfg.MaxArtifacts})
+}
+
+// countedReader fails where more is read than there may be.
+type countedReader struct {
+	r    io.Reader
+	used *atomic.Int64
+	most int64
+}
+
+// Read implements io.Reader.
+func (c *countedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.used.Add(int64(n)) > c.most {
+		return 0, fmt.Errorf("the artifacts of a build can have %d bytes at most", c.most)
+	}
+	return n, err //nolint:wrapcheck // io.EOF must stay itself
 }
 
 // waitingAgents shows in the queue what a build waits for while it gets its agent.

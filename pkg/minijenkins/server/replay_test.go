@@ -6,7 +6,6 @@ package server
 import (
 	"bufio"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +73,7 @@ type replay struct {
 	crumbs map[string]string
 	// repo stands for the recorded repository.
 	repo *gitRepo
+	opts []option
 }
 
 const recordings = "../../jenkins/testdata/recordings/"
@@ -228,9 +227,8 @@ func replayFile(t *testing.T, list []exchange, sc scenario, must func(name strin
 		opts = append(opts, withSlowEngine)
 	}
 	opts = append(opts, sc.options...)
-	r := &replay{sc: sc, harness: newHarness(t, t.TempDir(), opts...), queue: map[string]string{}, ids: nodeNames(list), crumbs: map[string]string{}}
-	r.agents.shell, r.agents.anyLabel = fakeShell, true
-	r.s.lag = sc.lag
+	r := &replay{sc: sc, queue: map[string]string{}, ids: nodeNames(list), crumbs: map[string]string{}, opts: opts}
+	r.begins(t, t.TempDir())
 	if sc.setup != nil {
 		sc.setup(r)
 	}
@@ -275,35 +273,12 @@ func replayFile(t *testing.T, list []exchange, sc scenario, must func(name strin
 	}
 }
 
-// withSlowEngine runs builds with the real engine, as slow as Jenkins.
-func withSlowEngine(_ *Config, s *Server) {
-	if s == nil {
-		return
-	}
-	withEngine(nil, s)
-	s.run = func(ctx context.Context, spec engine.RunSpec) (engine.Result, error) {
-		time.Sleep(250 * time.Millisecond)
-		spec.Recorder = &slowRecorder{Recorder: spec.Recorder, seen: map[string]bool{}}
-		return engine.Run(ctx, spec)
-	}
-}
-
-// slowRecorder takes its time for each step.
-type slowRecorder struct {
-	engine.Recorder
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-func (r *slowRecorder) PutStep(st engine.Step) {
-	r.Recorder.PutStep(st)
-	r.mu.Lock()
-	known := r.seen[st.ID]
-	r.seen[st.ID] = true
-	r.mu.Unlock()
-	if !known {
-		time.Sleep(40 * time.Millisecond)
-	}
+// begins starts the server.
+func (r *replay) begins(t *testing.T, dir string) {
+	t.Helper()
+	r.harness = newHarness(t, dir, r.opts...)
+	r.agents.shell, r.agents.anyLabel = fakeShell, true
+	r.s.lag = r.sc.lag
 }
 
 // withEngine runs builds with the real engine.

@@ -210,6 +210,9 @@ type history struct{ r *buildRun }
 
 func (h history) Events() []engine.Event { return h.r.history.Events() }
 
+// Forget implements engine.Forgetter.
+func (h history) Forget() { h.r.history.Forget() }
+
 func (h history) Append(ctx context.Context, e engine.Event) error {
 	h.r.mu.Lock()
 	ended, suspended := h.r.ended, h.r.suspended

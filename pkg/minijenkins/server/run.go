@@ -300,7 +300,7 @@ func (r *buildRun) execute() (engine.Result, error) {
 	defer changesEnd()
 	spec, end := r.withServices(engine.RunSpec{
 		Pipeline: p, Params: params, Env: plan.Env, Agents: agents, Recorder: r, SCM: plan.SCM, SetProperties: r.setProperties,
-		Artifacts: artifacts{r}, Inputs: r, Tests: r, FirstStage: plan.Stage, Credentials: credentialSource{r.s, r.key}, Changes: changes, Loaded: libs, Libraries: libraries{r},
+		Artifacts: &artifacts{r: r}, Inputs: r, Tests: r, FirstStage: plan.Stage, Credentials: credentialSource{r.s, r.key}, Changes: changes, Loaded: libs, Libraries: libraries{r},
 		Build: engine.BuildInfo{
 			ID: r.id(), JobName: r.jobName, Number: r.key.Number, PreviousResult: plan.Previous, StartTime: r.build.Started,
 			BuildURL: plan.Env["BUILD_URL"], JobURL: plan.Env["JOB_URL"], Branch: r.branch(),
@@ -411,6 +411,13 @@ func (r *buildRun) env() map[string]string {
 	return out
 }
 
+// maxShownProblems bounds how many problems of a Jenkinsfile are shown, maxShownLine the line that is shown with each, in bytes: one long
+// line with thousands of them would be shown thousands of times.
+const (
+	maxShownProblems = 200
+	maxShownLine     = 2000
+)
+
 // compileErrors writes the problems of a Jenkinsfile the way Groovy's compiler does, each with its
 // line and a mark under the column.
 func compileErrors(script string, err error) string {
@@ -440,11 +447,16 @@ func compileErrors(script string, err error) string {
 	lines := strings.Split(script, "\n")
 	var b strings.Builder
 	b.WriteString("org.codehaus.groovy.control.MultipleCompilationErrorsException: startup failed:\n")
-	for _, p := range problems {
+	for i, p := range problems {
+		if i == maxShownProblems {
+			fmt.Fprintf(&b, "... and %d more\n\n", len(problems)-i)
+			break
+		}
 		b.WriteString(p.text + "\n")
 		if p.line >= 1 && p.line <= len(lines) {
-			src := strings.TrimRight(lines[p.line-1], "\r")
-			b.WriteString("   " + src + "\n   " + strings.Repeat(" ", max(0, min(p.column-1, len([]rune(src))))) + "^\n")
+			if src := strings.TrimRight(lines[p.line-1], "\r"); len(src) <= maxShownLine {
+				b.WriteString("   " + src + "\n   " + strings.Repeat(" ", max(0, min(p.column-1, len([]rune(src))))) + "^\n")
+			}
 		}
 		b.WriteString("\n")
 	}

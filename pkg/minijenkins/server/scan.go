@@ -396,6 +396,9 @@ func (sc *scan) orphans(alive map[string]bool) ([]*item, error) {
 	s := sc.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.items[sc.job.ID] != sc.job {
+		return nil, errDeleted
+	}
 	var dead, drop []*item
 	now := s.now()
 	for _, kid := range sc.job.children() {

@@ -62,6 +62,8 @@ type Config struct {
 	EventsQueue int
 	// MaxStash bounds the stashes of one build on disk, in bytes; 0 means 1 GiB.
 	MaxStash int64
+	// MaxArtifacts bounds the artifacts of one build on disk, in bytes; 0 means 8 GiB.
+	MaxArtifacts int64
 	// CasC is a file of configuration as code that reload takes its clouds from; other sources may stand beside it. Empty for none.
 	CasC string
 	// StartDelay is for tests of clients: for so long the server answers as a Jenkins that starts,
@@ -242,6 +244,9 @@ func setDefaults(cfg *Config) {
 	orElse(&cfg.ScanTimeout, defaultScanTimeout)
 	if cfg.MaxStash <= 0 {
 		cfg.MaxStash = defaultMaxStash
+	}
+	if cfg.MaxArtifacts <= 0 {
+		cfg.MaxArtifacts = defaultMaxArtifacts
 	}
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 16 << 20

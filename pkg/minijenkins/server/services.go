@@ -28,7 +28,7 @@ type stepServices struct {
 	// left are closed when the queue item of the ID leaves. Server.mu guards it.
 	left map[int64][]chan struct{}
 	// timers are the schedules of jobs by ID, polls those of polling; only fireTimers uses them.
-	timers, polls map[uint64]timerOf
+	timers, polls map[uint64]*timerOf
 	// polling are the jobs that are being polled. Server.mu guards it.
 	polling map[uint64]bool
 }

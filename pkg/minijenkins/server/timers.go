@@ -24,7 +24,36 @@ const (
 // timerOf is a schedule that was read.
 type timerOf struct {
 	text, seed string
-	schedule   *cron.Schedule
+	// schedule is nil if it cannot be read.
+	schedule *cron.Schedule
+	// next is its next time as it was found at asked; found is false if there was none for long.
+	asked, next time.Time
+	found       bool
+}
+
+// newTimer reads a schedule. s.mu is held.
+func (s *Server) newTimer(text, seed string) *timerOf {
+	schedule, err := cron.Parse(text, seed)
+	if err != nil {
+		s.logger().Error(err, "schedule cannot be read", "job", seed)
+	}
+	return &timerOf{text: text, seed: seed, schedule: schedule}
+}
+
+// timerAgain is when a schedule that has no time for long is searched again.
+const timerAgain = 30 * 24 * time.Hour
+
+// due tells if the schedule has a minute from the first to the last one. A search may be long and everybody waits for it, so what it
+// found is remembered.
+func (t *timerOf) due(from, to time.Time) bool {
+	if t.schedule == nil {
+		return false
+	}
+	if known := !t.asked.IsZero() && !from.Before(t.asked); !known || t.found && t.next.Before(from) || !t.found && from.Sub(t.asked) > timerAgain {
+		t.next, t.found = t.schedule.Next(from)
+		t.asked = from
+	}
+	return t.found && !t.next.After(to)
 }
 
 // cronOf reads the triggers cron('…') of a Jenkinsfile; several are lines of one schedule.
@@ -73,7 +102,7 @@ func (s *Server) fireTimers(ctx context.Context, from, to time.Time) {
 	defer s.mu.Unlock()
 	s.poll(s.duePolls(from, to))
 	if s.steps.timers == nil {
-		s.steps.timers = map[uint64]timerOf{}
+		s.steps.timers = map[uint64]*timerOf{}
 	}
 	for id := range s.steps.timers {
 		if s.items[id] == nil {
@@ -84,11 +113,7 @@ func (s *Server) fireTimers(ctx context.Context, from, to time.Time) {
 		if !job.isJob() || job.cfg.disabled || job.cfg.cron == "" && job.Cron == "" {
 			continue
 		}
-		schedule := s.scheduleOf(id, job)
-		if schedule == nil {
-			continue
-		}
-		if at, ok := schedule.Next(from); !ok || at.After(to) {
+		if !s.timerFor(id, job).due(from, to) {
 			continue
 		}
 		if err := s.startByTimer(job); err != nil {
@@ -97,22 +122,18 @@ func (s *Server) fireTimers(ctx context.Context, from, to time.Time) {
 	}
 }
 
-// scheduleOf is the schedule of a job, nil if it cannot be read. s.mu is held.
-func (s *Server) scheduleOf(id uint64, job *item) *cron.Schedule {
+// timerFor is the schedule of a job. s.mu is held.
+func (s *Server) timerFor(id uint64, job *item) *timerOf {
 	text, seed := job.cfg.cron, job.fullName()
 	if text == "" {
 		text = job.Cron
 	}
-	known, ok := s.steps.timers[id]
-	if !ok || known.text != text || known.seed != seed {
-		schedule, err := cron.Parse(text, seed)
-		if err != nil {
-			s.logger().Error(err, "schedule cannot be read", "job", seed)
-		}
-		known = timerOf{text, seed, schedule}
+	known := s.steps.timers[id]
+	if known == nil || known.text != text || known.seed != seed {
+		known = s.newTimer(text, seed)
 		s.steps.timers[id] = known
 	}
-	return known.schedule
+	return known
 }
 
 // startByTimer queues a build unless one that a timer asked for is waiting. s.mu is held.

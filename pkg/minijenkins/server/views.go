@@ -272,6 +272,31 @@ func (s *Server) setView(c *call, v *view, change func([]byte) ([]byte, error)) 
 	return true
 }
 
+// followRename has the views of a folder show an item under its new name, as Jenkins does. s.mu is held.
+func (s *Server) followRename(folder *item, old, name string) {
+	for _, v := range s.views.list(folder.ID) {
+		i := slices.IndexFunc(v.names, func(n string) bool { return strings.EqualFold(n, old) })
+		if i < 0 {
+			continue
+		}
+		names := slices.Clone(v.names)
+		names[i] = name
+		doc, err := setJobNames(v.Config, names)
+		var next *view
+		if err == nil {
+			next, err = parseView(&store.View{Parent: v.Parent, Name: v.Name, Config: doc})
+		}
+		if err == nil {
+			err = s.store.PutView(next.View)
+		}
+		if err != nil {
+			s.logger().Error(err, "view does not follow a rename", "view", v.Name)
+			continue
+		}
+		s.views.put(next)
+	}
+}
+
 // relative finds an item by its path from a folder, or from the top if the path begins with a slash. s.mu is held.
 func (s *Server) relative(from *item, path string) *item {
 	at := from

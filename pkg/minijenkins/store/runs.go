@@ -293,7 +293,18 @@ func (s *Store) OpenHistory(k BuildKey, log *Log) (*History, error) {
 }
 
 // Events implements engine.History.
-func (h *History) Events() []engine.Event { return h.events }
+func (h *History) Events() []engine.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.events
+}
+
+// Forget implements engine.Forgetter.
+func (h *History) Forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = nil
+}
 
 // Append implements engine.History. The output that the event counts is on disk before the event is: the
 // bytes of an event that is known are never written again, all others are.
