@@ -21,6 +21,9 @@ const (
 	classUpstreamCause = "org.jenkinsci.plugins.workflow.support.steps.build.BuildUpstreamCause"
 	// maxUpstream bounds how many builds may stand in a chain in which each started the next.
 	maxUpstream = 20
+	// maxStarted bounds how many builds of one top folder that other builds started may run or wait at a time: without
+	// it a few jobs that start each other fill the server.
+	maxStarted = 500
 )
 
 // causeClass is the class of a cause.
@@ -57,6 +60,9 @@ func (b builds) Start(_ context.Context, req engine.BuildRequest) (engine.Downst
 	if up.Depth > maxUpstream {
 		return nil, fmt.Errorf("more than %d builds have started each other in a row", maxUpstream)
 	}
+	if s.startedIn(b.r.jobProject()) >= maxStarted {
+		return nil, fmt.Errorf("%d builds that other builds of %s have started run or wait: %s is not started as well", maxStarted, b.r.jobProject(), job.fullName())
+	}
 	params, err := givenParams(job.parameters(), req.Params)
 	if err != nil {
 		return nil, err
@@ -75,6 +81,28 @@ func (b builds) Start(_ context.Context, req engine.BuildRequest) (engine.Downst
 		}
 	}
 	return &downstream{s: s, job: job, name: job.fullName(), q: q}, nil
+}
+
+// startedIn counts the builds of a top folder that run or wait and that another build has started. s.mu is held.
+func (s *Server) startedIn(project string) int {
+	count := 0
+	of := func(job *item, causes []store.Cause) {
+		if job == nil || !slices.ContainsFunc(causes, func(c store.Cause) bool { return c.Upstream != nil }) {
+			return
+		}
+		if top, _, _ := strings.Cut(job.fullName(), "/"); top == project {
+			count++
+		}
+	}
+	for _, r := range s.runs {
+		of(r.job, r.causes)
+	}
+	for _, q := range s.queue {
+		if q.Left.IsZero() {
+			of(s.items[q.Job], q.Causes)
+		}
+	}
+	return count
 }
 
 // asked finds the queue item that a request of the time before a restart became; nil if there was none. s.mu is held.

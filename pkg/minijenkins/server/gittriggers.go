@@ -171,6 +171,10 @@ func (s *Server) startDependents(job *item, b *store.Build, again bool) {
 			s.logger().Info("too many builds have started each other in a row", "job", other.fullName())
 			continue
 		}
+		if s.startedIn(other.names()[0]) >= maxStarted {
+			s.logger().Info("too many builds that others have started run or wait", "job", other.fullName())
+			continue
+		}
 		if again && s.startedBy(other, up, b.Started) {
 			continue
 		}

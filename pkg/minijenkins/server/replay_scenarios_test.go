@@ -194,10 +194,10 @@ var scenarios = map[string]scenario{
 	},
 	"10-converter": {},
 	"11-checks": {
+		options: []option{clockAt("2026-11-21T01:00:20Z")},
 		setup: func(r *replay) {
 			r.folder("rec-11")
 			r.job("rec-11", "p", pipeline("echo 'x'"), "", "")
-			r.clock("2026-11-21T01:00:20Z")
 		},
 		out: map[string]string{
 			`^github|^gitlab serverList`: "servers of GitHub and GitLab are not kept",
@@ -397,16 +397,19 @@ func (r *replay) starting(third int) {
 	r.s.born = r.s.now().Add(-time.Duration(third) * time.Hour)
 }
 
-// clock sets the clock of the server.
-func (r *replay) clock(to string) {
-	at, err := time.Parse(time.RFC3339, to)
-	if err != nil {
-		r.t.Fatal(err)
+// clockAt sets the clock of the server.
+func clockAt(to string) option {
+	return func(_ *Config, s *Server) {
+		if s == nil {
+			return
+		}
+		at, err := time.Parse(time.RFC3339, to)
+		if err != nil {
+			panic(err)
+		}
+		ahead := time.Until(at)
+		s.now = func() time.Time { return time.Now().Add(ahead) }
 	}
-	ahead := time.Until(at)
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.s.now = func() time.Time { return time.Now().Add(ahead) }
 }
 
 const underWay = "a poll of a build under way, which is not at the same place there and here"

@@ -276,9 +276,17 @@ func replayFile(t *testing.T, list []exchange, sc scenario, must func(name strin
 // begins starts the server.
 func (r *replay) begins(t *testing.T, dir string) {
 	t.Helper()
-	r.harness = newHarness(t, dir, r.opts...)
-	r.agents.shell, r.agents.anyLabel = fakeShell, true
-	r.s.lag = r.sc.lag
+	r.harness = newHarness(t, dir, append([]option{func(_ *Config, s *Server) {
+		if s == nil {
+			return
+		}
+		agents, ok := s.agents.(*localAgents)
+		if !ok {
+			agents = s.agents.(lastingAgents).localAgents
+		}
+		agents.shell, agents.anyLabel = fakeShell, true
+		s.lag = r.sc.lag
+	}}, r.opts...)...)
 }
 
 // withEngine runs builds with the real engine.

@@ -219,6 +219,25 @@ func TestBuildChainsEnd(t *testing.T) {
 	h.wantLogEventually("a/loop", maxUpstream+1, "more than 20 builds have started each other in a row")
 }
 
+// TestBuildsOfBuilds: jobs cannot fill the server with builds that wait.
+func TestBuildsOfBuilds(t *testing.T) {
+	h := newHarness(t, t.TempDir(), realEngine)
+	h.folder("a")
+	h.job("a", "child", steps("echo 'x'"), paramsXML("A="), "")
+	h.job("a", "many", steps(`script { for (int i = 0; i < `+strconv.Itoa(maxStarted+1)+`; i++) {
+ build job: 'child', wait: false, quietPeriod: 3600, parameters: [string(name: 'A', value: "$i")] } }`), "", "")
+	h.start("a/many")
+	if b := h.ended("a/many", 1); b.Result != engine.ResultFailure {
+		t.Errorf("%s", b.Result)
+	}
+	h.wantLog("a/many", 1, strconv.Itoa(maxStarted)+" builds that other builds of a have started run or wait: a/child is not started as well")
+	h.s.mu.RLock()
+	defer h.s.mu.RUnlock()
+	if n := h.s.startedIn("a"); n != maxStarted {
+		t.Errorf("%d wait, want %d", n, maxStarted)
+	}
+}
+
 func (h *harness) wantLogEventually(job string, n int, part string) {
 	h.t.Helper()
 	h.ended(job, n)
