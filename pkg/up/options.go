@@ -40,6 +40,8 @@ type Options struct {
 	JenkinsToken string
 	// JenkinsListen is the address of the embedded minijenkins.
 	JenkinsListen string
+	// JenkinsfilePods lets Jenkinsfiles describe the pods of their agents in the embedded minijenkins.
+	JenkinsfilePods bool
 	// Cloud is the name of Jenkins' Kubernetes cloud.
 	Cloud string
 
@@ -67,7 +69,7 @@ func NewOptions() *Options {
 	}
 	return &Options{
 		StateDir: state, Listen: "127.0.0.1:9090", SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker",
-		AdminUser: "admin", Backends: backends.NewOptions(), JenkinsListen: "127.0.0.1:0", Cloud: jenkins.DefaultCloud,
+		AdminUser: "admin", Backends: backends.NewOptions(), JenkinsListen: "127.0.0.1:0", JenkinsfilePods: true, Cloud: jenkins.DefaultCloud,
 		S3Listen:   "127.0.0.1:0",
 		AgentImage: "ghcr.io/slipway-dev/slipway-agent:latest",
 	}
@@ -84,6 +86,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Backends.AddFlags(flags)
 	flags.StringVar(&o.JenkinsToken, "jenkins-token", o.JenkinsToken, "API token for Jenkins; other users of this machine can see it: --jenkins-token-file is better")
 	flags.StringVar(&o.JenkinsListen, "jenkins-listen", o.JenkinsListen, "address of the embedded minijenkins, which runs if --jenkins-url is empty")
+	flags.BoolVar(&o.JenkinsfilePods, "jenkinsfile-pods", o.JenkinsfilePods, "let Jenkinsfiles describe the pods of their agents, within narrow bounds, in the embedded minijenkins")
 	flags.StringVar(&o.Cloud, "jenkins-cloud", o.Cloud, "name of Jenkins' Kubernetes cloud")
 	flags.StringVar(&o.S3Listen, "s3-listen", o.S3Listen, "address of the embedded S3 server, which runs if --s3-endpoint is empty")
 	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")

@@ -73,7 +73,8 @@ func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, 
 		// Our client starts each build with delay=0sec; the quiet period is for people.
 		EventsURL:   u.url() + webhook.Path,
 		EventsToken: string(u.keys.webhook),
-		NewAgents:   minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address, AgentImage: options.AgentImage}),
+		NewAgents: minijenkins.KubeAgents(kube.Config{REST: u.rest, Namespace: options.WorkerNamespace, JenkinsURL: address,
+			AgentImage: options.AgentImage, NoJenkinsfilePods: !options.JenkinsfilePods}),
 	})
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("start minijenkins: %w", err), listener.Close())
