@@ -429,7 +429,8 @@ func TestAbortWhileWaiting(t *testing.T) {
 
 func TestAbortStopsTheScript(t *testing.T) {
 	r := newRun(t, `pipeline { agent any
- stages { stage('s') { steps { script { try { sh 'echo started; sleep 60' } catch (e) { echo 'swallowed' } finally { echo 'cleaning' } } } }
+ stages { stage('s') { steps { script { try { sh 'echo started; sleep 60' } catch (e) { echo 'swallowed'; sh 'echo tidy' } finally { echo 'cleaning' }
+ echo 'not reached' } } }
  stage('t') { steps { echo 'never' } } }
  post { always { sh 'echo post shell' } } }`)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -447,13 +448,13 @@ func TestAbortStopsTheScript(t *testing.T) {
 		t.Errorf("took %v", d)
 	}
 	log := r.mem.text()
-	for _, want := range []string{"Aborted by bob\n", "Sending interrupt signal to process\n", "cleaning\n", "+ echo post shell\n"} {
+	for _, want := range []string{"Aborted by bob\n", "Sending interrupt signal to process\n", "swallowed\n", "+ echo tidy\n", "cleaning\n", "+ echo post shell\n"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("log lacks %q:\n%s", want, log)
 		}
 	}
-	if strings.Contains(log, "swallowed") || strings.Contains(log, "never") {
-		t.Errorf("an abort was caught:\n%s", log)
+	if strings.Contains(log, "not reached") || strings.Contains(log, "never") {
+		t.Errorf("the script went on after an abort:\n%s", log)
 	}
 	if n := r.mem.node("s"); n.Result != ResultAborted {
 		t.Errorf("stage ended as %s", n.Result)

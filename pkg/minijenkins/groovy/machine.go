@@ -86,7 +86,7 @@ type Machine struct {
 	imports map[string]string
 	// patterns are the regular expressions that were compiled last.
 	patterns map[string]*expression
-	// Cleanup makes the context that finally blocks run with once the build is aborted; nil leaves
+	// Cleanup makes the context that catch and finally blocks run with once the build is aborted; nil leaves
 	// them the ended context.
 	Cleanup func(ctx context.Context) (context.Context, context.CancelFunc)
 	// Interject, if not nil, is called each time before the script looks whether its context has ended, at

@@ -4,7 +4,6 @@
 package groovy
 
 import (
-	"context"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
@@ -287,7 +286,7 @@ func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
 func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error) {
 	flow, err = f.stmts(newScope(s), st.Body.Stmts)
 	if err != nil {
-		if e := asException(err); e != nil && f.ctx.Err() == nil {
+		if e := asException(err); e != nil {
 			for _, c := range st.Catches {
 				if !catches(e, c.Types) {
 					continue
@@ -298,7 +297,13 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 				}
 				inner := newScope(s)
 				inner.declare(c.Name, e)
-				flow, err = f.stmts(inner, c.Body.Stmts)
+				aborted := f.ctx.Err() != nil
+				caught := err
+				flow, err = f.afterwards(inner, c.Body.Stmts)
+				if aborted && err == nil {
+					// A script sees that it was aborted, but cannot go on as if it was not.
+					flow, err = flowNone, caught
+				}
 				break
 			}
 		}
@@ -309,19 +314,23 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 	value := f.value
 	defer f.release(len(f.held))
 	f.hold(value)
-	outer := f.ctx
-	cancel := context.CancelFunc(func() {})
-	if f.ctx.Err() != nil && f.m.Cleanup != nil {
-		f.ctx, cancel = f.m.Cleanup(f.ctx)
-	}
-	finalFlow, finalErr := f.stmts(newScope(s), st.Finally.Stmts)
-	cancel()
-	f.ctx = outer
+	finalFlow, finalErr := f.afterwards(newScope(s), st.Finally.Stmts)
 	if finalErr != nil || finalFlow != flowNone {
 		return finalFlow, finalErr
 	}
 	f.value = value
 	return flow, err
+}
+
+// afterwards runs a catch or finally block, which also runs when the build is aborted.
+func (f *frame) afterwards(s *scope, stmts []jenkinsfile.Stmt) (control, error) {
+	if f.ctx.Err() != nil && f.m.Cleanup != nil {
+		outer := f.ctx
+		ctx, cancel := f.m.Cleanup(outer)
+		defer func() { cancel(); f.ctx = outer }()
+		f.ctx = ctx
+	}
+	return f.stmts(s, stmts)
 }
 
 func (f *frame) throwStmt(s *scope, st *jenkinsfile.Throw) error {
