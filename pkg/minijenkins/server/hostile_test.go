@@ -359,3 +359,51 @@ func TestViewsFollow(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestPagesEscape: no page has markup that somebody wrote into a request, a log or the name of a file.
+func TestPagesEscape(t *testing.T) {
+	const markup = "<img src=x onerror=alert(1)>"
+	h := newHarness(t, t.TempDir(), realEngine)
+	h.folder("f")
+	h.job("f", "app", steps("echo '"+markup+"'\n script { currentBuild.displayName = '"+markup+"' }"), "", "")
+	h.start("f/app")
+	h.ended("f/app", 1)
+	q := url.QueryEscape(markup)
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/job/f/job/app/1/logText/progressiveHtml", ""},
+		{"GET", "/job/f/job/app/1/artifact/" + url.PathEscape(markup), ""},
+		{"GET", "/job/" + url.PathEscape(markup), ""},
+		{"GET", "/job/f/job/app/", ""},
+		{"GET", "/job/f/job/app/1/", ""},
+		{"GET", "/job/f/job/app/1/api/xml?xpath=" + q, ""},
+		{"GET", "/job/f/job/app/1/api/json?tree=" + q, ""},
+		{"GET", "/job/f/job/app/descriptorByName/hudson.triggers.TimerTrigger/checkSpec?value=" + q, ""},
+		{"POST", "/descriptorByName/hudson.triggers.TimerTrigger/checkSpec", "value=" + q},
+		{"POST", "/createItem?name=" + q, "<x/>"},
+		{"POST", "/createItem?name=fine", "<" + "project><description>" + markup},
+		{"POST", "/createItem?name=fine&mode=copy&from=" + q, ""},
+		{"GET", "/checkJobName?value=" + q, ""},
+		{"POST", "/job/f/createView?name=" + q, "<hudson.model.ListView/>"},
+		{"POST", "/job/f/job/app/confirmRename", "newName=" + q},
+		{"POST", "/job/f/job/app/build?delay=" + q, ""},
+		{"POST", "/job/f/job/app/buildWithParameters?" + q + "=" + q, ""},
+		{"POST", "/configuration-as-code/check", markup},
+		{"POST", "/scriptText", "script=" + q},
+		{"GET", "/" + url.PathEscape(markup), ""},
+	} {
+		contentType := ""
+		switch {
+		case strings.HasPrefix(c.body, "<"):
+			contentType = typeXML
+		case c.method == "POST":
+			contentType = typeForm
+		}
+		r := h.do(c.method, c.path, contentType, c.body)
+		// A browser may take for HTML what says that it is, or does not say that it is not.
+		kind := r.Header.Get("Content-Type")
+		page := kind == "" || strings.Contains(kind, "html") || r.Header.Get("X-Content-Type-Options") != "nosniff" && strings.Contains(kind, "plain")
+		if page && strings.Contains(r.body, "<img") {
+			t.Errorf("%s %s: %d, %q has the markup:\n%s", c.method, c.path, r.StatusCode, kind, clipText(r.body))
+		}
+	}
+}
