@@ -35,9 +35,11 @@ type Templates interface {
 
 const (
 	// tryAgain is how often the pod of one template is tried that the cluster would not take, tryTaken how
-	// often one that it would: a quota may be used up at any time, and runs are to say so soon.
-	tryAgain = 30 * time.Second
-	tryTaken = 3 * time.Second
+	// often one that it would: a quota may be used up at any time, and runs are to say so soon. tryFailed is
+	// how often one is tried of which the cluster said nothing.
+	tryAgain  = 30 * time.Second
+	tryTaken  = 3 * time.Second
+	tryFailed = 500 * time.Millisecond
 	// provisionTime is how long Jenkins may take until there is a pod: some 1 s, and 10 s where it missed
 	// its first review.
 	provisionTime = 20 * time.Second
@@ -76,6 +78,8 @@ type trial struct {
 	mu      sync.Mutex
 	at      time.Time
 	problem *Problem
+	// failed says that the last try brought no answer.
+	failed bool
 }
 
 func newChecks(p *Pods) *checks { return &checks{pods: p, tried: map[agentKey]*trial{}} }
@@ -123,14 +127,17 @@ func (c *checks) try(ctx context.Context, project, label string) *Problem {
 	defer t.mu.Unlock()
 	now := c.pods.clock.Now()
 	again := tryAgain
-	if t.problem == nil {
+	switch {
+	case t.failed:
+		again = tryFailed
+	case t.problem == nil:
 		again = tryTaken
 	}
 	if !t.at.IsZero() && now.Sub(t.at) < again {
 		return t.problem
 	}
 	problem, err := c.tryNow(ctx, project, label)
-	t.at = now
+	t.at, t.failed = now, err != nil
 	if err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("an agent pod cannot be tried", "label", label, "error", err.Error())
 		return t.problem

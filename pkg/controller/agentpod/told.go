@@ -19,6 +19,7 @@ var engineLines = []struct {
 	{regexp.MustCompile(`(?m)^ERROR: (?:.*: )?(The agent pod \S+ was deleted while it started.*)$`), ReasonPodDeleted},
 	{regexp.MustCompile(`(?m)^ERROR: (?:.*: )?(The agent pod \S+ (?:failed to start|did not start within).*)$`), ReasonLaunchFailed},
 	{regexp.MustCompile(`(?m)^ERROR: (?:.*: )?(There are no nodes with the label .*|The label ‘.*)$`), ReasonLabelUnknown},
+	{regexp.MustCompile(`(?m)^WorkflowScript: \d+: (There are no agents with the label ‘.*) @ line \d+, column \d+\.\r?$`), ReasonLabelUnknown},
 }
 
 // Told gives why a build got no agent, if the end of its log says so.

@@ -21,9 +21,11 @@ func TestTold(t *testing.T) {
 		"Deleted":     {reason: "by somebody, before it ran", log: "ERROR: The agent pod a-x1z2y was deleted while it started: starting\n", want: ReasonPodDeleted},
 		"Late":        {reason: "minijenkins' own limit", log: "ERROR: The agent pod a-x1z2y did not start within 5m0s: starting\n", want: ReasonLaunchFailed, says: "5m0s"},
 		"Label":       {reason: "nobody offers it", log: "ERROR: There are no nodes with the label ‘dc-p.b’. Labels that exist: dc-p.a.\n", want: ReasonLabelUnknown},
-		"Step":        {reason: "a build that failed by itself", log: "ERROR: script returned exit code 1\nFinished: FAILURE\n"},
-		"Echo":        {reason: "a step may print anything, in the middle of a line", log: "+ echo ERROR: The agent pod was refused: x\n"},
-		"Nothing":     {reason: "no log"},
+		"Refused": {reason: "before the build began", log: "WorkflowScript: 2: There are no agents with the label ‘dc-p.b’ @ line 2, column 3.\n  agent { label 'dc-p.b' }\n",
+			want: ReasonLabelUnknown, says: "‘dc-p.b’"},
+		"Step":    {reason: "a build that failed by itself", log: "ERROR: script returned exit code 1\nFinished: FAILURE\n"},
+		"Echo":    {reason: "a step may print anything, in the middle of a line", log: "+ echo ERROR: The agent pod was refused: x\n"},
+		"Nothing": {reason: "no log"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -271,10 +271,14 @@ func (s *scope) neverHadAgent(ctx context.Context) (reason, message string) {
 			return pod.Problem.Reason, pod.Problem.Message
 		}
 	}
-	if problem, found := agentpod.Told(tail); found {
-		return problem.Reason, problem.Message
+	problem, found := agentpod.Told(tail)
+	if found && problem.Reason == agentpod.ReasonLabelUnknown {
+		// Why nobody serves the label the dev container's template tells.
+		if closer := s.checkAgents(ctx); closer != nil {
+			problem = *closer
+		}
 	}
-	return "", ""
+	return problem.Reason, problem.Message
 }
 
 // labelCache keeps what the Jenkinsfiles of pipelines ask for.

@@ -342,10 +342,14 @@ func TestAgentRefusedUnseen(t *testing.T) {
 	tests := map[string]struct {
 		log  string
 		want string
+		// late is why the pod cannot be made, which is known only when the build has failed.
+		late string
 	}{
 		"Refused":     {log: "ERROR: The agent pod was refused: Pod \"x\" is invalid: spec.restartPolicy: Unsupported value: \"Sometimes\"\n", want: "Failed/AgentInvalidPod"},
 		"PodKnown":    {log: "ERROR: The agent pod dc-p-app-x1z2y failed to start: container dev: ErrImageNeverPull\n", want: "Failed/AgentImageNotPresent"},
 		"OtherTenant": {log: "ERROR: The agent pod dc-q-app-x1z2y failed to start: container dev ended with exit code 1\n", want: "Failed/AgentLaunchFailed"},
+		"NoLabel":     {log: "WorkflowScript: 2: There are no agents with the label ‘dc-p.app’ @ line 2, column 3.\n", want: "Failed/AgentLabelUnknown"},
+		"BadTemplate": {log: "WorkflowScript: 2: There are no agents with the label ‘dc-p.app’ @ line 2, column 3.\n", late: "AgentInvalidPod", want: "Failed/AgentInvalidPod"},
 		"OwnFailure":  {log: "ERROR: no such thing\n", want: "Failed/Failure"},
 	}
 	for name, tt := range tests {
@@ -355,6 +359,9 @@ func TestAgentRefusedUnseen(t *testing.T) {
 			b.agents.pods["dc-p-app-x1z2y"] = agentpod.Pod{Name: "dc-p-app-x1z2y", Project: ns, Problem: &known}
 			b.agents.pods["dc-q-app-x1z2y"] = agentpod.Pod{Name: "dc-q-app-x1z2y", Project: "q", Problem: &known}
 			b.until("r1", started)
+			if tt.late != "" {
+				b.agents.refusals["p/dc-p.app"] = problem(tt.late)
+			}
 			b.jenkins.log += tt.log
 			b.jenkins.endless, b.jenkins.result = false, jenkins.ResultFailure
 			if got := b.until("r1", ended); verdict(got) != tt.want {
