@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,8 +51,9 @@ func (f *files) OpenArtifact(_ context.Context, _, _ string, _ int64, path strin
 	return &jenkins.ArtifactContent{ReadCloser: io.NopCloser(strings.NewReader(text)), Size: int64(len(text))}, nil
 }
 
-// bucket is an object store in memory.
+// bucket is an object store in memory, for several users at once.
 type bucket struct {
+	mu      sync.Mutex
 	objects map[string]string
 	err     error
 }
@@ -64,11 +66,15 @@ func (s *bucket) Put(_ context.Context, key string, r io.Reader, _ int64, _ stri
 	if err = errors.Join(err, s.err); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.objects[key] = string(text)
 	return nil
 }
 
 func (s *bucket) Stat(_ context.Context, key string) (objectstore.Info, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	text, ok := s.objects[key]
 	if !ok {
 		return objectstore.Info{}, objectstore.ErrNotFound
@@ -77,6 +83,8 @@ func (s *bucket) Stat(_ context.Context, key string) (objectstore.Info, error) {
 }
 
 func (s *bucket) DeletePrefix(_ context.Context, prefix string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key := range s.objects {
 		if strings.HasPrefix(key, prefix) {
 			delete(s.objects, key)

@@ -93,7 +93,7 @@ func newLoad(tb testing.TB, events bool, lasts time.Duration) *load {
 	}
 	kube := l.watched()
 	l.r = &Reconciler{Client: kube, Jenkins: j, Watcher: watcher, Recorder: l.events, Now: time.Now, Token: l.r.Token, Analyze: l.r.Analyze, Pods: kube,
-		Archive: &Archive{Client: kube, Jenkins: countedFiles{j}, Store: &lockedBucket{bucket: bucket{objects: map[string]string{}}}, Now: time.Now}}
+		Archive: &Archive{Client: kube, Jenkins: countedFiles{j}, Store: &bucket{objects: map[string]string{}}, Now: time.Now}}
 	l.r.Archive.setDefaults()
 	l.r.setDefaults()
 	if events {
@@ -183,22 +183,6 @@ func (l *load) watched() client.Client {
 			return around(ctx, obj, func() error { return inner.SubResource(sub).Patch(ctx, obj, patch, opts...) })
 		},
 	})
-}
-
-// lockedBucket is a bucket for several users.
-type lockedBucket struct {
-	mu sync.Mutex
-	bucket
-}
-
-func (b *lockedBucket) Put(ctx context.Context, key string, r io.Reader, size int64, kind string) error {
-	text, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.bucket.Put(ctx, key, strings.NewReader(string(text)), size, kind)
 }
 
 // deliver sends an event to the route.
