@@ -23,6 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authn/password"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/kapis/devcontainer/v1"
+	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
@@ -43,6 +44,7 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile,
 			Credentials: c.Credentials,
 			Webhook:     webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
+		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps}),
 		devcontainerv1.WebService(deps),
 		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) })),
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/filters"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/kapis"
+	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
 	"github.com/slipway-dev/slipway/pkg/metrics"
@@ -30,6 +31,11 @@ const (
 	pathOpenAPI   = "/openapi.json"
 	pathSwaggerUI = "/swagger-ui"
 	pathAPIDocs   = "/apidocs"
+
+	// pathAuthenticate tells other systems whose a token is.
+	pathAuthenticate = "/oauth/authenticate"
+	// receiverSCM takes the events of source code servers.
+	receiverSCM = request.Root + "/devops.kubesphere.io/v1alpha3/webhooks/scm"
 )
 
 // paths knows who may use which address that is no resource.
@@ -49,10 +55,18 @@ func (paths) isProbe(r *http.Request) bool {
 
 // isUnlimited tells if a request does not count against the rate of its sender: a probe, or an event of
 // Jenkins, of which there are several for each build.
-func (p paths) isUnlimited(r *http.Request) bool { return p.isProbe(r) || isWebhook(r.URL.Path) }
+func (p paths) isUnlimited(r *http.Request) bool {
+	return p.isProbe(r) || strings.TrimSuffix(r.URL.Path, "/") == webhook.Path
+}
+
+// receiversV2 is where the older version takes events of source code servers.
+const receiversV2 = devopsv1alpha2.Root + "/webhook"
 
 // isWebhook tells if an address takes events of other systems, which are no users.
-func isWebhook(path string) bool { return strings.TrimSuffix(path, "/") == webhook.Path }
+func isWebhook(path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return path == webhook.Path || path == receiverSCM || below(path, receiversV2)
+}
 
 // isOpen tells if anybody may send a request.
 func (p paths) isOpen(r *http.Request) bool { return p.policy(r) == filters.PathOpen }
@@ -64,8 +78,12 @@ func (p paths) policyOf(method, path string) filters.PathPolicy {
 	if method == http.MethodPost && strings.TrimSuffix(path, "/") == oauth.TokenPath {
 		return filters.PathOpen
 	}
+	if method == http.MethodPost && strings.TrimSuffix(path, "/") == pathAuthenticate {
+		return filters.PathOpen // the token that is asked about is in the body
+	}
 	if isWebhook(path) {
-		if method == http.MethodPost {
+		// A notification of git is sent as GET, too.
+		if method == http.MethodPost || method == http.MethodGet && below(path, receiversV2) {
 			return filters.PathOpen // it has a credential of its own
 		}
 		return filters.PathAuthenticated
@@ -83,7 +101,7 @@ func (p paths) policyOf(method, path string) filters.PathPolicy {
 	if reads && (below(path, pathSwaggerUI) || below(path, pathAPIDocs)) {
 		return filters.PathOpen
 	}
-	if below(path, "/oauth") || slices.ContainsFunc(p.faces, func(prefix string) bool { return below(path, prefix) }) {
+	if below(path, "/oauth") || request.DecidesItself(path) || slices.ContainsFunc(p.faces, func(prefix string) bool { return below(path, prefix) }) {
 		return filters.PathAuthenticated
 	}
 	return filters.PathUnknown

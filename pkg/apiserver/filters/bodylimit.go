@@ -14,6 +14,10 @@ import (
 // body is, else when it has read so far.
 func WithBodyLimit(next http.Handler, limit int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if infoFrom(r).Upload {
+			next.ServeHTTP(w, r) // the handler has a limit of its own
+			return
+		}
 		if r.ContentLength > limit {
 			// The body is not read: the connection cannot be used again.
 			w.Header().Set("Connection", "close")

@@ -24,6 +24,7 @@ func WithRequestInfo(next http.Handler, faces *response.Faces) http.Handler {
 			}
 			r.URL = &address
 		}
+		r.URL = request.ResolveNames(r.URL)
 		info, err := request.Parse(r)
 		if err != nil {
 			response.Error(w, r, err)

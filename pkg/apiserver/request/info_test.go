@@ -12,11 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const v3 = "/kapis/devops.kubesphere.io/v1alpha3"
+const (
+	v2 = "/kapis/devops.kubesphere.io/v1alpha2"
+	v3 = "/kapis/devops.kubesphere.io/v1alpha3"
+)
 
 func TestParse(t *testing.T) {
 	devops := func(i Info) *Info {
 		i.IsResourceRequest, i.APIGroup, i.APIVersion = true, "devops.kubesphere.io", "v1alpha3"
+		return &i
+	}
+	older := func(i Info) *Info {
+		i.IsResourceRequest, i.APIGroup, i.APIVersion = true, "devops.kubesphere.io", "v1alpha2"
 		return &i
 	}
 	cases := map[string]struct {
@@ -100,6 +107,100 @@ func TestParse(t *testing.T) {
 			target: v3 + "/namespaces/demo/pipelines",
 			want:   devops(Info{Verb: "deletecollection", Namespace: "demo", Resource: "pipelines"}),
 		},
+		"run of the older version": {
+			reason: "a build's number stands for its run",
+			target: v2 + "/namespaces/demo/pipelines/p/runs/5/nodes/7/steps",
+			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelineruns", Name: "5"}),
+		},
+		"input of the older version": {
+			reason: "an answer lets the run go on",
+			method: http.MethodPost,
+			target: v2 + "/devops/demo/pipelines/p/branches/main/runs/5/nodes/7/steps/9",
+			want:   older(Info{Verb: "update", Namespace: "demo", Resource: "pipelineruns", Name: "5"}),
+		},
+		"log of a step": {
+			reason: "it is granted as the run's log",
+			target: v2 + "/namespaces/demo/pipelines/p/runs/5/nodes/7/steps/9/log?start=0",
+			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelineruns", Name: "5", Subresource: "log"}),
+		},
+		"part of a log": {
+			reason: "a range may be long",
+			target: v2 + "/namespaces/demo/pipelines/p/branches/feat%252Fx/runs/5/log?download=true",
+			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelineruns", Name: "5", Subresource: "log", LongRunning: true}),
+		},
+		"start in a branch": {
+			reason: "a run is made",
+			method: http.MethodPost,
+			target: v2 + "/namespaces/demo/pipelines/p/branches/main/runs",
+			want:   older(Info{Verb: "create", Namespace: "demo", Resource: "pipelineruns"}),
+		},
+		"branch": {
+			reason: "branches are a part of what a pipeline shows",
+			target: v2 + "/namespaces/demo/pipelines/p/branches/main/sonarstatus",
+			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelines", Name: "p"}),
+		},
+		"script check": {
+			reason: "it changes nothing",
+			method: http.MethodPost,
+			target: v2 + "/namespaces/demo/pipelines/p/checkScriptCompile",
+			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelines", Name: "p"}),
+		},
+		"scan": {
+			reason: "a right of its own: whoever may run pipelines need not change them",
+			method: http.MethodPost,
+			target: v2 + "/namespaces/demo/pipelines/p/scan?delay=0",
+			want:   older(Info{Verb: "create", Namespace: "demo", Resource: "pipelines", Name: "p", Subresource: "scan"}),
+		},
+		"cron check": {
+			reason: "it is about no object",
+			method: http.MethodPost,
+			target: v2 + "/namespaces/demo/checkCron",
+			want:   older(Info{Verb: "list", Namespace: "demo", Resource: "pipelines"}),
+		},
+		"what was a proxy": {
+			reason: "its path is no name",
+			method: http.MethodPost,
+			target: v2 + "/namespaces/demo/jenkins/gitlab/serverList",
+			want:   older(Info{Verb: "list", Namespace: "demo", Resource: "pipelines"}),
+		},
+		"files of a repository": {
+			reason: "to delete a file is to update the repository",
+			method: http.MethodDelete,
+			target: v3 + "/namespaces/demo/gitrepositories/r/branches/main/files",
+			want:   devops(Info{Verb: "update", Namespace: "demo", Resource: "gitrepositories", Name: "r", Upload: true, LongRunning: true}),
+		},
+		"file of a repository": {
+			reason: "to read one is to read the repository",
+			target: v3 + "/namespaces/demo/gitrepositories/r/branches/main/files/UkVBRE1F",
+			want:   devops(Info{Verb: "get", Namespace: "demo", Resource: "gitrepositories", Name: "r"}),
+		},
+		"upload": {
+			reason: "a file may be larger than other bodies",
+			method: http.MethodPut,
+			target: v2 + "/namespaces/demo/s2ibinaries/b/file",
+			want:   older(Info{Verb: "update", Namespace: "demo", Resource: "s2ibinaries", Name: "b", Upload: true, LongRunning: true}),
+		},
+		"template": {
+			reason: "to render one is to read it",
+			method: http.MethodPost,
+			target: v3 + "/clustertemplates/t/render",
+			want:   devops(Info{Verb: "get", Resource: "clustertemplates", Name: "t"}),
+		},
+		"search": {
+			reason: "it is about the projects that the user may see",
+			target: v2 + "/search?q=type:pipeline",
+			want:   &Info{Verb: "get"},
+		},
+		"member": {
+			reason: "it is about the rights of the member",
+			target: v3 + "/workspaces/ws/workspacemembers/m/namespaces",
+			want:   &Info{Verb: "get"},
+		},
+		"continuous delivery": {
+			reason: "it is not served, which everybody may know",
+			target: "/kapis/gitops.kubesphere.io/v1alpha1/namespaces/demo/applications",
+			want:   &Info{Verb: "get"},
+		},
 		"health": {
 			reason: "an address outside of /kapis is no resource",
 			target: "/healthz",
@@ -172,5 +273,29 @@ func TestResolveAlias(t *testing.T) {
 		if got := ResolveAlias(path); got != want {
 			t.Errorf("ResolveAlias(%q) = %q, want %q", path, got, want)
 		}
+	}
+}
+
+func TestResolveNames(t *testing.T) {
+	cases := map[string]struct{ reason, target, want string }{
+		"once":      {"a branch as it is called in git", v2 + "/namespaces/d/pipelines/p/branches/feat%2Fx/runs", v2 + "/namespaces/d/pipelines/p/branches/feat%2Fx/runs"},
+		"twice":     {"a branch as Jenkins calls it", v2 + "/namespaces/d/pipelines/p/branches/feat%252Fx/runs", v2 + "/namespaces/d/pipelines/p/branches/feat%2Fx/runs"},
+		"deep":      {"every slash", v3 + "/namespaces/d/gitrepositories/r/branches/a%2fb%2Fc/files", v3 + "/namespaces/d/gitrepositories/r/branches/a%2Fb%2Fc/files"},
+		"unicode":   {"the rest is decoded", v2 + "/namespaces/d/pipelines/p/branches/feat%2F%C3%BC%20x", v2 + "/namespaces/d/pipelines/p/branches/feat%2Fü x"},
+		"elsewhere": {"a name of ours has no slash; it is refused", v2 + "/namespaces/a%2Fb/pipelines", v2 + "/namespaces/a/b/pipelines"},
+		"outside":   {"others are not touched", "/swagger-ui/branches/a%2Fb", "/swagger-ui/branches/a/b"},
+		"climbing":  {"a name that climbs stays one segment", v2 + "/namespaces/d/pipelines/p/branches/..%2F..%2Fx", v2 + "/namespaces/d/pipelines/p/branches/..%2F..%2Fx"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, tc.target, nil)
+			got := ResolveNames(r.URL)
+			if got.Path != tc.want {
+				t.Errorf("%s: %q, want %q", tc.reason, got.Path, tc.want)
+			}
+			if again := ResolveNames(got); again.Path != got.Path {
+				t.Errorf("%s: a second reading gives %q", tc.reason, again.Path)
+			}
+		})
 	}
 }
