@@ -84,7 +84,15 @@ test-jenkins: ## The contract with a Jenkins: JENKINS_URL=… JENKINS_USER=… J
 test-kill: ## kill -9 of minijenkins at 50 random moments of builds (SLIPWAY_KILLS=n, SLIPWAY_SEED=n)
 	@hack/test.sh kill
 
+.PHONY: contract-table
+contract-table: build ## Run the contract suite on the dev cluster and write docs/kubesphere-routes.md
+	@hack/test.sh contract-table
+
 .PHONY: bench-devcontainer
+.PHONY: contract
+contract: ## Check that a server is what a KubeSphere console has behind it: BASE=http://… TOKEN=… [HOST=address of this machine for it] [ARGS=…]
+	@go run ./test/contract/kubesphere/cmd/contract --base '$(BASE)' $(if $(HOST),--host '$(HOST)') $(ARGS)
+
 bench-devcontainer: build ## Time from create to ready of ten dev containers, median
 	@hack/test.sh bench-devcontainer
 

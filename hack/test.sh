@@ -36,6 +36,10 @@ case ${1:-all} in
     e2e
     echo "==> all tests: $((SECONDS - total)) s"
     ;;
+  contract-table)
+    cluster_up
+    SLIPWAY_E2E=1 SLIPWAY_UPDATE=1 go test -count=1 -timeout 20m -run '^TestContract$' ./test/e2e/...
+    ;;
   bench-devcontainer)
     cluster_up
     SLIPWAY_E2E=1 go test -count=1 -timeout 20m -run '^$' -bench DevContainerReady -benchtime 10x ./test/e2e/...

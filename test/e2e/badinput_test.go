@@ -48,13 +48,13 @@ func signed(ctx context.Context, t *testing.T, method jwt.SigningMethod, key any
 }
 
 // stranger makes a user without any right and logs in.
-func stranger(ctx context.Context, t *testing.T) *apiclient.Client {
+func stranger(ctx context.Context, t *testing.T, name string) *apiclient.Client {
 	t.Helper()
 	c, err := demo.NewKubeClient(suite.state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := password.NewSecret(suite.state.SystemNamespace, "mallory", "a long password", nil)
+	secret, err := password.NewSecret(suite.state.SystemNamespace, name, "a long password", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func stranger(ctx context.Context, t *testing.T) *apiclient.Client {
 	// The server's view of Secrets follows the cluster's within moments.
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		user, err := anonymous.Login(ctx, "mallory", "a long password")
+		user, err := anonymous.Login(ctx, name, "a long password")
 		if err == nil {
 			return user
 		}
@@ -114,7 +114,7 @@ func TestBadInput(t *testing.T) {
 	forged := anonymous.WithToken(signed(ctx, t, jwt.SigningMethodHS256, []byte(strings.Repeat("x", 40)), hour(time.Hour)))
 	forever := anonymous.WithToken(signed(ctx, t, jwt.SigningMethodHS256, nil, jwt.MapClaims{"username": "admin", "iss": "slipway"}))
 	valid := anonymous.WithToken(signed(ctx, t, jwt.SigningMethodHS256, nil, hour(time.Hour)))
-	mallory := stranger(ctx, t)
+	mallory := stranger(ctx, t, "mallory")
 
 	containers := devcontainerAPI + "/namespaces/" + name + "/devcontainerapps"
 	pipelines := devopsAPI + "/namespaces/" + name + "/pipelines"

@@ -48,7 +48,10 @@ func ServeGit(ctx context.Context, root, host string) (*GitServer, error) {
 			Path:   filepath.Join(strings.TrimSpace(string(execPath)), "git-http-backend"),
 			Stderr: io.Discard, // the progress of each clone
 			Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1",
-				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+				"GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+				// Pushes are taken, and change no working tree.
+				"GIT_CONFIG_KEY_1=http.receivepack", "GIT_CONFIG_VALUE_1=true",
+				"GIT_CONFIG_KEY_2=receive.denyCurrentBranch", "GIT_CONFIG_VALUE_2=ignore"},
 		},
 	}}
 	// Serve ends with an error that says that Close was called; before that a failure shows in the clones.

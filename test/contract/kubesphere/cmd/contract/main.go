@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-dev/slipway/test/contract/kubesphere"
+	"github.com/slipway-dev/slipway/test/contract/kubesphere/world"
 )
 
 var errFailed = errors.New("the server does not keep the contract")
@@ -40,6 +41,7 @@ func command() *cobra.Command {
 	var match, output string
 	var parallel int
 	var complete bool
+	var host string
 	c := &cobra.Command{
 		Use:   "contract --base URL [--token TOKEN]",
 		Short: "Check that a server is what a KubeSphere console has behind it",
@@ -54,6 +56,13 @@ func command() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if host != "" {
+				end, err := serve(cmd.Context(), host, &env)
+				if err != nil {
+					return err
+				}
+				defer end()
+			}
 			report, err := kubesphere.Run(cmd.Context(), env, kubesphere.Options{Cases: cases, Parallel: parallel, Done: progress(cmd.ErrOrStderr())})
 			if err != nil {
 				return err
@@ -65,10 +74,11 @@ func command() *cobra.Command {
 	flags.StringVar(&env.Base, "base", os.Getenv("BASE"), "address of the server: http://127.0.0.1:9090")
 	flags.StringVar(&env.Token, "token", "", "token of a user who may create projects; TOKEN if empty")
 	flags.StringVar(&env.OtherToken, "other-token", os.Getenv("OTHER_TOKEN"), "token of a user without any right")
-	flags.StringVar(&env.Git, "git", os.Getenv("GIT"), "address of a repository with the branches main and feat/x, each with a Jenkinsfile")
-	flags.StringVar(&env.Agent, "agent", os.Getenv("AGENT"), "what stands behind `agent` in a Jenkinsfile: any")
-	flags.StringVar(&env.SCM, "scm", os.Getenv("SCM"), "address of a Gitea server")
-	flags.StringVar(&env.SCMToken, "scm-token", os.Getenv("SCM_TOKEN"), "token for it")
+	flags.StringVar(&env.Git, "git", "", "address of a repository with the branches main and feat/x, each with a Jenkinsfile")
+	flags.StringVar(&host, "host", "", "address of this machine that the server can reach: a git repository and a Gitea are served there")
+	flags.StringVar(&env.Agent, "agent", "", "what stands behind `agent` in a Jenkinsfile: any")
+	flags.StringVar(&env.SCM, "scm", "", "address of a Gitea server")
+	flags.StringVar(&env.SCMToken, "scm-token", "", "token for it")
 	flags.BoolVar(&env.Sonar, "sonar", false, "the server knows a SonarQube")
 	flags.BoolVar(&env.S3, "s3", true, "the server has an object store")
 	flags.StringVar(&match, "case", "", "regular expression for the names of the cases to run")
@@ -81,6 +91,20 @@ func command() *cobra.Command {
 		}
 	}
 	return c
+}
+
+// serve serves what the cases need on this machine.
+func serve(ctx context.Context, host string, env *kubesphere.Environment) (end func(), err error) {
+	dir, err := os.MkdirTemp("", "contract-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	w, err := world.Serve(ctx, host, dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	w.Fill(env)
+	return func() { _ = errors.Join(w.Close(), os.RemoveAll(dir)) }, nil
 }
 
 func progress(w io.Writer) func(kubesphere.Outcome) {
