@@ -76,7 +76,7 @@ type Step struct {
 	// Within repeats the step until its expectations hold, for at most so many seconds.
 	Within int `json:"within,omitempty"`
 	// Save puts parts of the answer into variables: a path of keys and indices of its JSON, separated by slashes
-	// (~1 is a slash in a key), or `header:Name`, or `text`.
+	// (~1 is a slash in a key, [key] and [key=text] choose of a list), or `header:Name`, or `text`.
 	Save map[string]string `json:"save,omitempty"`
 }
 

@@ -290,7 +290,8 @@ func ordered(m *matcher, at string, want, got any) string {
 	return ""
 }
 
-// find gives the value at a path of keys and indices, separated by slashes; ~1 is a slash in a key.
+// find gives the value at a path of keys and indices, separated by slashes; ~1 is a slash in a key. [key] is the first
+// element of a list that has something under the key, [key=text] the first that has the text there.
 func find(value any, path string) (any, error) {
 	if path == "" {
 		return value, nil
@@ -305,6 +306,14 @@ func find(value any, path string) (any, error) {
 			}
 			value = next
 		case []any:
+			if wanted, ok := strings.CutPrefix(key, "["); ok {
+				next, err := pick(container, strings.TrimSuffix(wanted, "]"))
+				if err != nil {
+					return nil, err
+				}
+				value = next
+				continue
+			}
 			var index int
 			if _, err := fmt.Sscanf(key, "%d", &index); err != nil || index < 0 || index >= len(container) {
 				return nil, fmt.Errorf("there is no element %s in a list of %d", key, len(container))
@@ -315,4 +324,16 @@ func find(value any, path string) (any, error) {
 		}
 	}
 	return value, nil
+}
+
+func pick(list []any, wanted string) (any, error) {
+	key, text, exact := strings.Cut(wanted, "=")
+	for _, element := range list {
+		object, _ := element.(map[string]any)
+		value, there := object[key]
+		if there && (exact && value == text || !exact && value != nil && length(value) != 0) {
+			return element, nil
+		}
+	}
+	return nil, fmt.Errorf("no element of %s has %s", show(list), wanted)
 }

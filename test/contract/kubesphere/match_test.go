@@ -154,3 +154,15 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+func TestFind(t *testing.T) {
+	value := map[string]any{"a/b": []any{map[string]any{"k": "x"}, map[string]any{"k": "y", "i": map[string]any{"id": "1"}, "e": []any{}}}}
+	for path, want := range map[string]any{
+		"a~1b/0/k": "x", "a~1b/[k=y]/i/id": "1", "a~1b/[i]/k": "y", "a~1b/9/k": nil, "a~1b/[k=z]/k": nil, "a~1b/[e]/k": nil, "c": nil, "a~1b/0/k/z": nil,
+	} {
+		got, err := find(value, path)
+		if got != want || (err == nil) != (want != nil) {
+			t.Errorf("%s: got %v (%v), want %v", path, got, err, want)
+		}
+	}
+}
