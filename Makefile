@@ -100,6 +100,10 @@ bench-devcontainer: build ## Time from create to ready of ten dev containers, me
 bench-runs: ## 1,000 live runs on a real kube-apiserver: lag of their status, calls to Jenkins, memory (SLIPWAY_LIVE_RUNS=n)
 	@hack/test.sh bench-runs
 
+.PHONY: bench-api
+bench-api: ## Lists, reads and watches at 1,000, 10,000 and 50,000 runs; fails if a limit is missed (BENCH_RUNS=n,n; ARGS="--server NAME=URL --token T" for others)
+	@hack/test.sh bench-api $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for 10 minutes (FUZZ_TIME=d)
 	@hack/test.sh fuzz

@@ -23,5 +23,8 @@ done
 sed 's/namespace: kubesphere-devops-worker/namespace: {{ .Values.workerNamespace }}/' config/rbac/jenkins/role.yaml \
   >charts/slipway/files/jenkins-role.yaml
 cp config/rbac/users/roles.yaml charts/slipway/files/user-roles.yaml
+rm -rf charts/slipway/files/templates
+mkdir -p charts/slipway/files/templates
+cp config/templates/clustertemplates/*.yaml config/templates/clustersteptemplates/*.yaml charts/slipway/files/templates/
 # What minijenkins does as Jenkins does, counted from recordings and from the engine's tables.
 go test -count=1 ./test/conformance -update >/dev/null

@@ -2,7 +2,7 @@
 # Copyright 2026 The Slipway Authors.
 # SPDX-License-Identifier: Apache-2.0
 # The tests in parts, each with the time it took:
-# test.sh all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-minijenkins|fuzz.
+# test.sh all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz.
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 export KUBEBUILDER_ASSETS=$BIN
@@ -48,6 +48,19 @@ case ${1:-all} in
     build_control_plane
     go test -count=1 -timeout 30m -run '^$' -bench LiveRuns -benchtime 1x -v ./test/faults
     ;;
+  bench-api)
+    shift
+    mkdir -p "$BIN"
+    go build -o "$BIN/bench-api" ./test/bench/api
+    case " $* " in
+      *" --server"*) ;; # servers that run already
+      *)
+        build_control_plane
+        make --no-print-directory build-apiserver
+        ;;
+    esac
+    "$BIN/bench-api" "$@"
+    ;;
   fuzz)
     grep -roE '^func Fuzz\w+' --include='*_test.go' pkg | sort | while IFS=: read -r file target; do
       target=${target#func }
@@ -63,7 +76,7 @@ case ${1:-all} in
     SLIPWAY_MINIJENKINS=$BIN/minijenkins SLIPWAY_KILLS=${SLIPWAY_KILLS:-50} go test -count=1 -timeout 30m -run '^TestKill$' -v ./test/minijenkins
     ;;
   *)
-    echo "usage: $0 all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-minijenkins|fuzz" >&2
+    echo "usage: $0 all|unit|e2e|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz" >&2
     exit 2
     ;;
 esac

@@ -11,11 +11,16 @@ func TestAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]bool{
-		"devcontainerapps.devcontainer.devstar.cn": true,
-		"devopsprojects.devops.kubesphere.io":      true,
-		"gitrepositories.devops.kubesphere.io":     true,
-		"pipelineruns.devops.kubesphere.io":        true,
-		"pipelines.devops.kubesphere.io":           true,
+		"devcontainerapps.devcontainer.devstar.cn":  true,
+		"devopsprojects.devops.kubesphere.io":       true,
+		"gitrepositories.devops.kubesphere.io":      true,
+		"pipelineruns.devops.kubesphere.io":         true,
+		"pipelines.devops.kubesphere.io":            true,
+		"s2ibinaries.devops.kubesphere.io":          true,
+		"templates.devops.kubesphere.io":            true,
+		"clustertemplates.devops.kubesphere.io":     true,
+		"clustersteptemplates.devops.kubesphere.io": true,
+		"webhooks.devops.kubesphere.io":             true,
 	}
 	for _, definition := range definitions {
 		if !want[definition.Name] {

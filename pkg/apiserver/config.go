@@ -38,7 +38,12 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authz"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/kapis"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/jenkinsjob"
+	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/jenkinsproxy"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/sonar"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/nodelabel"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/scheme"
@@ -89,6 +94,12 @@ type Config struct {
 	Sources pipelinerun.Sources
 	// Credentials tells which builds used a credential; *jenkins.Client does. Nil: the server does not know.
 	Credentials credential.Jenkins
+	// JenkinsAPI answers what the server keeps no copy of; *jenkins.Client does. Nil: what needs it says that it is not there.
+	JenkinsAPI JenkinsAPI
+	// SonarQube knows the results of code analyses; *sonarqube.Client does. Nil: there are none.
+	SonarQube sonar.SonarQube
+	// GitLab lists GitLab servers and their repositories, where older consoles ask for them. Nil: there are none.
+	GitLab jenkinsproxy.GitLab
 	// Jenkins tells whether Jenkins answers, for what the server says of the age of its news. Nil: it says nothing.
 	Jenkins JenkinsHealth
 	// WebhookSecret is what Jenkins identifies itself with when it sends events, at least 16 bytes.
@@ -111,6 +122,13 @@ type Config struct {
 	Gatherers prometheus.Gatherers
 	// Log is the server's logger. Default none.
 	Log logr.Logger
+}
+
+// JenkinsAPI is what handlers ask of Jenkins besides logs, artifacts and inputs of runs. Errors are those of pkg/jenkins.
+type JenkinsAPI interface {
+	devopsv1alpha2.Jenkins
+	nodelabel.Jenkins
+	jenkinsjob.BranchSource
 }
 
 // Serving is where and how a server listens.
@@ -182,6 +200,7 @@ func CachedKinds() []client.Object {
 	return []client.Object{
 		&devopsv1alpha3.DevOpsProject{}, &devopsv1alpha3.Pipeline{}, &devopsv1alpha3.PipelineRun{},
 		&devopsv1alpha3.GitRepository{}, &devcontainerv1.DevcontainerApp{},
+		&devopsv1alpha3.Template{}, &devopsv1alpha3.ClusterTemplate{}, &devopsv1alpha3.ClusterStepTemplate{},
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
@@ -66,7 +67,11 @@ func (c actAs) ClientFor(u user.Info) (client.WithWatch, error) {
 func newWorld(t *testing.T, change func(*Config), objects ...client.Object) *world {
 	t.Helper()
 	scheme := scheme.New()
-	kube := fake.NewClientBuilder().WithScheme(scheme).WithObjects(withProjects(objects)...).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(withProjects(objects)...)
+	for field, value := range index.Runs {
+		builder = builder.WithIndex(&devopsv1alpha3.PipelineRun{}, field, value)
+	}
+	kube := builder.Build()
 	// The fake has no authenticator: like Kubernetes, it answers that it does not know a token.
 	kube = interceptor.NewClient(kube, interceptor.Funcs{
 		Create: func(ctx context.Context, kube client.WithWatch, obj client.Object, opts ...client.CreateOption) error {

@@ -23,12 +23,14 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authn/password"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/kapis/devcontainer/v1"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/jenkinsjob"
 	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
+	"github.com/slipway-dev/slipway/pkg/kapis/gitops"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
 	"github.com/slipway-dev/slipway/pkg/metrics"
-	"github.com/slipway-dev/slipway/pkg/store"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
 
@@ -36,17 +38,22 @@ import (
 func (s *Server) webServices() ([]*restful.WebService, error) {
 	c := s.config
 	deps := crud.Deps{
-		Store:      store.New(c.Reader, c.Client, c.Scheme),
+		Store:      s.store,
 		Clients:    c.Clients,
 		SlowClient: s.metrics.SlowClient, WriteTimeout: c.Limits.StreamWrite,
 	}
+	runs := pipelinerun.New(deps, c.Sources)
+	branches := jenkinsjob.NewBranches(c.JenkinsAPI)
 	services := []*restful.WebService{
-		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Sources: c.Sources, ValidateJenkinsfile: c.ValidateJenkinsfile,
-			Credentials: c.Credentials,
-			Webhook:     webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
-		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps}),
+		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Runs: runs, ValidateJenkinsfile: c.ValidateJenkinsfile,
+			Credentials: c.Credentials, Live: c.Client, Authorizer: c.Authorizer, Labels: c.JenkinsAPI, Branches: branches,
+			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
+		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps, Reader: c.Reader, Runs: runs, Client: c.Client, Authorizer: c.Authorizer,
+			Branches: branches, Jenkins: c.JenkinsAPI, Credentials: c.Credentials, SonarQube: c.SonarQube, GitLab: c.GitLab}),
+		gitops.WebService(),
 		devcontainerv1.WebService(deps),
-		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) })),
+		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) }),
+			oauth.NewReviewer(c.authenticator, func() { s.metrics.Reject(metrics.RejectedLogin) })),
 	}
 	backend := Backend{Reader: c.Reader, Client: c.Client, Clients: c.Clients, Authorizer: c.Authorizer}
 	for _, face := range c.Faces {

@@ -12,6 +12,8 @@ package apiserver
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=devopsprojects;pipelines;pipelineruns;gitrepositories,verbs=get;list;watch
 // +kubebuilder:rbac:groups=devops.kubesphere.io,resources=pipelines;pipelineruns,verbs=patch
+// +kubebuilder:rbac:groups=devops.kubesphere.io,resources=templates;clustertemplates;clustersteptemplates,verbs=get;list;watch
 // +kubebuilder:rbac:groups=devcontainer.devstar.cn,resources=devcontainerapps,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get
 // +kubebuilder:rbac:groups="",namespace=kubesphere-devops-system,resources=secrets,verbs=list

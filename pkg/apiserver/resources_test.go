@@ -259,7 +259,7 @@ func TestStages(t *testing.T) {
 		code int
 		body string
 	}{
-		"good": {200, `[{"id":"1","displayName":"a","steps":[]}]`}, "none": {200, `[]`}, "bad": {500, "internal error"}, "no-run": {404, "not found"},
+		"good": {200, `[{"id":"1","displayName":"a","startTime":null,"steps":[]}]`}, "none": {200, `[]`}, "bad": {500, "internal error"}, "no-run": {404, "not found"},
 	} {
 		got := w.do(call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/" + name + "/nodedetails"})
 		if got.Code != want.code || !strings.Contains(got.Body.String(), want.body) {
@@ -288,10 +288,11 @@ type fakeSources struct {
 	files map[string]string
 }
 
-func (f *fakeSources) Log(_ context.Context, build pipelinerun.Build, start int64) (pipelinerun.LogPart, error) {
+func (f *fakeSources) Log(_ context.Context, want pipelinerun.LogRequest) (pipelinerun.LogPart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.build = build
+	f.build = want.Build
+	start := want.Start
 	if f.err != nil {
 		return pipelinerun.LogPart{}, f.err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/metrics"
+	"github.com/slipway-dev/slipway/pkg/store"
 )
 
 const (
@@ -39,6 +40,7 @@ type Server struct {
 	handler http.Handler
 	faces   *response.Faces
 	metrics *metrics.Server
+	store   *store.Store
 	// news is nil if the server has no Jenkins.
 	news     *jenkinsNews
 	paths    paths
@@ -51,7 +53,7 @@ type Server struct {
 
 // New makes a server. It does not listen yet.
 func New(c CompletedConfig) (*Server, error) {
-	s := &Server{config: c, draining: make(chan struct{})}
+	s := &Server{config: c, draining: make(chan struct{}), store: store.New(c.Reader, c.Client, c.Scheme)}
 	var err error
 	if s.metrics, err = metrics.NewServer(c.registry); err != nil {
 		return nil, fmt.Errorf("apiserver: register metrics: %w", err)
@@ -97,6 +99,10 @@ func (s *Server) Run(ctx context.Context) error {
 // requests in work. What is left after the shutdown timeout is cut off.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	log := s.config.Log
+	if err := s.store.Prepare(ctx, CachedKinds()...); err != nil {
+		// The first list tries again.
+		log.Error(err, "lists cannot be prepared")
+	}
 	server := &http.Server{
 		Handler:           s.handler,
 		TLSConfig:         s.config.Serving.TLS,

@@ -75,7 +75,7 @@ func analysisOf(found []jenkinsfile.Parameter, declared int) pipeline.Analysis {
 			value = strings.Join(p.Choices, "\n")
 		}
 		out.Parameters = append(out.Parameters, devopsv1alpha3.ParameterDefinition{
-			Name: p.Name, Type: string(p.Type), DefaultValue: value, Description: p.Description,
+			Name: p.Name, Type: string(p.Type), DefaultValue: value, Description: p.Description, Trim: p.Trim,
 		})
 	}
 	out.Complete = len(out.Parameters) == declared

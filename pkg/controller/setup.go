@@ -103,5 +103,5 @@ func setupRuns(mgr ctrl.Manager, o Options) error {
 	if err := (&pipelinerun.Adopter{Jenkins: o.Jenkins, Options: o.Adopter}).SetupWithManager(mgr); err != nil {
 		return err
 	}
-	return (&pipelinerun.Discarder{}).SetupWithManager(mgr)
+	return (&pipelinerun.Discarder{Archived: o.Objects != nil}).SetupWithManager(mgr)
 }

@@ -66,6 +66,33 @@ func RunQueueItemValue(obj client.Object) []string {
 	return nil
 }
 
+// RunBranch finds the PipelineRuns of a branch of a multi-branch Pipeline within a namespace; BranchValue
+// gives the value.
+const RunBranch = "slipway.branch"
+
+// BranchValue is the value of RunBranch; branch is the branch job as spec.scm.refName has it.
+func BranchValue(pipeline, branch string) string { return pipeline + "/" + branch }
+
+// RunBranchValue is the index function of RunBranch.
+func RunBranchValue(obj client.Object) []string {
+	run, ok := obj.(*devopsv1alpha3.PipelineRun)
+	if !ok || run.Spec.PipelineRef == nil || run.Spec.PipelineRef.Name == "" || run.Spec.SCM == nil || run.Spec.SCM.RefName == "" {
+		return nil
+	}
+	return []string{BranchValue(run.Spec.PipelineRef.Name, run.Spec.SCM.RefName)}
+}
+
+var sortedRuns = map[string]client.IndexerFunc{RunPipeline: RunPipelineValue, RunBranch: RunBranchValue}
+
+// Sorted gives the fields of a kind by whose values package store keeps the lists of a namespace apart,
+// each in order. They cost no string for each object, other than those of Register, which are for caches.
+func Sorted(obj client.Object) map[string]client.IndexerFunc {
+	if _, ok := obj.(*devopsv1alpha3.PipelineRun); ok {
+		return sortedRuns
+	}
+	return nil
+}
+
 // Runs are the indices of PipelineRuns.
 var Runs = map[string]client.IndexerFunc{
 	RunPipeline: RunPipelineValue, RunUID: RunUIDValue, RunBuild: RunBuildValue, RunQueueItem: RunQueueItemValue,

@@ -4,14 +4,17 @@
 package jenkins
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -36,40 +39,127 @@ func (c *Client) Log(ctx context.Context, folder, job string, build, start int64
 	return c.log(ctx, op, p+"/logText/progressiveText", start)
 }
 
-// StepLog returns the log of a step, as Log does for the whole build. b names the build, node and step the step.
-func (c *Client) StepLog(ctx context.Context, b BuildRef, node, step string, start int64) (text io.ReadCloser, next int64, more bool, err error) {
-	const op = "read step log"
+// LogTail returns the last kilobytes of the log of a build, as Blue Ocean counts them: in the raw log, with the hidden notes
+// in it. The text begins with a whole line unless the line is very long.
+func (c *Client) LogTail(ctx context.Context, b BuildRef, kilobytes int64) (text io.ReadCloser, next int64, more bool, err error) {
+	const op = "read log"
 	p, err := bluePath(op, b.Folder, b.Job, b.Number)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	ids, err := segments(op, "step", node+"/"+step)
+	return c.tail(ctx, op, p+"log/", kilobytes)
+}
+
+// StepLog returns the log of a step, as Log does for the whole build. b names the build, node and step the step.
+func (c *Client) StepLog(ctx context.Context, b BuildRef, node, step string, start int64) (text io.ReadCloser, next int64, more bool, err error) {
+	const op = "read step log"
+	p, err := stepPath(op, b, node, step)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	return c.log(ctx, op, p+"nodes/"+url.PathEscape(ids[0])+"/steps/"+url.PathEscape(ids[1])+"/log/", start)
+	text, next, more, err = c.log(ctx, op, p+"log/", start)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusInternalServerError && strings.Contains(e.Message, pastTheEnd) {
+		return http.NoBody, start, false, nil
+	}
+	return text, next, more, err
+}
+
+// pastTheEnd is in Blue Ocean's answer to an offset beyond the end of a log.
+const pastTheEnd = "read past the end of the log"
+
+// StepLogTail is LogTail for the log of a step.
+func (c *Client) StepLogTail(ctx context.Context, b BuildRef, node, step string, kilobytes int64) (text io.ReadCloser, next int64, more bool, err error) {
+	const op = "read step log"
+	p, err := stepPath(op, b, node, step)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	return c.tail(ctx, op, p+"log/", kilobytes)
+}
+
+// stepPath is the address of a step, with a slash at its end.
+func stepPath(op string, b BuildRef, node, step string) (string, error) {
+	p, err := bluePath(op, b.Folder, b.Job, b.Number)
+	if err != nil {
+		return "", err
+	}
+	ids, err := segments(op, "step", node+"/"+step)
+	if err != nil {
+		return "", err
+	}
+	if len(ids) != 2 {
+		return "", newError(op, ErrInvalid, "the id of a node or step holds a slash")
+	}
+	return p + "nodes/" + url.PathEscape(ids[0]) + "/steps/" + url.PathEscape(ids[1]) + "/", nil
+}
+
+// tail reads the end of a log and leaves out the line, or the hidden note, that it begins within.
+func (c *Client) tail(ctx context.Context, op, p string, kilobytes int64) (io.ReadCloser, int64, bool, error) {
+	if kilobytes < 1 || kilobytes > math.MaxInt32 {
+		return nil, 0, false, newError(op, ErrInvalid, "the end of a log has 1 to %d kilobytes", math.MaxInt32)
+	}
+	text, next, more, err := c.readLog(ctx, call{op: op, method: http.MethodGet, path: p, query: url.Values{"thresholdInKB": {strconv.FormatInt(kilobytes, 10)}}})
+	if err != nil || next <= kilobytes<<10 {
+		return text, next, more, err
+	}
+	return WholeLines(text), next, more, nil
+}
+
+// maxPartLine bounds what WholeLines looks through for the end of a line.
+const maxPartLine = 64 << 10
+
+// WholeLines leaves out what is before the first line end of a text that begins within a line. A line that does not end
+// within 64 KiB is kept.
+func WholeLines(text io.ReadCloser) io.ReadCloser {
+	return &wholeLines{Closer: text, text: bufio.NewReaderSize(text, maxPartLine)}
+}
+
+type wholeLines struct {
+	io.Closer
+	text  *bufio.Reader
+	begun bool
+}
+
+// Read implements io.Reader.
+func (t *wholeLines) Read(p []byte) (int, error) {
+	if !t.begun {
+		t.begun = true
+		head, err := t.text.Peek(maxPartLine)
+		if err != nil && err != io.EOF { //nolint:errorlint // the end of a reader is io.EOF itself
+			return 0, err
+		}
+		if _, err := t.text.Discard(bytes.IndexByte(head, '\n') + 1); err != nil {
+			return 0, err
+		}
+	}
+	return t.text.Read(p)
 }
 
 func (c *Client) log(ctx context.Context, op, p string, start int64) (io.ReadCloser, int64, bool, error) {
 	if start < 0 {
 		return nil, 0, false, newError(op, ErrInvalid, "negative offset %d", start)
 	}
-	resp, err := c.stream(ctx, call{op: op, method: http.MethodGet, path: p, query: url.Values{"start": {strconv.FormatInt(start, 10)}}})
+	text, next, more, err := c.readLog(ctx, call{op: op, method: http.MethodGet, path: p, query: url.Values{"start": {strconv.FormatInt(start, 10)}}})
+	if err == nil && next < start {
+		// Jenkins answers an offset beyond the end with the whole log.
+		_ = text.Close()
+		text = http.NoBody
+	}
+	return text, next, more, err
+}
+
+func (c *Client) readLog(ctx context.Context, rq call) (io.ReadCloser, int64, bool, error) {
+	resp, err := c.stream(ctx, rq)
 	if err != nil {
 		return nil, 0, false, err
 	}
 	next, err := strconv.ParseInt(resp.Header.Get("X-Text-Size"), 10, 64)
 	if err != nil || next < 0 {
 		_ = resp.Body.Close()
-		return nil, 0, false, &Error{Op: op, Status: resp.StatusCode, kind: ErrInvalid, Message: "the answer has no X-Text-Size"}
+		return nil, 0, false, &Error{Op: rq.op, Status: resp.StatusCode, kind: ErrInvalid, Message: "the answer has no X-Text-Size"}
 	}
-	more := resp.Header.Get("X-More-Data") == "true"
-	if next < start {
-		// Jenkins answers an offset beyond the end with the whole log.
-		_ = resp.Body.Close()
-		return http.NoBody, next, more, nil
-	}
-	return &logText{ReadCloser: resp.Body}, next, more, nil
+	return &logText{ReadCloser: resp.Body}, next, resp.Header.Get("X-More-Data") == "true", nil
 }
 
 // StreamLog copies the log of a build from an offset to w until the build has ended, or the context. It returns the offset

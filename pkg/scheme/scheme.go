@@ -11,6 +11,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
+	devopsv1alpha1 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 )
 
@@ -20,6 +21,7 @@ func New() *runtime.Scheme {
 	// Adding fails only where two types claim one name, which any start of the program would show.
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(apiextensionsv1.AddToScheme(scheme))
+	utilruntime.Must(devopsv1alpha1.AddToScheme(scheme))
 	utilruntime.Must(devopsv1alpha3.AddToScheme(scheme))
 	utilruntime.Must(devcontainerv1.AddToScheme(scheme))
 	return scheme

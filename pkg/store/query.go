@@ -21,6 +21,8 @@ const (
 	KeySortBy        = "sortBy"
 	KeyAscending     = "ascending"
 	KeyLabelSelector = "labelSelector"
+	// KeyContinue goes on behind an earlier page, whatever was made or deleted since.
+	KeyContinue = "continue"
 )
 
 // The fields by which a list can be sorted.
@@ -43,8 +45,13 @@ type Query struct {
 	Namespace string
 	// Labels selects objects; nil selects all.
 	Labels labels.Selector
+	// Field and Value select objects of a namespace by a field that lists are kept apart by, see
+	// index.Sorted; Field "" selects all. This costs nothing, other than a selection by labels.
+	Field, Value string
 	// Page counts from 1.
 	Page int
+	// Continue is a Page's Continue; the list goes on behind it. Page must be 1 then.
+	Continue string
 	// Limit is the size of a page; NoLimit puts all on one.
 	Limit int
 	// SortBy is SortByCreation or SortByName. Objects of equal age are sorted by name.
@@ -93,15 +100,20 @@ func ParseQuery(values url.Values) (Query, error) {
 			return q, bad("labelSelector is not valid: %s", clip(err.Error()))
 		}
 	}
-	known := []string{KeyPage, KeyLimit, KeySortBy, KeyAscending, KeyLabelSelector}
-	q.Filters = make(map[string]string, len(values))
+	q.Continue = values.Get(KeyContinue)
 	for key := range values {
-		if value := values.Get(key); value != "" && !slices.Contains(known, key) {
+		if value := values.Get(key); value != "" && !slices.Contains(ownKeys, key) {
+			if q.Filters == nil {
+				q.Filters = make(map[string]string, len(values))
+			}
 			q.Filters[key] = value
 		}
 	}
 	return q, nil
 }
+
+// ownKeys are the keys that are no filters.
+var ownKeys = []string{KeyPage, KeyLimit, KeySortBy, KeyAscending, KeyLabelSelector, KeyContinue}
 
 // number reads a whole number of at least least.
 func number(values url.Values, key string, absent, least int) (int, error) {

@@ -59,6 +59,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		},
 		Jenkins:     u.jenkins,
 		Credentials: u.jenkins,
+		JenkinsAPI:  u.jenkins,
 		Faces:       []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
 		Serving:     apiserver.Serving{Listener: u.listener, ShutdownTimeout: drainTimeout},
 		Gatherers:   prometheus.Gatherers{metrics.Registry},

@@ -70,6 +70,9 @@ func bootstrap(ctx context.Context, c client.Client, options *Options) (*serverK
 			return nil, err
 		}
 	}
+	if err := installTemplates(ctx, c); err != nil {
+		return nil, err
+	}
 	return ensureKeys(ctx, c, options.SystemNamespace)
 }
 
@@ -110,8 +113,14 @@ func waitEstablished(ctx context.Context, c client.Client, name string) error {
 	return nil
 }
 
-// apply writes an object by server-side apply; status and what the server sets are left out.
+// apply writes an object by server-side apply, over what others wrote.
 func apply(ctx context.Context, c client.Client, object client.Object) error {
+	return applyWith(ctx, c, object, client.ForceOwnership)
+}
+
+// applyWith writes an object by server-side apply; status and what the server sets are left out. Without
+// ForceOwnership it fails with a conflict if another manager has changed a field.
+func applyWith(ctx context.Context, c client.Client, object client.Object, options ...client.ApplyOption) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", object.GetName(), err)
@@ -121,7 +130,8 @@ func apply(ctx context.Context, c client.Client, object client.Object) error {
 		delete(metadata, "creationTimestamp")
 	}
 	desired := &unstructured.Unstructured{Object: content}
-	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), fieldOwner, client.ForceOwnership); err != nil {
+	options = append([]client.ApplyOption{fieldOwner}, options...)
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired), options...); err != nil {
 		return fmt.Errorf("apply %s %s: %w", desired.GetKind(), desired.GetName(), err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -54,7 +55,7 @@ type Options struct {
 func Build(options Options) ([]byte, error) {
 	document := restfulspec.BuildSwagger(restfulspec.Config{
 		WebServices:          options.WebServices,
-		ModelTypeNameHandler: modelName,
+		ModelTypeNameHandler: modelNames(),
 	})
 	document.Info = &spec.Info{InfoProps: spec.InfoProps{
 		Title:       "Slipway",
@@ -77,6 +78,12 @@ func Build(options Options) ([]byte, error) {
 	if err := prune(document); err != nil {
 		return nil, err
 	}
+	addTags(document)
+	fileAnswers(document)
+	describeBodies(document)
+	if err := addExamples(document); err != nil {
+		return nil, err
+	}
 	content, err := json.Marshal(document)
 	if err != nil {
 		return nil, fmt.Errorf("encode API description: %w", err)
@@ -84,30 +91,51 @@ func Build(options Options) ([]byte, error) {
 	return content, nil
 }
 
-// modelName gives generic envelopes a name that a person can read: a list of pipelines is a
-// v1alpha3.PipelinePage.
-func modelName(t reflect.Type) (string, bool) {
+// modelNames gives the function that names types, as their package and name: a list of pipelines is a
+// v1alpha3.PipelinePage. Packages may have the same name in several versions of the API; the second has its parent's
+// in front.
+func modelNames() func(reflect.Type) (string, bool) {
+	taken := map[string]reflect.Type{}
+	return func(t reflect.Type) (string, bool) {
+		if t.Name() == "" || t.PkgPath() == "" {
+			return "", false
+		}
+		name := modelName(t)
+		if other, ok := taken[name]; ok && other != t {
+			name = path.Base(path.Dir(t.PkgPath())) + "." + name
+		}
+		taken[name] = t
+		return name, true
+	}
+}
+
+// modelName gives generic envelopes a name that a person can read.
+func modelName(t reflect.Type) string {
 	name := t.String()
 	generic, argument, found := strings.Cut(name, "[")
-	if !found || !strings.HasSuffix(generic, "List") || !strings.HasSuffix(argument, "]") {
-		return "", false
+	if !found {
+		return name
 	}
 	argument = strings.TrimSuffix(argument, "]")
-	return argument[strings.LastIndex(argument, "/")+1:] + "Page", true
+	argument = argument[strings.LastIndex(argument, "/")+1:]
+	if strings.HasSuffix(generic, "List") {
+		return argument + "Page"
+	}
+	return argument + generic[strings.LastIndex(generic, ".")+1:]
 }
 
 // addPlain adds the addresses that are no routes.
 func addPlain(document *spec.Swagger, plain map[string]string) {
-	for path, summary := range plain {
-		operation := spec.NewOperation("get"+camel(path)).WithSummary(summary).WithTags("Server").
+	for address, summary := range plain {
+		operation := spec.NewOperation("get"+camel(address)).WithSummary(summary).WithTags("Server").
 			RespondsWith(http.StatusOK, spec.NewResponse().WithDescription("OK"))
-		document.Paths.Paths[path] = spec.PathItem{PathItemProps: spec.PathItemProps{Get: operation}}
+		document.Paths.Paths[address] = spec.PathItem{PathItemProps: spec.PathItemProps{Get: operation}}
 	}
 }
 
-func camel(path string) string {
+func camel(address string) string {
 	var b strings.Builder
-	for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return r < 'a' || r > 'z' }) {
+	for part := range strings.FieldsFuncSeq(address, func(r rune) bool { return r < 'a' || r > 'z' }) {
 		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
 	}
 	return b.String()
@@ -117,17 +145,22 @@ func camel(path string) string {
 // others need.
 func finishOperations(document *spec.Swagger, options Options) {
 	rights := rightsOf(options.WebServices)
-	for path, item := range document.Paths.Paths {
+	for address, item := range document.Paths.Paths {
 		for method, operation := range operations(item) {
 			// The lists are the routes' own.
 			operation.Consumes = slices.DeleteFunc(slices.Clone(operation.Consumes), isAnything)
 			operation.Produces = slices.DeleteFunc(slices.Clone(operation.Produces), isAnything)
-			if options.Open(method, path) {
+			open := options.Open(method, address)
+			if open {
 				operation.Security = []map[string][]string{}
 			}
+			needs := "Needs a token."
 			if right, ok := rights[operation.ID]; ok {
-				operation.Description = strings.TrimSpace(operation.Description + " Needs the right to " + right + ".")
+				needs = "Needs the right to " + right + "."
+			} else if open {
+				needs = "Needs no token."
 			}
+			operation.Description = strings.TrimSpace(operation.Description + " " + needs)
 			slices.SortStableFunc(operation.Parameters, func(a, b spec.Parameter) int { return cmp.Compare(place[a.In], place[b.In]) })
 		}
 	}
@@ -179,10 +212,12 @@ var plainTypes = map[string]spec.Schema{
 	"resource.Quantity":    *new(spec.Schema).Typed("string", "").WithDescription("A number with an optional unit, such as 500m, 2 or 10Gi."),
 	"intstr.IntOrString":   *spec.StringProperty(),
 	"runtime.RawExtension": *new(spec.Schema).Typed("object", ""),
+	"v1.JSON":              *new(spec.Schema).WithDescription("Any JSON."),
 	"json.RawMessage":      *new(spec.Schema).Typed("object", ""),
 }
 
 func finishDefinitions(definitions spec.Definitions) {
+	flattenPages(definitions)
 	for name, schema := range plainTypes {
 		if _, used := definitions[name]; used {
 			definitions[name] = schema
@@ -194,6 +229,25 @@ func finishDefinitions(definitions spec.Definitions) {
 		// What has no properties and no type is an any, which need not be an object.
 		if len(definition.Type) == 0 && definition.Ref.String() == "" && len(definition.Properties) > 0 {
 			definition.Typed("object", "")
+		}
+		definitions[name] = definition
+	}
+}
+
+// flattenPages puts the properties of an embedded page where JSON has them. Reflection takes a generic type for a
+// property of its own.
+func flattenPages(definitions spec.Definitions) {
+	const embedded = "List"
+	for name, definition := range definitions {
+		target, isRef := refOf(definition.Properties[embedded])
+		if !isRef || !strings.HasSuffix(target, "Page") {
+			continue
+		}
+		delete(definition.Properties, embedded)
+		for key, property := range definitions[target].Properties {
+			if _, own := definition.Properties[key]; !own {
+				definition.Properties[key] = property
+			}
 		}
 		definitions[name] = definition
 	}

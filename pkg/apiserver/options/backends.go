@@ -25,7 +25,7 @@ func applyBackends(o *backends.Options, config *apiserver.Config) error {
 		return err
 	}
 	if client != nil {
-		config.Jenkins, config.Credentials = client, client
+		config.Jenkins, config.Credentials, config.JenkinsAPI = client, client, client
 		config.Sources.Logs = sources.Jenkins{Client: client}
 		config.Sources.Stages = sources.Jenkins{Client: client}
 		config.Sources.Artifacts = sources.Jenkins{Client: client}

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/scheme"
+	"github.com/slipway-dev/slipway/pkg/store"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
 
@@ -52,11 +53,17 @@ func (o *Kubernetes) ApplyTo(ctx context.Context, config *apiserver.Config) (cac
 	}
 	config.RestConfig = restConfig
 	config.Scheme = scheme.New()
-	objects, err := cache.New(restConfig, cache.Options{Scheme: config.Scheme, DefaultTransform: cache.TransformStripManagedFields()})
+	objects, err := cache.New(restConfig, cache.Options{Scheme: config.Scheme, DefaultTransform: store.Transform()})
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	if err := index.Register(ctx, objects); err != nil {
+	if len(config.WebhookSecret) > 0 {
+		// Only events of Jenkins look for runs by fields; lists have orders of their own.
+		if err := index.Register(ctx, objects); err != nil {
+			return nil, err
+		}
+	}
+	if err := index.RegisterSCM(ctx, objects); err != nil {
 		return nil, err
 	}
 	// Without this each kind would be listed when it is first asked for, by a request that has to wait.

@@ -209,7 +209,10 @@ func (i *Info) decide(r *http.Request, action []string) {
 		i.Subresource = action[0]
 	}
 	if i.Resource == runResource && i.Verb == VerbGet {
-		whole := isTrue(query.Get("follow")) || isTrue(query.Get("download")) || r.Header.Get("Range") != ""
+		// A log from its beginning may be large, and its reader slow.
+		start := query.Get("start")
+		whole := isTrue(query.Get("follow")) || isTrue(query.Get("download")) || r.Header.Get("Range") != "" ||
+			(start == "" || start == "0") && query.Get("thresholdInKB") == ""
 		downloads := i.Subresource == "artifacts" && len(action) > 1 && action[1] == "download"
 		i.LongRunning = i.Subresource == "log" && whole || downloads
 	}

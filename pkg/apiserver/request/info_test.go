@@ -120,7 +120,7 @@ func TestParse(t *testing.T) {
 		},
 		"log of a step": {
 			reason: "it is granted as the run's log",
-			target: v2 + "/namespaces/demo/pipelines/p/runs/5/nodes/7/steps/9/log?start=0",
+			target: v2 + "/namespaces/demo/pipelines/p/runs/5/nodes/7/steps/9/log?start=12",
 			want:   older(Info{Verb: "get", Namespace: "demo", Resource: "pipelineruns", Name: "5", Subresource: "log"}),
 		},
 		"part of a log": {

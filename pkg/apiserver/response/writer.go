@@ -20,6 +20,11 @@ type List[T any] struct {
 	Items []T `json:"items"`
 	// TotalItems is how many there are on all pages.
 	TotalItems int `json:"totalItems"`
+	// Continue is the parameter continue of the next page. It is there if limit was given and there is
+	// more.
+	Continue string `json:"continue,omitempty"`
+	// ResourceVersion is the version that the list is from: a watch can begin there.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
 // Message is the answer of an action that has nothing else to say.

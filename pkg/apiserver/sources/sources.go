@@ -25,9 +25,21 @@ var (
 )
 
 // Log implements pipelinerun.LogSource.
-func (j Jenkins) Log(ctx context.Context, build pipelinerun.Build, start int64) (pipelinerun.LogPart, error) {
-	text, next, more, err := j.Client.Log(ctx, build.Folder, build.Job, build.Number, start)
-	return pipelinerun.LogPart{Text: text, Next: next, More: more}, err
+func (j Jenkins) Log(ctx context.Context, want pipelinerun.LogRequest) (pipelinerun.LogPart, error) {
+	build := jenkins.BuildRef{Folder: want.Build.Folder, Job: want.Build.Job, Number: want.Build.Number}
+	var part pipelinerun.LogPart
+	var err error
+	switch {
+	case want.Step != "" && want.Last > 0:
+		part.Text, part.Next, part.More, err = j.Client.StepLogTail(ctx, build, want.Node, want.Step, want.Last)
+	case want.Step != "":
+		part.Text, part.Next, part.More, err = j.Client.StepLog(ctx, build, want.Node, want.Step, want.Start)
+	case want.Last > 0:
+		part.Text, part.Next, part.More, err = j.Client.LogTail(ctx, build, want.Last)
+	default:
+		part.Text, part.Next, part.More, err = j.Client.Log(ctx, build.Folder, build.Job, build.Number, want.Start)
+	}
+	return part, err
 }
 
 // ListArtifacts implements pipelinerun.ArtifactSource.

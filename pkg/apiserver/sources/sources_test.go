@@ -94,7 +94,7 @@ func TestJenkins(t *testing.T) {
 	}
 	j, build := Jenkins{Client: client}, pipelinerun.Build{Folder: "ns", Job: "p", Number: 7}
 
-	part, err := j.Log(t.Context(), build, 3)
+	part, err := j.Log(t.Context(), pipelinerun.LogRequest{Build: build, Start: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestJenkins(t *testing.T) {
 		t.Errorf("OpenArtifact: %q, %v, %d", got, err, content.Size)
 	}
 	missing := pipelinerun.Build{Folder: "ns", Job: "other", Number: 7}
-	if _, err := j.Log(t.Context(), missing, 0); !errors.Is(err, jenkins.ErrNotFound) {
+	if _, err := j.Log(t.Context(), pipelinerun.LogRequest{Build: missing}); !errors.Is(err, jenkins.ErrNotFound) {
 		t.Errorf("Log of another: %v, want ErrNotFound", err)
 	}
 	if _, err := j.OpenArtifact(t.Context(), missing, "a/b.txt"); !errors.Is(err, jenkins.ErrNotFound) {

@@ -113,6 +113,8 @@ type Options struct {
 type Reconciler struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
+	// Live reads from the API server itself.
+	Live client.Reader
 	// Jenkins holds the jobs.
 	Jenkins Jenkins
 	// Analyze reads Jenkinsfiles.
@@ -139,7 +141,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	case len(r.Options.Key) < minKey:
 		return errors.New("controller pipeline: the key for start tokens needs at least 16 bytes")
 	}
-	r.Client = mgr.GetClient()
+	r.Client, r.Live = mgr.GetClient(), mgr.GetAPIReader()
 	if r.Recorder == nil {
 		r.Recorder = mgr.GetEventRecorder("pipeline")
 	}
@@ -196,6 +198,9 @@ func (r *Reconciler) setDefaults() {
 	}
 	if r.Now == nil {
 		r.Now = time.Now
+	}
+	if r.Live == nil {
+		r.Live = r.Client
 	}
 }
 
@@ -264,5 +269,5 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		}
 		return ctrl.Result{}, reconcile.Phases(ctx, s, deleteJob, dropFinalizer)
 	}
-	return ctrl.Result{}, reconcile.Phases(ctx, s, convertJenkinsfile, requireProject, addFinalizer, render, ensureJob, scanRepository, readBranches, describe)
+	return ctrl.Result{}, reconcile.Phases(ctx, s, convertJenkinsfile, recordJenkinsfile, requireProject, addFinalizer, render, ensureJob, scanRepository, readBranches, describe)
 }

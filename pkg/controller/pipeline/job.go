@@ -30,13 +30,22 @@ func deriveToken(key []byte, p *devopsv1alpha3.Pipeline) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// analysisOf reads the Jenkinsfile of a pipeline. Of one in a repository nothing is known, and a run of it may write
+// whatever it likes into its own job.
+func analysisOf(spec *devopsv1alpha3.NoScmPipeline, analyze Analyzer) Analysis {
+	if spec.Source != nil {
+		return Analysis{Runs: jobxml.Runs{SetParameters: true, SetTriggers: true, SetOptions: true}}
+	}
+	return analyze(spec.Jenkinsfile)
+}
+
 // Parameters gives the parameters of a pipeline's job. Complete is false if it may have others:
-// those of a scripted pipeline, or of a branch's Jenkinsfile, are known to Jenkins alone.
+// those of a scripted pipeline, or of a Jenkinsfile in a repository, are known to Jenkins alone.
 func Parameters(spec *devopsv1alpha3.PipelineSpec, analyze Analyzer) (defined []devopsv1alpha3.ParameterDefinition, complete bool) {
 	if spec.Pipeline == nil {
 		return nil, false
 	}
-	found := analyze(spec.Pipeline.Jenkinsfile)
+	found := analysisOf(spec.Pipeline, analyze)
 	if len(spec.Pipeline.Parameters) > 0 {
 		// A run of a Jenkinsfile with parameters of its own replaces those of the job.
 		return spec.Pipeline.Parameters, found.Complete && len(found.Parameters) == 0

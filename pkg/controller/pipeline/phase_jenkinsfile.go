@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/history"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
 )
@@ -50,6 +52,8 @@ func convertJenkinsfile(ctx context.Context, s *scope) error {
 	case spec == nil:
 		// A multi-branch pipeline has its Jenkinsfiles in its repository.
 		return nil
+	case mode == editModeJSON && spec.Source != nil:
+		return s.refuseEdit(ctx, errors.New("the Jenkinsfile is in the repository "+spec.Source.URL+"; change it there"))
 	case mode == editModeJSON:
 		return s.mergeEdit(ctx)
 	case mode == "" && annotations[jenkinsfileHashAnnotation] == jenkinsfileHash(spec.Jenkinsfile):
@@ -70,6 +74,7 @@ func (s *scope) mergeEdit(ctx context.Context) error {
 	}
 	err = s.writeEdit(ctx, func(p *devopsv1alpha3.Pipeline) {
 		p.Spec.Pipeline.Jenkinsfile = merged
+		history.Carry(p, doc)
 		describeJenkinsfile(p)
 	})
 	if apierrors.IsInvalid(err) {

@@ -68,7 +68,7 @@ func requireProject(ctx context.Context, s *scope) error {
 func render(_ context.Context, s *scope) error {
 	spec := &s.pipeline.Spec
 	if spec.Pipeline != nil {
-		s.analysis = s.Analyze(spec.Pipeline.Jenkinsfile)
+		s.analysis = analysisOf(spec.Pipeline, s.Analyze)
 	}
 	options := jobxml.Options{AuthToken: deriveToken(s.Options.Key, s.pipeline)}
 	if spec.Pipeline != nil && len(spec.Pipeline.Parameters) == 0 {

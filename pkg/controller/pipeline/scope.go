@@ -46,6 +46,8 @@ type scope struct {
 	branches []jenkins.BranchInfo
 	// recheck is when to look again at what only somebody in Jenkins can change.
 	recheck time.Duration
+	// unrecorded: the Jenkinsfile could not be kept in the history.
+	unrecorded bool
 	// gone: there is nothing left to write to.
 	gone bool
 }
@@ -76,6 +78,9 @@ func (s *scope) finish(ctx context.Context, err error) (ctrl.Result, error) {
 	}
 	if err == nil && result.RequeueAfter == 0 {
 		result.RequeueAfter = s.recheck
+	}
+	if err == nil && s.unrecorded && (result.RequeueAfter == 0 || result.RequeueAfter > historyRetry) {
+		result.RequeueAfter = historyRetry
 	}
 	return result, err
 }

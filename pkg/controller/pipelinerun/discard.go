@@ -4,31 +4,59 @@
 package pipelinerun
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/predicates"
 )
 
-const day = 24 * time.Hour
+const (
+	// maxDiscards is how many runs of a pipeline are being deleted at once. Each costs calls to Jenkins and to the object
+	// store, and those of live runs go first.
+	maxDiscards = 100
+	// discardGap is how long a pipeline waits for more runs to end before it is looked at: many that end together cost one
+	// pass.
+	discardGap = time.Second
+	// discardWait is when a pipeline is looked at again that has more to discard than may go at once.
+	discardWait = 2 * time.Second
+)
+
+var (
+	discarded = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "slipway", Subsystem: "pipelinerun", Name: "discarded_total",
+		Help: "Runs that were deleted by the discarder of their pipeline, by its type and the bound that they were beyond: number, age or gone_branches.",
+	}, []string{"type", "bound"})
+	discardable = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "slipway", Subsystem: "pipelinerun", Name: "discardable",
+		Help:    "Runs beyond the bounds of the discarder of their pipeline, at each look at one that has some; only so many of them are deleted at once.",
+		Buckets: []float64{1, 2, 5, 10, 100, 1000, 10_000, 100_000},
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(discarded, discardable)
+}
 
 // Discarder deletes the ended runs that a pipeline's discarder does not keep; it is the only thing
-// that deletes runs. Jenkins discards the builds by itself.
+// that deletes runs. Jenkins discards the builds by itself. It keeps nothing between passes: what one
+// did not get to do the next one finds.
 type Discarder struct {
-	// Client reads from the cache and writes to the API server.
+	// Client reads from the cache, with the fields of package index, and writes to the API server.
 	Client client.Client
+	// Archived says that log and artifacts of ended runs are stored. No run goes before that is done.
+	Archived bool
 	// Now tells the time.
 	Now func() time.Time
 }
@@ -42,12 +70,31 @@ func (d *Discarder) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("pipelinerun-discarder").
 		For(&devopsv1alpha3.Pipeline{}, builder.WithPredicates(predicates.SpecChanged())).
-		Watches(&devopsv1alpha3.PipelineRun{}, handler.EnqueueRequestsFromMapFunc(endedRun),
-			builder.WithPredicates(predicates.Changed(func(run *devopsv1alpha3.PipelineRun) bool { return run.Status.CompletionTime != nil }))).
+		Watches(&devopsv1alpha3.PipelineRun{}, gathered(discardGap), builder.WithPredicates(predicates.Changed(discardState))).
 		Complete(d)
 }
 
-func endedRun(_ context.Context, obj client.Object) []ctrl.Request {
+// discardState is what of a run decides whether it may go.
+func discardState(run *devopsv1alpha3.PipelineRun) [2]bool {
+	return [2]bool{run.Status.CompletionTime != nil, run.Annotations[devopsv1alpha3.ArchivedAnnotation] != ""}
+}
+
+// gathered asks for a pass over the pipeline of a run that has ended, or has gone, some time later: until then others are
+// gathered.
+func gathered(gap time.Duration) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[ctrl.Request]
+	add := func(obj client.Object, q queue) {
+		for _, request := range endedRun(obj) {
+			q.AddAfter(request, gap)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { add(e.Object, q) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { add(e.ObjectNew, q) },
+	}
+}
+
+func endedRun(obj client.Object) []ctrl.Request {
 	run, ok := obj.(*devopsv1alpha3.PipelineRun)
 	if !ok || run.Spec.PipelineRef == nil || run.Status.CompletionTime == nil {
 		return nil
@@ -69,14 +116,36 @@ func (d *Discarder) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	discard, next := toDiscard(runs, keep, d.Now())
-	for i := range discard {
-		err := d.Client.Delete(ctx, &discard[i], client.Preconditions{UID: &discard[i].UID})
-		if client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, fmt.Errorf("discard run %s: %w", discard[i].Name, err)
-		}
+	found := selection{keep: keep, now: d.Now(), archived: d.Archived, branches: branchesOf(pipeline)}
+	found.choose(runs)
+	if len(found.discard) > 0 {
+		discardable.Observe(float64(len(found.discard)))
 	}
-	return ctrl.Result{RequeueAfter: next}, nil
+	room := max(0, maxDiscards-found.going)
+	more := len(found.discard) > room
+	for _, chosen := range found.discard[:min(room, len(found.discard))] {
+		run := &devopsv1alpha3.PipelineRun{}
+		run.Namespace, run.Name = chosen.run.Namespace, chosen.run.Name
+		uid, version := chosen.run.UID, chosen.run.ResourceVersion
+		// A run that has changed, as it may be wanted again, is looked at anew.
+		err := d.Client.Delete(ctx, run, client.Preconditions{UID: &uid, ResourceVersion: &version})
+		if client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, fmt.Errorf("discard run %s: %w", run.Name, err)
+		}
+		discarded.WithLabelValues(typeOf(pipeline), chosen.bound).Inc()
+	}
+	if more {
+		return ctrl.Result{RequeueAfter: discardWait}, nil
+	}
+	return ctrl.Result{RequeueAfter: found.next}, nil
+}
+
+// typeOf is the type of a pipeline for a metric, whatever the object says.
+func typeOf(pipeline *devopsv1alpha3.Pipeline) string {
+	if pipeline.Spec.Type == devopsv1alpha3.MultiBranchPipelineType {
+		return string(devopsv1alpha3.MultiBranchPipelineType)
+	}
+	return string(devopsv1alpha3.NoScmPipelineType)
 }
 
 // discarderOf gives the discarder that counts for a pipeline's runs; nil keeps them all. KubeSphere applies
@@ -89,53 +158,4 @@ func discarderOf(spec *devopsv1alpha3.PipelineSpec) *devopsv1alpha3.DiscarderPro
 		return spec.Pipeline.Discarder
 	}
 	return nil
-}
-
-// toDiscard gives the ended runs beyond the discarder's bounds, and the time until the next one gets
-// too old, 0 if none will. Live runs neither count nor go. The number counts for each branch by itself.
-func toDiscard(runs []devopsv1alpha3.PipelineRun, keep *devopsv1alpha3.DiscarderProperty, now time.Time) (discard []devopsv1alpha3.PipelineRun, next time.Duration) {
-	number, days := bound(keep.NumToKeep), bound(keep.DaysToKeep)
-	done := slices.DeleteFunc(slices.Clone(runs), func(r devopsv1alpha3.PipelineRun) bool {
-		return r.Status.CompletionTime == nil || !r.DeletionTimestamp.IsZero()
-	})
-	slices.SortFunc(done, newestFirst)
-	kept := map[string]int{}
-	for _, run := range done {
-		branch := branchOf(&run)
-		kept[branch]++
-		age := now.Sub(run.Status.CompletionTime.Time)
-		limit := time.Duration(days) * day
-		switch {
-		case number > 0 && kept[branch] > number, days > 0 && age >= limit:
-			discard = append(discard, run)
-		case days > 0 && (next == 0 || limit-age < next):
-			next = limit - age
-		}
-	}
-	return discard, next
-}
-
-// newestFirst orders runs by when they began. That of an adopted run is older than the run.
-func newestFirst(a, b devopsv1alpha3.PipelineRun) int {
-	number := func(r *devopsv1alpha3.PipelineRun) int64 {
-		return numberIn(r, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
-	}
-	return cmp.Or(startOf(&b).Compare(startOf(&a)), cmp.Compare(number(&b), number(&a)), strings.Compare(b.Name, a.Name))
-}
-
-func startOf(run *devopsv1alpha3.PipelineRun) time.Time {
-	if run.Status.StartTime != nil {
-		return run.Status.StartTime.Time
-	}
-	return run.CreationTimestamp.Time
-}
-
-// bound reads a number of days or runs; 0 means without bound. So does 0 itself, as Jenkins would
-// otherwise have to forget a run the moment that it ends.
-func bound(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
 }

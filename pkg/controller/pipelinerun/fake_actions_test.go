@@ -74,6 +74,10 @@ func (f *fakeJenkins) SubmitInput(_ context.Context, folder, job string, number 
 			return nil, answer(http.StatusBadRequest, jenkins.ErrInvalid, "there is no input "+a.InputID)
 		}
 		b.inputs = slices.Delete(b.inputs, i, i+1)
+		if a.Abort && !f.catchesAborts {
+			b.inputs, b.state, b.result, b.end = nil, jenkins.StateFinished, jenkins.ResultAborted, f.now()
+			return nil, nil
+		}
 		if len(b.inputs) == 0 {
 			b.state, b.start = jenkins.StateRunning, f.now()
 		}
@@ -88,14 +92,14 @@ func (f *fakeJenkins) ask(job string, inputs ...jenkins.Input) {
 	defer f.mu.Unlock()
 	builds := f.jobs[job].builds
 	b := builds[len(builds)-1]
-	b.state, b.inputs = jenkins.StatePaused, inputs
+	b.state, b.inputs, b.waits = jenkins.StatePaused, inputs, f.now()
 }
 
 // inputStages are the stages of a build that waits at inputs.
 func inputStages(b *fakeBuild) []jenkins.Stage {
 	stage := jenkins.Stage{ID: "4", DisplayName: "gate", State: jenkins.StatePaused}
 	for i := range b.inputs {
-		stage.Steps = append(stage.Steps, jenkins.Step{ID: strconv.Itoa(5 + i), State: jenkins.StatePaused, Input: &b.inputs[i]})
+		stage.Steps = append(stage.Steps, jenkins.Step{ID: strconv.Itoa(5 + i), State: jenkins.StatePaused, StartTime: jenkins.Time{Time: b.waits}, Input: &b.inputs[i]})
 	}
 	return []jenkins.Stage{stage}
 }

@@ -66,9 +66,11 @@ type fakeJenkins struct {
 	endless bool
 	// stubborn is how many stops a build takes to end.
 	stubborn int
-	result   string
-	log      string
-	stages   []jenkins.Stage
+	// catchesAborts: the builds go on when an input is refused.
+	catchesAborts bool
+	result        string
+	log           string
+	stages        []jenkins.Stage
 	// err is given by every call while it is set.
 	err error
 	// fault is called before and after the effect of each call.
@@ -123,6 +125,7 @@ type fakeBuild struct {
 	causes        []string
 	replays       int64
 	inputs        []jenkins.Input
+	waits         time.Time // since when, at the inputs
 	params        string
 	started       []jenkins.StartCause
 	values        []jenkins.Parameter

@@ -186,6 +186,13 @@ func followBuild(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
+	message, err = s.limitInputs(ctx)
+	if message != "" {
+		seen.message = message
+	}
+	if err != nil {
+		return err
+	}
 	s.adapt(build)
 	if known.ended || known.settling {
 		s.past.early++
@@ -205,6 +212,8 @@ func (s *scope) lookDue(known news) bool {
 		return now.Sub(s.past.looked) >= s.nextLook(known)
 	case s.past.soon:
 		return now.Sub(s.past.looked) >= soonInterval
+	case s.inputOverdue():
+		return true
 	case known.Missing:
 		return now.Sub(s.past.looked) >= missingInterval
 	case s.past.looked.IsZero():
@@ -285,6 +294,9 @@ func (s *scope) nextLook(known news) time.Duration {
 	if left, ok := s.untilGivenUp(); ok {
 		next = min(next, left)
 	}
+	if due := s.past.inputDue; !due.IsZero() {
+		next = min(next, due.Sub(s.Now()))
+	}
 	return max(next, time.Second)
 }
 
@@ -332,6 +344,9 @@ func (s *scope) goOn(ctx context.Context, known news) error {
 	seen := observe(&jenkins.Run{State: jenkins.StateRunning})
 	if reason == devopsv1alpha3.ReasonPaused {
 		seen = observe(&jenkins.Run{State: jenkins.StatePaused})
+		if told := conditionOf(s.run, devopsv1alpha3.ConditionSucceeded).Message; strings.HasPrefix(told, seen.message) {
+			seen.message = told // with the time until which it waits
+		}
 	}
 	seen.start = known.start
 	if s.wants(devopsv1alpha3.Pause) && s.told(cannotPause) {
@@ -400,6 +415,7 @@ func (s *scope) endBuild(ctx context.Context, build *jenkins.Run, seen *observat
 		seen.message = "the build engine was restarted while the build ran; start the run again"
 	}
 	s.explainAgentEnd(ctx, seen)
+	s.explainRefusal(seen)
 	s.explainEnd(seen)
 	if seen.end.IsZero() {
 		seen.end = s.Now()

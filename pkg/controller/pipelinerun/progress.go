@@ -45,6 +45,8 @@ type progress struct {
 	soon bool
 	// early is how many looks in a row found a build live that was said to have ended.
 	early int
+	// inputDue is when the next input is to be aborted that waits for its answer; zero: none.
+	inputDue time.Time
 	// told is the event that was last noticed.
 	told string
 	// final is the build as it ended, finalStages that its stages were written.

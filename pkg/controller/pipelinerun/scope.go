@@ -41,6 +41,8 @@ type scope struct {
 	blocked string
 	// over: the build has ended.
 	over bool
+	// inputs are those that the build waits at, as this pass has seen them.
+	inputs []waitingInput
 }
 
 func (r *Reconciler) newScope(run *devopsv1alpha3.PipelineRun) *scope {

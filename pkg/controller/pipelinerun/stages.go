@@ -43,6 +43,7 @@ func (s *scope) keepStages(ctx context.Context, final bool) error {
 		ctrl.LoggerFrom(ctx).V(1).Info("the stages cannot be read", "build", s.build(), "error", err.Error())
 		return nil
 	}
+	s.inputs = waitingInputs(stages)
 	text, err := encodeStages(stages, final, maxStages)
 	if err != nil {
 		return err

@@ -43,6 +43,7 @@ func (s *scope) lastSight() *observation {
 
 // endVanished ends the run with the result of a build that is gone.
 func (s *scope) endVanished(seen *observation) {
+	s.explainRefusal(seen)
 	s.explainEnd(seen)
 	seen.end = s.Now()
 	seen.message += "; Jenkins has discarded it since"

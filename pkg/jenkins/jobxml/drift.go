@@ -56,6 +56,7 @@ func flowDrift(have, want *Parsed, runs Runs) []string {
 	list := []comparison{
 		{"description", lines(h.Description), lines(w.Description)},
 		{"jenkinsfile", lines(h.Jenkinsfile), lines(w.Jenkinsfile)},
+		{"source", h.Source, w.Source},
 		{"sandbox", have.Sandbox, want.Sandbox},
 		{"remote_trigger", have.AuthToken, want.AuthToken},
 	}

@@ -55,7 +55,7 @@ func TestDrift(t *testing.T) {
 		"Parameter":   {reason: "", spec: full(), change: replace("s-default", "other"), want: []string{"parameters"}},
 		"Password":    {reason: "an encrypted default cannot be compared, a plain one can", spec: full(), change: replace("hidden-default", "other"), want: []string{"parameters"}},
 		"FromSCM": {reason: "another definition is no script of ours", spec: minimal(),
-			change: replace("cps.CpsFlowDefinition", "cps.CpsScmFlowDefinition", "<script>pipeline {}</script>", "<scriptPath>x</scriptPath>"), want: []string{"jenkinsfile"}},
+			change: replace("cps.CpsFlowDefinition", "cps.CpsScmFlowDefinition", "<script>pipeline {}</script>", "<scriptPath>x</scriptPath>"), want: []string{"jenkinsfile", "source"}},
 		"RunWroteItAll":  {reason: "the Jenkinsfile declares all three", spec: full(), runs: allRuns, change: afterRun},
 		"RunWroteNoneOf": {reason: "the Jenkinsfile declares nothing, so somebody changed the job", spec: full(), change: afterRun, want: []string{"discarder", "disable_concurrent", "parameters", "timer_trigger", "generic_webhook"}},
 		"RunIsNoExcuse": {reason: "a run does not write the script", spec: full(), runs: allRuns,

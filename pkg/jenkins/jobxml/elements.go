@@ -31,11 +31,52 @@ type flow struct {
 	Disabled         bool       `xml:"disabled"`
 }
 
+// definition is of one of two classes: one has the script and the sandbox, the other the repository.
 type definition struct {
-	Class   string `xml:"class,attr"`
-	Plugin  string `xml:"plugin,attr,omitempty"`
-	Script  text   `xml:"script"`
-	Sandbox bool   `xml:"sandbox"`
+	Class       string  `xml:"class,attr"`
+	Plugin      string  `xml:"plugin,attr,omitempty"`
+	Script      *text   `xml:"script"`
+	Sandbox     *bool   `xml:"sandbox"`
+	SCM         *gitSCM `xml:"scm"`
+	ScriptPath  *text   `xml:"scriptPath"`
+	Lightweight *bool   `xml:"lightweight"`
+}
+
+// gitSCM is the checkout of one git repository.
+type gitSCM struct {
+	Class         string `xml:"class,attr"`
+	Plugin        string `xml:"plugin,attr,omitempty"`
+	ConfigVersion int    `xml:"configVersion"`
+	Remotes       struct {
+		List []gitRemote `xml:"hudson.plugins.git.UserRemoteConfig"`
+	} `xml:"userRemoteConfigs"`
+	Branches struct {
+		List []gitBranch `xml:"hudson.plugins.git.BranchSpec"`
+	} `xml:"branches"`
+	Submodules bool    `xml:"doGenerateSubmoduleConfigurations"`
+	Modules    classed `xml:"submoduleCfg"`
+	Extensions struct {
+		Clone *gitClone `xml:"hudson.plugins.git.extensions.impl.CloneOption"`
+	} `xml:"extensions"`
+}
+
+type gitRemote struct {
+	URL         text  `xml:"url"`
+	Credentials *text `xml:"credentialsId"`
+}
+
+type gitBranch struct {
+	Name text `xml:"name"`
+}
+
+// gitClone is a CloneOption where its class is the element's name.
+type gitClone struct {
+	Shallow      bool     `xml:"shallow"`
+	NoTags       bool     `xml:"noTags"`
+	Reference    struct{} `xml:"reference"`
+	Timeout      int      `xml:"timeout,omitempty"`
+	Depth        int      `xml:"depth"`
+	HonorRefspec bool     `xml:"honorRefspec"`
 }
 
 type properties struct {

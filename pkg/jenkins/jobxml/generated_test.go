@@ -57,9 +57,16 @@ func (g gen) discarder() *devopsv1alpha3.DiscarderProperty {
 
 func (g gen) flow() *devopsv1alpha3.NoScmPipeline {
 	p := &devopsv1alpha3.NoScmPipeline{Description: g.text(), Discarder: g.discarder(), DisableConcurrent: g.yes(), Jenkinsfile: g.text()}
+	if g.IntN(4) == 0 {
+		light := g.yes()
+		p.Jenkinsfile, p.Source = "", &devopsv1alpha3.JenkinsfileSource{URL: g.some(), CredentialID: g.text(), Ref: "b/é<&>" + g.digits(9), ScriptPath: g.some(),
+			Lightweight: &light, CloneOption: g.clone()}
+	}
 	for i := range g.IntN(5) {
 		def := devopsv1alpha3.ParameterDefinition{Name: g.some() + strconv.Itoa(i), Description: g.text(), Type: []string{"string", "text", "boolean", "choice", "file", "password"}[g.IntN(6)]}
 		switch def.Type {
+		case "string":
+			def.DefaultValue, def.Trim = g.text(), g.yes()
 		case "boolean":
 			def.DefaultValue = strconv.FormatBool(g.yes())
 		case "choice":

@@ -129,13 +129,9 @@ func flowOf(spec *devopsv1alpha3.PipelineSpec, opts Options) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{
-		Plugin: "workflow-job", Comment: note, Description: text(p.Description),
-		Definition: definition{
-			Class: "org.jenkinsci.plugins.workflow.cps.CpsFlowDefinition", Plugin: "workflow-cps",
-			Script: text(p.Jenkinsfile), Sandbox: true,
-		},
-		AuthToken: text(opts.Token(spec)),
+	f := &flow{Plugin: "workflow-job", Comment: note, Description: text(p.Description), AuthToken: text(opts.Token(spec))}
+	if f.Definition, err = definitionOf(p); err != nil {
+		return nil, err
 	}
 	if p.DisableConcurrent {
 		f.Properties.DisableConcurrent = &disableConcurrent{}
@@ -199,7 +195,7 @@ func parametersOf(params []devopsv1alpha3.ParameterDefinition) (*parameters, err
 		value := text(p.DefaultValue)
 		switch p.Type {
 		case "string", "text":
-			def.Trim = "false"
+			def.Trim = strconv.FormatBool(p.Trim && p.Type == "string")
 			def.Default = &value
 		case "boolean":
 			value = "false"
@@ -264,7 +260,7 @@ func multiBranchOf(p *devopsv1alpha3.MultiBranchPipeline, opts Options) (*multiB
 	}
 	script := p.ScriptPath
 	if script == "" {
-		script = "Jenkinsfile"
+		script = defaultScript
 	}
 	owner := ownerRef{Class: multiBranchClass, Reference: "../.."}
 	m := &multiBranch{

@@ -44,6 +44,18 @@ func kinds() map[string]*devopsv1alpha3.PipelineSpec {
 		f.TimerTrigger = &devopsv1alpha3.TimerTrigger{Cron: "TZ=Asia/Shanghai\nH 3 * * 1"}
 	})
 	flow("trigger-webhook", func(f *devopsv1alpha3.NoScmPipeline) { f.GenericWebhook = full().Pipeline.GenericWebhook })
+	flow("parameter-trimmed", func(f *devopsv1alpha3.NoScmPipeline) {
+		f.Parameters = []devopsv1alpha3.ParameterDefinition{{Name: "S", Type: "string", DefaultValue: " a ", Trim: true}}
+	})
+	flow("definition-branch", func(f *devopsv1alpha3.NoScmPipeline) { f.Jenkinsfile, f.Source = "", fromGit("main") })
+	flow("definition-full", func(f *devopsv1alpha3.NoScmPipeline) {
+		f.Jenkinsfile, f.Source = "", fromGit("refs/tags/v1.0")
+		f.Source.CredentialID, f.Source.ScriptPath, f.Source.CloneOption = "cred", "ci/a&b.groovy", &devopsv1alpha3.GitCloneOption{Shallow: true, Timeout: 20, Depth: 1}
+	})
+	flow("definition-commit", func(f *devopsv1alpha3.NoScmPipeline) {
+		f.Jenkinsfile, f.Source = "", fromGit("0123456789abcdef0123456789abcdef01234567")
+		f.Source.Lightweight = new(bool)
+	})
 	multi("trigger-interval", func(m *devopsv1alpha3.MultiBranchPipeline) {
 		m.TimerTrigger = &devopsv1alpha3.TimerTrigger{Interval: "600000"}
 	})
@@ -70,6 +82,12 @@ func kinds() map[string]*devopsv1alpha3.PipelineSpec {
 		m.SingleSvnSource = &devopsv1alpha3.SingleSvnSource{ScmID: "id1", Remote: "https://svn.example/r/trunk", CredentialID: "cred"}
 	})
 	return out
+}
+
+// fromGit is a source as it is read back.
+func fromGit(ref string) *devopsv1alpha3.JenkinsfileSource {
+	yes := true
+	return &devopsv1alpha3.JenkinsfileSource{URL: "https://git.example/a&b.git", Ref: ref, ScriptPath: "Jenkinsfile", Lightweight: &yes}
 }
 
 func TestKinds(t *testing.T) {

@@ -125,6 +125,7 @@ const (
 	elementWebhook    = "org.jenkinsci.plugins.gwt.GenericTrigger"
 	elementOrphans    = "orphanedItemStrategy"
 	elementStrategy   = "strategy"
+	elementClone      = "hudson.plugins.git.extensions.impl.CloneOption"
 )
 
 // An element that is in own and in below goes if it is not rendered, and is merged if it is.
@@ -133,7 +134,15 @@ var ownership = map[string]*owner{
 		own:  []string{"description", "authToken"},
 		keep: []string{"actions", "keepDependencies", "disabled", "triggers"},
 		below: map[string]*owner{
-			"definition": {own: []string{"script", "sandbox"}, sameClass: true},
+			"definition": {own: []string{"script", "sandbox", "scriptPath", "lightweight"}, sameClass: true, below: map[string]*owner{"scm": {
+				own: []string{"branches"}, keep: []string{"configVersion", "doGenerateSubmoduleConfigurations", "submoduleCfg"}, sameClass: true,
+				below: map[string]*owner{
+					"userRemoteConfigs": {below: map[string]*owner{"hudson.plugins.git.UserRemoteConfig": {own: []string{"url", "credentialsId"}}}},
+					"extensions": {own: []string{elementClone}, below: map[string]*owner{
+						elementClone: {own: []string{"shallow", "timeout", "depth"}, keep: []string{"noTags", "reference", "honorRefspec"}},
+					}},
+				},
+			}}},
 			"properties": {
 				own:   []string{elementConcurrent, elementDiscarder},
 				byRun: func(r Runs) bool { return r.SetOptions }, single: true,

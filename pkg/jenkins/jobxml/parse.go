@@ -29,7 +29,8 @@ type Parsed struct {
 	Hash string
 	// Disabled says that the job is disabled in Jenkins.
 	Disabled bool
-	// Sandbox says that the script of a pipeline runs in Jenkins' sandbox. Multi-branch jobs have none to switch off.
+	// Sandbox says that the script of a pipeline runs in Jenkins' sandbox. Multi-branch jobs, and those with a Jenkinsfile from a
+	// repository, have none to switch off.
 	Sandbox bool
 }
 
@@ -151,10 +152,8 @@ func hashOf(note string) (hash string, managed bool) {
 }
 
 func (p *parser) flow(f *flow) (*Parsed, error) {
-	spec := &devopsv1alpha3.NoScmPipeline{
-		Description: p.str(f.Description), Jenkinsfile: p.str(f.Definition.Script),
-		DisableConcurrent: f.Properties.DisableConcurrent != nil,
-	}
+	spec := &devopsv1alpha3.NoScmPipeline{Description: p.str(f.Description), DisableConcurrent: f.Properties.DisableConcurrent != nil}
+	p.definition(&f.Definition, spec)
 	if d := f.Properties.Discarder; d != nil {
 		spec.Discarder = kept(d.Strategy.Days, d.Strategy.Num)
 	}
@@ -178,7 +177,7 @@ func (p *parser) flow(f *flow) (*Parsed, error) {
 		}
 	}
 	out := &Parsed{Spec: devopsv1alpha3.PipelineSpec{Type: devopsv1alpha3.NoScmPipelineType, Pipeline: spec}, AuthToken: p.str(f.AuthToken),
-		Disabled: f.Disabled, Sandbox: f.Definition.Sandbox}
+		Disabled: f.Disabled, Sandbox: f.Definition.Class == classFromSCM || f.Definition.Sandbox != nil && *f.Definition.Sandbox}
 	out.Hash, out.Managed = hashOf(f.Comment)
 	return out, nil
 }
@@ -217,6 +216,7 @@ func (p *parser) parameter(def parameter) (out devopsv1alpha3.ParameterDefinitio
 	if def.Default != nil {
 		out.DefaultValue = p.str(*def.Default)
 	}
+	out.Trim = out.Type == "string" && strings.TrimSpace(def.Trim) == "true"
 	if c := def.Choices; c != nil {
 		var lines []string
 		for _, s := range append(c.Array.Strings, c.Plain...) {

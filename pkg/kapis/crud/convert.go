@@ -34,6 +34,9 @@ func (h *Handler[T]) query(req *restful.Request) (store.Query, []store.Filter[T]
 		requirements, _ := labels.SelectorFromSet(h.kind.Selector(req)).Requirements()
 		query.Labels = query.Labels.Add(requirements...)
 	}
+	if h.kind.Field != nil {
+		query.Field, query.Value = h.kind.Field(req)
+	}
 	var filters []store.Filter[T]
 	if h.kind.Filters != nil {
 		if filters, err = h.kind.Filters(req); err != nil {

@@ -93,7 +93,7 @@ func AddRoutes[T client.Object](ws *restful.WebService, h *Handler[T], d Docs) {
 }
 
 // Finish adds to a route what all routes have: parameters of the path, tag, the right that it needs,
-// and the errors that every request can end with.
+// and the errors that every request can end with. Without an access the handler decides who may have what.
 func (d Docs) Finish(route *restful.RouteBuilder, access kapis.Access) *restful.RouteBuilder {
 	for _, param := range d.Params {
 		route = route.Param(param)
@@ -101,9 +101,11 @@ func (d Docs) Finish(route *restful.RouteBuilder, access kapis.Access) *restful.
 	if d.Deprecated {
 		route = route.Deprecate()
 	}
+	if access != (kapis.Access{}) {
+		route = route.Metadata(kapis.KeyAccess, access)
+	}
 	return route.
 		Metadata(restfulspec.KeyOpenAPITags, []string{d.Tag}).
-		Metadata(kapis.KeyAccess, access).
 		Returns(http.StatusBadRequest, "The request is not valid; the message says what", metav1.Status{}).
 		Returns(http.StatusUnauthorized, "There is no token, or it is not valid", metav1.Status{}).
 		Returns(http.StatusForbidden, "The user lacks the right", metav1.Status{}).
@@ -116,6 +118,7 @@ func ListParams(ws *restful.WebService, route *restful.RouteBuilder) *restful.Ro
 	return route.
 		Param(ws.QueryParameter("page", "page, from 1").DataType("integer").DefaultValue("1")).
 		Param(ws.QueryParameter("limit", "objects a page; -1 for all").DataType("integer").DefaultValue("-1")).
+		Param(ws.QueryParameter("continue", "the field continue of the page before: goes on behind it, whatever was made or deleted since; instead of page")).
 		Param(ws.QueryParameter("sortBy", "field to sort by").PossibleValues([]string{"creationTimestamp", "createTime", "name"}).DefaultValue("creationTimestamp")).
 		Param(ws.QueryParameter("ascending", "oldest or least first").DataType("boolean").DefaultValue("false")).
 		Param(ws.QueryParameter("name", "part of the name or alias")).

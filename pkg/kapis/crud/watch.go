@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/store"
 )
@@ -39,9 +40,11 @@ type Event struct {
 	Object any `json:"object"`
 }
 
-// watch streams events as lines of JSON. It is a watch of Kubernetes as the user, and has its rules:
-// without a resourceVersion all objects come first as ADDED; with one only what happened since; a
-// version that is too old gives an ERROR with code 410.
+// watch streams events as lines of JSON, by the rules of a watch of Kubernetes: without a
+// resourceVersion all objects come first as ADDED; with one only what happened since; a version that is
+// too old gives an ERROR with code 410. It is served from the cache, where an event is encoded once for
+// all who watch. One that begins further in the past than the cache remembers is a watch of Kubernetes as
+// the user.
 func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 	ctx := req.Request.Context()
 	query, filters, err := h.query(req)
@@ -56,27 +59,79 @@ func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 	if _, err := strconv.ParseUint(version, 10, 64); version != "" && err != nil {
 		return apierrors.NewBadRequest("resourceVersion must be that of an event or object that was read before")
 	}
+	watcher, err := store.Watch(ctx, h.deps.Store, query, version, filters...)
+	switch {
+	case errors.Is(err, store.ErrNotServed):
+		seconds := int64(timeout / time.Second)
+		return h.watchKubernetes(ctx, resp, store.Condition(query, filters...), &client.ListOptions{
+			Namespace:     query.Namespace,
+			LabelSelector: query.Labels,
+			Raw:           &metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds},
+		})
+	case err != nil:
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s := newStream(resp.ResponseWriter, h.deps.WriteTimeout)
+	if err := h.follow(ctx, watcher, s); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, store.ErrGap) {
+		h.deps.SlowClient()
+	}
+	// The answer has begun; an error now is a client that is gone.
+	return nil
+}
+
+// follow writes what a watcher gives until ctx ends or the client is gone or too slow.
+func (h *Handler[T]) follow(ctx context.Context, watcher *store.Watcher, s *stream) error {
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	told := uint64(0)
+	for ctx.Err() == nil {
+		lines, wait, err := watcher.Next()
+		if err != nil {
+			return errors.Join(err, s.sendError(err))
+		}
+		if len(lines) > 0 {
+			told = watcher.Version()
+			if err := s.write(lines...); err != nil {
+				return err
+			}
+		}
+		if wait == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-wait:
+		case <-beat.C:
+			line, err := store.Bookmark[T](h.deps.Store, watcher)
+			if err != nil || line == nil || watcher.Version() == told {
+				line = emptyLine
+			}
+			told = watcher.Version()
+			if err := s.write(line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watchKubernetes forwards a watch of Kubernetes as the user.
+func (h *Handler[T]) watchKubernetes(ctx context.Context, resp *restful.Response, filter store.Filter[T], options *client.ListOptions) error {
 	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
 	if err != nil {
 		return err
 	}
-	seconds := int64(timeout / time.Second)
-	upstream, err := c.Watch(ctx, h.kind.NewList(), &client.ListOptions{
-		Namespace:     query.Namespace,
-		LabelSelector: query.Labels,
-		Raw: &metav1.ListOptions{
-			ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
-		},
-	})
+	upstream, err := c.Watch(ctx, h.kind.NewList(), options)
 	if err != nil {
 		return err
 	}
 	defer upstream.Stop()
 	s := newStream(resp.ResponseWriter, h.deps.WriteTimeout)
-	if err := h.forward(ctx, upstream.ResultChan(), s, filters); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := h.forward(ctx, upstream.ResultChan(), s, filter); errors.Is(err, os.ErrDeadlineExceeded) {
 		h.deps.SlowClient()
 	}
-	// The answer has begun; an error now is a client that is gone.
 	return nil
 }
 
@@ -92,7 +147,7 @@ func watchTimeout(text string) (time.Duration, error) {
 }
 
 // forward writes events until the upstream ends, the client is gone or too slow, or the server stops.
-func (h *Handler[T]) forward(ctx context.Context, events <-chan watch.Event, s *stream, filters []store.Filter[T]) error {
+func (h *Handler[T]) forward(ctx context.Context, events <-chan watch.Event, s *stream, filter store.Filter[T]) error {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -107,7 +162,7 @@ func (h *Handler[T]) forward(ctx context.Context, events <-chan watch.Event, s *
 			if !open {
 				return nil
 			}
-			if !h.wanted(event, filters) {
+			if !h.wanted(event, filter) {
 				continue
 			}
 			if err := s.send(Event{Type: string(event.Type), Object: event.Object}); err != nil {
@@ -120,9 +175,9 @@ func (h *Handler[T]) forward(ctx context.Context, events <-chan watch.Event, s *
 	}
 }
 
-// wanted completes an event's object and tells if the route's filters let it through. Bookmarks and
+// wanted completes an event's object and tells if the query and the route's filters let it through. Bookmarks and
 // errors always pass.
-func (h *Handler[T]) wanted(event watch.Event, filters []store.Filter[T]) bool {
+func (h *Handler[T]) wanted(event watch.Event, filter store.Filter[T]) bool {
 	obj, ok := event.Object.(T)
 	if !ok {
 		return true
@@ -130,15 +185,7 @@ func (h *Handler[T]) wanted(event watch.Event, filters []store.Filter[T]) bool {
 	if err := h.deps.Store.Finish(obj); err != nil {
 		return false
 	}
-	if event.Type == watch.Bookmark {
-		return true
-	}
-	for _, filter := range filters {
-		if !filter(obj) {
-			return false
-		}
-	}
-	return true
+	return event.Type == watch.Bookmark || filter(obj)
 }
 
 // stream writes lines, each with a deadline of its own.
@@ -169,14 +216,28 @@ func (s *stream) send(event Event) error {
 	return s.write(append(line, '\n'))
 }
 
-// beat sends an empty line, which readers of JSON skip.
-func (s *stream) beat() error { return s.write([]byte("\n")) }
+// sendError ends a watch with the reason.
+func (s *stream) sendError(err error) error {
+	status := response.StatusOf(err)
+	if errors.Is(err, store.ErrGap) {
+		status = response.StatusOf(apierrors.NewResourceExpired(err.Error()))
+	}
+	return s.send(Event{Type: string(watch.Error), Object: status})
+}
 
-func (s *stream) write(line []byte) error {
+// emptyLine is sent while nothing happens; readers of JSON skip it.
+var emptyLine = []byte("\n")
+
+func (s *stream) beat() error { return s.write(emptyLine) }
+
+// write sends lines at once.
+func (s *stream) write(lines ...[]byte) error {
 	// Writers without a connection, as in tests, know no deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
-	if _, err := s.w.Write(line); err != nil {
-		return fmt.Errorf("send event: %w", err)
+	for _, line := range lines {
+		if _, err := s.w.Write(line); err != nil {
+			return fmt.Errorf("send event: %w", err)
+		}
 	}
 	if err := s.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("send event: %w", err)

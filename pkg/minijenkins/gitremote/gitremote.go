@@ -33,6 +33,8 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitserver "github.com/go-git/go-git/v5/plumbing/transport/server"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/slipway-dev/slipway/pkg/gitpack"
 )
 
 const (
@@ -55,7 +57,7 @@ var (
 	// ErrAuthentication says that the server wants another credential.
 	ErrAuthentication = errors.New("authentication failed")
 	// ErrTooLarge says that the repository has more than may be read.
-	ErrTooLarge = errors.New("the repository is too large to look into")
+	ErrTooLarge = gitpack.ErrTooLarge
 )
 
 // Options configure a Remote. Scratch is required.
@@ -136,7 +138,7 @@ func (r *Remote) connect(u *url.URL) (transport.UploadPackSession, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is no URL", ErrURL)
 	}
-	left := &budget{left: r.opts.MaxBytes}
+	left := gitpack.NewBudget(r.opts.MaxBytes)
 	if u.Scheme == "file" {
 		// The library looks for a bare repository only.
 		if inner := path.Join(end.Path, ".git"); isDir(inner) {
@@ -149,7 +151,7 @@ func (r *Remote) connect(u *url.URL) (transport.UploadPackSession, error) {
 	base.ResponseHeaderTimeout = answerTimeout
 	base.DialContext = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
 	base.DisableKeepAlives = true
-	client := githttp.NewClient(&http.Client{Transport: bounded{base, left}, CheckRedirect: sameServer})
+	client := githttp.NewClient(&http.Client{Transport: left.RoundTripper(base), CheckRedirect: sameServer})
 	var auth transport.AuthMethod
 	if r.opts.Username != "" || r.opts.Password != "" {
 		auth = &githttp.BasicAuth{Username: r.opts.Username, Password: r.opts.Password}
@@ -403,7 +405,7 @@ func (r *Remote) fetch(ctx context.Context, f fetch, see func(storer.EncodedObje
 	if err != nil {
 		return r.explain(err)
 	}
-	checked, err := keepPack(dir, pack, r.opts.MaxBytes)
+	checked, err := gitpack.Keep(dir, pack, r.opts.MaxBytes)
 	if err = errors.Join(err, pack.Close()); err != nil {
 		if checked != nil {
 			err = errors.Join(err, checked.Close())

@@ -4,9 +4,6 @@
 package gitremote
 
 import (
-	"bytes"
-	"compress/zlib"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -21,58 +18,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
-
-// packed is a pack of one object, whose header declares a size.
-func packed(t *testing.T, kind byte, size uint64, content []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	b.WriteString("PACK")
-	b.Write(binary.BigEndian.AppendUint32(nil, 2))
-	b.Write(binary.BigEndian.AppendUint32(nil, 1))
-	first := kind<<4 | byte(size&15)
-	if size >>= 4; size > 0 {
-		first |= 0x80
-	}
-	b.WriteByte(first)
-	if size > 0 {
-		b.Write(binary.AppendUvarint(nil, size))
-	}
-	if kind == byte(plumbing.REFDeltaObject) {
-		b.Write(make([]byte, 20))
-	}
-	z := zlib.NewWriter(&b)
-	if _, err := z.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func TestCheckPack(t *testing.T) {
-	delta := func(target uint64) []byte { return binary.AppendUvarint(binary.AppendUvarint(nil, 10), target) }
-	cases := map[string]struct {
-		reason string
-		pack   []byte
-		left   int64
-		want   error
-	}{
-		"small":       {pack: packed(t, byte(plumbing.BlobObject), 4, []byte("text")), left: 100},
-		"large":       {reason: "the library would hold a commit of that size in memory", pack: packed(t, byte(plumbing.CommitObject), maxObject+1, []byte("text")), left: 1 << 40, want: ErrTooLarge},
-		"large delta": {reason: "a few bytes copy as many as they like", pack: packed(t, byte(plumbing.REFDeltaObject), uint64(len(delta(maxObject+1))), delta(maxObject+1)), left: 1 << 40, want: ErrTooLarge},
-		"small delta": {pack: packed(t, byte(plumbing.REFDeltaObject), uint64(len(delta(20))), delta(20)), left: 100},
-		"no delta":    {reason: "it has no sizes", pack: packed(t, byte(plumbing.REFDeltaObject), 1, []byte{0xff}), left: 100, want: ErrTooLarge},
-		"together":    {reason: "all objects count", pack: packed(t, byte(plumbing.BlobObject), 4, []byte("text")), left: 3, want: ErrTooLarge},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			if err := checkPack(bytes.NewReader(tc.pack), tc.left); !errors.Is(err, tc.want) {
-				t.Errorf("%s: got %v, want %v", tc.reason, err, tc.want)
-			}
-		})
-	}
-}
 
 // put stores an object.
 func put(t *testing.T, repo *git.Repository, o interface {

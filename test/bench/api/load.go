@@ -109,7 +109,7 @@ func (m *measurement) list(ctx context.Context, path string) (*runList, error) {
 
 // all measures everything.
 func (m *measurement) all(ctx context.Context) (*result, error) {
-	r := &result{Server: m.server.name, Runs: m.total, Busy: m.inPipeline, idle: m.usageSettled(ctx)}
+	r := &result{Server: m.server.name, Runs: m.total, Busy: m.inPipeline, Ready: millis(m.server.ready), idle: m.usageSettled(ctx)}
 	for _, request := range []struct{ name, path string }{
 		{opFirstPage, m.listPath(1)},
 		{opDeepPage, m.listPath(m.page)},

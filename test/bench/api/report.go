@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"runtime"
-	"strconv"
 	"text/tabwriter"
 	"time"
 )
@@ -40,10 +39,10 @@ type number float64
 
 // MarshalJSON implements json.Marshaler.
 func (n number) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(n)) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
 		return []byte("null"), nil
 	}
-	return strconv.AppendFloat(nil, float64(n), 'f', 4, 64), nil
+	return json.Marshal(math.Round(float64(n)*1e4) / 1e4)
 }
 
 func (n number) text(format string) string {
@@ -105,9 +104,11 @@ type memory struct {
 
 // result is one server with one number of runs.
 type result struct {
-	Server   string     `json:"server"`
-	Runs     int        `json:"runs"`
-	Busy     int        `json:"runsOfBusyPipeline"`
+	Server string `json:"server"`
+	Runs   int    `json:"runs"`
+	Busy   int    `json:"runsOfBusyPipeline"`
+	// Ready is how long a server of ours took to read all of them, in milliseconds.
+	Ready    number     `json:"readyMillis"`
 	Requests []requests `json:"requests"`
 	Watch    *fanOut    `json:"watch,omitempty"`
 	Memory   memory     `json:"memoryMiB"`
@@ -231,10 +232,10 @@ func (r *report) print(out io.Writer, format string) error {
 				f.Bytes.text("%.0f"), f.CPU.text("%.4f"), f.KubeCPU.text("%.4f"), f.PerWatcher.text("%.0f"))
 		}
 	}
-	fmt.Fprintln(w, "\nserver\truns\tMiB idle\tafter requests\tpeak\tpeak with watchers")
+	fmt.Fprintln(w, "\nserver\truns\tMiB idle\tafter requests\tpeak\tpeak with watchers\tready s")
 	for _, result := range r.Results {
 		m := result.Memory
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", result.Server, result.Runs, m.Idle.text("%.0f"), m.Loaded.text("%.0f"), m.Peak.text("%.0f"), m.PeakWatched.text("%.0f"))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", result.Server, result.Runs, m.Idle.text("%.0f"), m.Loaded.text("%.0f"), m.Peak.text("%.0f"), m.PeakWatched.text("%.0f"), (result.Ready / 1000).text("%.1f"))
 	}
 	r.printRatios(w)
 	if len(r.Limits) > 0 {

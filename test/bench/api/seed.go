@@ -32,6 +32,7 @@ const (
 	minRuns = 2 * pipelines
 	// seeders is how many transactions of batchSize runs are under way at once.
 	seeders, batchSize = 4, 64
+	progressEvery      = 10_000
 )
 
 func projectName(i int) string  { return fmt.Sprintf("bench-%d", i+1) }
@@ -61,7 +62,7 @@ func (c *cluster) grow(ctx context.Context, n int) error {
 	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(seeders)
 	for at := c.seeded; at < n && working.Err() == nil; at += batchSize {
-		if at%(batchSize*100) == 0 {
+		if at/progressEvery != (at-batchSize)/progressEvery {
 			progress("%d of %d runs", at, n)
 		}
 		group.Go(func() error { return c.makeRuns(working, at, min(at+batchSize, n)) })
@@ -165,7 +166,6 @@ func (c *cluster) makeRuns(ctx context.Context, at, end int) error {
 // jenkinsfile is a pipeline of a usual size; fill makes a run as long as objectSize with it.
 const jenkinsfile = `pipeline {
   agent { label 'maven' }
-  options { timeout(time: 1, unit: 'HOURS') }
   stages {
     stage('build') { steps { sh 'mvn -B -ntp verify' } }
 `
@@ -177,7 +177,6 @@ func pipelineSpec(i int, script string) devopsv1alpha3.PipelineSpec {
 		Type: devopsv1alpha3.NoScmPipelineType,
 		Pipeline: &devopsv1alpha3.NoScmPipeline{
 			Name: pipelineName(i), Jenkinsfile: script + jenkinsfileEnd,
-			Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "REVISION", Type: "string", DefaultValue: "main"}},
 		},
 	}
 }

@@ -29,6 +29,8 @@ type server struct {
 	// hasMetrics tells if the token may read /metrics.
 	hasMetrics bool
 	client     *http.Client
+	// ready is how long it took to read everything at its start, 0 if the bench did not start it.
+	ready time.Duration
 	// stop ends it.
 	stop func() error
 }
@@ -132,8 +134,12 @@ func (c *cluster) startServer(ctx context.Context, binary string) (*server, erro
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s, run `make build-apiserver`: %w", binary, err), log.Close())
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	// ended is closed when the process has ended.
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	s, err := newServer("slipway", "http://"+address, token, cmd.Process.Pid)
 	if err != nil {
 		return nil, err
@@ -142,14 +148,14 @@ func (c *cluster) startServer(ctx context.Context, binary string) (*server, erro
 		defer func() { _ = log.Close() }()
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-exited:
+		case <-ended:
 		case <-time.After(10 * time.Second):
 			_ = cmd.Process.Kill()
-			<-exited
+			<-ended
 		}
 		return nil
 	}
-	if err := s.waitReady(ctx, exited); err != nil {
+	if err := s.waitReady(ctx, ended); err != nil {
 		text, _ := os.ReadFile(log.Name())
 		return nil, errors.Join(err, s.stop(), fmt.Errorf("its log: %s", text[max(0, len(text)-4000):]))
 	}
@@ -157,7 +163,7 @@ func (c *cluster) startServer(ctx context.Context, binary string) (*server, erro
 }
 
 // waitReady waits until the server has read everything.
-func (s *server) waitReady(ctx context.Context, exited chan error) error {
+func (s *server) waitReady(ctx context.Context, ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	began := time.Now()
@@ -167,13 +173,13 @@ func (s *server) waitReady(ctx context.Context, exited chan error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the server is not ready after %s", callTimeout)
-		case err := <-exited:
-			exited <- err
-			return fmt.Errorf("the server has ended at its start: %w", err)
+		case <-ended:
+			return errors.New("the server has ended at its start")
 		case <-tick.C:
 		}
 		if status, _, err := s.get(ctx, "/readyz"); err == nil && status == http.StatusOK {
-			progress("the server is ready after %s", time.Since(began).Round(time.Millisecond))
+			s.ready = time.Since(began)
+			progress("the server is ready after %s", s.ready.Round(time.Millisecond))
 			return nil
 		}
 	}

@@ -14,6 +14,27 @@ const (
 	GitRepositoryKind = "GitRepository"
 	// GitRepositoryResource is the plural name in URLs and RBAC rules.
 	GitRepositoryResource = "gitrepositories"
+
+	// InsecureSkipTLSAnnotation, "true", does not check the certificate of the repository's server.
+	InsecureSkipTLSAnnotation = "devops.kubesphere.io/insecure-skip-tls"
+	// TLSCertsAnnotation names a ConfigMap whose key ca.crt has certificate authorities of the server.
+	TLSCertsAnnotation = "devops.kubesphere.io/tls-certs"
+	// TLSCertsNamespaceAnnotation is the namespace of that ConfigMap; by default it is that of the agents' pods.
+	TLSCertsNamespaceAnnotation = "devops.kubesphere.io/tls-certs-namespace"
+	// TLSCertsKey is the key in that ConfigMap.
+	TLSCertsKey = "ca.crt"
+	// GitAuthorNameAnnotation and GitAuthorEmailAnnotation say who commits are by that are made through the API. On a GitRepository
+	// they win over those on its Secret; without any of them it is the user.
+	GitAuthorNameAnnotation = "devops.kubesphere.io/git-author-name"
+	// GitAuthorEmailAnnotation is the address that belongs to GitAuthorNameAnnotation.
+	GitAuthorEmailAnnotation = "devops.kubesphere.io/git-author-email"
+
+	// GitConnected as status.connection says that the repository can be read.
+	GitConnected = "Connected"
+	// GitFailed as status.connection says that it cannot; message and the condition Ready say why.
+	GitFailed = "Failed"
+	// ReasonGitConnected is the reason of the condition Ready of a repository that can be read.
+	ReasonGitConnected = "Connected"
 )
 
 // GitRepository is a source repository that a project works on.
@@ -23,6 +44,7 @@ const (
 // +kubebuilder:resource:path=gitrepositories,shortName=gr,categories=slipway
 // +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider`
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.spec.url`
+// +kubebuilder:printcolumn:name="Connection",type=string,JSONPath=`.status.connection`
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.metadata.labels.devcontainer\.devstar\.cn/repo-id`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GitRepository struct {
@@ -76,12 +98,23 @@ type GitRepositorySpec struct {
 
 // GitRepositoryStatus is the observed state of a repository.
 type GitRepositoryStatus struct {
-	// connection tells if the server can be reached.
+	// connection is Connected or Failed: can the repository be read?
 	// +optional
 	Connection string `json:"connection,omitempty"`
 	// message explains it.
 	// +optional
 	Message string `json:"message,omitempty"`
+	// lastCheckTime is when the server was asked last.
+	// +optional
+	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
+	// observed stands for what was asked with: another address or credential is tried at once.
+	// +optional
+	Observed string `json:"observed,omitempty"`
+	// conditions are the states of the repository; Ready tells what connection tells, with a reason.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // GitRepositoryList is a list of GitRepositories.

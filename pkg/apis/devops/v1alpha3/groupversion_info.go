@@ -28,10 +28,14 @@ func Resource(resource string) schema.GroupResource {
 
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
+		&ClusterStepTemplate{}, &ClusterStepTemplateList{},
+		&ClusterTemplate{}, &ClusterTemplateList{},
 		&DevOpsProject{}, &DevOpsProjectList{},
 		&GitRepository{}, &GitRepositoryList{},
 		&Pipeline{}, &PipelineList{},
 		&PipelineRun{}, &PipelineRunList{},
+		&Template{}, &TemplateList{},
+		&Webhook{}, &WebhookList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

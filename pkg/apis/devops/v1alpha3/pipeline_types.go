@@ -41,6 +41,11 @@ const (
 	PipelineJenkinsfileValueAnnotation = pipelinePrefix + "jenkinsfile"
 	// PipelineJenkinsfileEditModeAnnotation is json or raw while an edit is to be converted.
 	PipelineJenkinsfileEditModeAnnotation = pipelinePrefix + "jenkinsfile.edit.mode"
+	// PipelineJenkinsfileAuthorAnnotation is the JSON note of who edited the Jenkinsfile through the API, for the
+	// history of the Jenkinsfile; see package history.
+	PipelineJenkinsfileAuthorAnnotation = slipwayPrefix + "jenkinsfile-author"
+	// PipelineJenkinsfileRecordedAnnotation is the hash of the Jenkinsfile that the history has last.
+	PipelineJenkinsfileRecordedAnnotation = slipwayPrefix + "jenkinsfile-recorded"
 	// PipelineJenkinsfileValidateAnnotation is success or failure of the last conversion.
 	PipelineJenkinsfileValidateAnnotation = pipelinePrefix + "jenkinsfile.validate"
 )
@@ -61,7 +66,7 @@ type PipelineType string
 
 // The pipeline types.
 const (
-	// NoScmPipelineType has its Jenkinsfile in the spec.
+	// NoScmPipelineType has one Jenkinsfile, in the spec or in a repository.
 	NoScmPipelineType PipelineType = "pipeline"
 	// MultiBranchPipelineType finds a Jenkinsfile in each branch of a repository.
 	MultiBranchPipelineType PipelineType = "multi-branch-pipeline"
@@ -104,7 +109,8 @@ type PipelineSpec struct {
 	MultiBranchPipeline *MultiBranchPipeline `json:"multi_branch_pipeline,omitempty"`
 }
 
-// NoScmPipeline is a job with its own Jenkinsfile.
+// NoScmPipeline is a job with one Jenkinsfile: its own, or one from a repository.
+// +kubebuilder:validation:XValidation:rule="!has(self.source) || !has(self.jenkinsfile) || self.jenkinsfile == ''",message="a pipeline has either jenkinsfile or source, not both"
 type NoScmPipeline struct {
 	// name is the job's name; metadata.name if empty.
 	// +kubebuilder:validation:MaxLength=253
@@ -114,7 +120,7 @@ type NoScmPipeline struct {
 	// +kubebuilder:validation:MaxLength=8192
 	// +optional
 	Description string `json:"description,omitempty"`
-	// discarder says how long builds are kept.
+	// discarder says how long runs and their builds are kept.
 	// +optional
 	Discarder *DiscarderProperty `json:"discarder,omitempty"`
 	// parameters are the job's parameters. If there are none, those of the Jenkinsfile's
@@ -139,6 +145,42 @@ type NoScmPipeline struct {
 	// +kubebuilder:validation:MaxLength=1048576
 	// +optional
 	Jenkinsfile string `json:"jenkinsfile,omitempty"`
+	// source is the repository that each run takes the Jenkinsfile from, instead of jenkinsfile.
+	// Slipway does not read it: which parameters it has is known after its first run.
+	// +optional
+	Source *JenkinsfileSource `json:"source,omitempty"`
+}
+
+// JenkinsfileSource is where the Jenkinsfile of a pipeline is in a git repository.
+type JenkinsfileSource struct {
+	// url is the address to clone from.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^((https?|ssh|git)://[^\s]+|[^\s:/@-][^\s:/@]*@[^\s:/]+:[^\s]+)$`
+	// +required
+	URL string `json:"url"`
+	// credential_id names the credential to clone with.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CredentialID string `json:"credential_id,omitempty"`
+	// ref is what is built: a branch such as main, a full name such as refs/tags/v1, or the 40
+	// hexadecimal digits of a commit.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\s~^:?*\[\\-][^\s~^:?*\[\\]*$`
+	// +required
+	Ref string `json:"ref"`
+	// script_path is the Jenkinsfile's path in the repository. Default Jenkinsfile.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	ScriptPath string `json:"script_path,omitempty"`
+	// lightweight lets Jenkins read only the Jenkinsfile instead of cloning the repository for it. It has no
+	// effect where ref is a commit. Default true.
+	// +kubebuilder:default=true
+	// +optional
+	Lightweight *bool `json:"lightweight,omitempty"`
+	// git_clone_option says how checkout scm clones.
+	// +optional
+	CloneOption *GitCloneOption `json:"git_clone_option,omitempty"`
 }
 
 // ParameterDefinition is one parameter of a job.
@@ -161,6 +203,9 @@ type ParameterDefinition struct {
 	// +kubebuilder:validation:MaxLength=8192
 	// +optional
 	Description string `json:"description,omitempty"`
+	// trim removes white space around the value of a string; other types have no effect of it.
+	// +optional
+	Trim bool `json:"trim,omitempty"`
 }
 
 // DiscarderProperty says how long builds are kept. Both are numbers as text; "" and "-1" mean

@@ -7,9 +7,22 @@ package v1alpha2
 
 import (
 	"github.com/emicklei/go-restful/v3"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/jenkinsjob"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/check"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/credential"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/crumb"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/jenkinsproxy"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/pipeline"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/run"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/search"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/sonar"
+	credentialv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 )
 
 // Version is the version of the group.
@@ -18,13 +31,52 @@ const Version = "v1alpha2"
 // Root is the path below which the routes are.
 const Root = request.Root + "/devops.kubesphere.io/" + Version
 
+// Jenkins is what is asked of Jenkins; *jenkins.Client has it. Errors are those of pkg/jenkins.
+type Jenkins interface {
+	pipeline.Jenkins
+	check.Jenkins
+	sonar.Jenkins
+}
+
 // Deps is what the group needs.
 type Deps struct {
 	crud.Deps
+	// Reader is the informer cache with the fields of package index.
+	Reader client.Reader
+	// Runs serves the runs; it is shared with v1alpha3.
+	Runs *pipelinerun.Handler
+	// Client is the server's own, without a cache.
+	Client client.Client
+	// Authorizer decides what users may do, for answers over several projects.
+	Authorizer authorizer.UnconditionalAuthorizer
+	// Branches gives the branches of multi-branch pipelines; it is shared with v1alpha3.
+	Branches *jenkinsjob.Branches
+	// Jenkins answers what nobody keeps. It may be nil.
+	Jenkins Jenkins
+	// Credentials tells of the use of credentials. It may be nil.
+	Credentials credentialv1alpha3.Jenkins
+	// SonarQube knows the results of code analyses. It may be nil.
+	SonarQube sonar.SonarQube
+	// GitLab lists servers and repositories. It may be nil.
+	GitLab jenkinsproxy.GitLab
 }
 
 // WebService gives the routes of the group, in both families of paths.
-func WebService(_ Deps) *restful.WebService {
+func WebService(deps Deps) *restful.WebService {
 	ws := new(restful.WebService)
-	return ws.Path(Root).Produces(restful.MIME_JSON)
+	ws.Path(Root).Produces(restful.MIME_JSON)
+	runs := run.New(deps.Deps, deps.Reader, deps.Runs)
+	search.AddRoutes(ws, deps.Deps, deps.Authorizer)
+	crumb.AddRoutes(ws)
+	jenkinsproxy.AddRootRoutes(ws)
+	pipelines := pipeline.Deps{Deps: deps.Deps, Client: deps.Client, Authorizer: deps.Authorizer, Jenkins: deps.Jenkins, Branches: deps.Branches}
+	for _, family := range crud.Families {
+		pipeline.AddRoutes(ws, pipelines, family)
+		credential.AddRoutes(ws, deps.Deps, deps.Credentials, family)
+		check.AddRoutes(ws, deps.Deps, deps.Jenkins, family)
+		sonar.AddRoutes(ws, deps.Deps, deps.Jenkins, deps.SonarQube, family)
+		jenkinsproxy.AddRoutes(ws, deps.GitLab, family)
+		run.AddRoutes(ws, runs, family)
+	}
+	return ws
 }

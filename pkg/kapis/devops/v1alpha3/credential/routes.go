@@ -62,8 +62,17 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, j Jenkins, family crud.Fa
 	ws.Route(missing(finish(ws.DELETE(object), "delete", "", "deleteCredential")).To(kapis.Handle(h.Delete)).
 		Doc("Delete a credential").
 		Returns(http.StatusOK, "OK", response.Message{}))
-	ws.Route(missing(finish(ws.GET(object+"/usage"), "get", "usage", "getCredentialUsage")).To(kapis.Handle(h.Usage)).
+	AddUsageRoute(ws, h, docs)
+}
+
+// AddUsageRoute adds the route that tells of the use of credentials; docs are those of the namespace.
+func AddUsageRoute(ws *restful.WebService, h *Handler, docs crud.Docs) {
+	access := kapis.Access{Verb: "get", Group: devopsv1alpha3.GroupName, Resource: resource, Subresource: "usage"}
+	ws.Route(docs.Finish(ws.GET(docs.Path+"/"+resource+"/{"+crud.ParamName+"}/usage"), access).To(kapis.Handle(h.Usage)).
+		Operation("getCredentialUsage"+docs.Suffix).
 		Doc("Tell which builds used a credential").
 		Notes("From Jenkins. Without a fingerprint no build has used it yet, or Jenkins does not have it yet.").
-		Returns(http.StatusOK, "OK", Usage{}))
+		Param(ws.PathParameter(crud.ParamName, "name of the credential: the id that Jenkinsfiles use")).
+		Returns(http.StatusOK, "OK", Usage{}).
+		Returns(http.StatusNotFound, "There is no credential of this name", metav1.Status{}))
 }

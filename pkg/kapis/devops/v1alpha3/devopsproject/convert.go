@@ -11,6 +11,7 @@ import (
 	"github.com/emicklei/go-restful/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
@@ -40,7 +41,7 @@ func (h *Handler) prepare(ctx context.Context, w crud.Write[*devopsv1alpha3.DevO
 	if !w.Create || project.Name != "" {
 		return nil
 	}
-	taken, err := h.byDisplayName(ctx, workspace, project.GenerateName)
+	taken, err := h.taken(ctx, workspace, project.GenerateName)
 	if err != nil {
 		return err
 	}
@@ -51,11 +52,37 @@ func (h *Handler) prepare(ctx context.Context, w crud.Write[*devopsv1alpha3.DevO
 	return nil
 }
 
+// taken gives the project that has a display name already. It asks Kubernetes itself: who sends a form
+// twice does it faster than a cache learns of the first.
+func (h *Handler) taken(ctx context.Context, workspace, name string) (*devopsv1alpha3.DevOpsProject, error) {
+	if h.live == nil {
+		return h.byDisplayName(ctx, workspace, name)
+	}
+	var options []client.ListOption
+	if workspace != "" {
+		options = append(options, client.MatchingLabels{devopsv1alpha3.WorkspaceLabel: workspace})
+	}
+	list := &devopsv1alpha3.DevOpsProjectList{}
+	if err := h.live.List(ctx, list, options...); err != nil {
+		return nil, fmt.Errorf("list projects: %w", err)
+	}
+	for i := range list.Items {
+		if hasDisplayName(&list.Items[i], name) {
+			return &list.Items[i], nil
+		}
+	}
+	return nil, nil //nolint:nilnil // no project is no error
+}
+
+func hasDisplayName(p *devopsv1alpha3.DevOpsProject, name string) bool {
+	return p.GenerateName == name || p.Name == name
+}
+
 // byDisplayName gives the project that the user called so, nil if there is none.
 func (h *Handler) byDisplayName(ctx context.Context, workspace, name string) (*devopsv1alpha3.DevOpsProject, error) {
 	page, err := store.List(ctx, h.store, &devopsv1alpha3.DevOpsProjectList{}, store.All(""), func(p *devopsv1alpha3.DevOpsProject) bool {
 		inWorkspace := workspace == "" || p.Labels[devopsv1alpha3.WorkspaceLabel] == workspace
-		return inWorkspace && (p.GenerateName == name || p.Name == name)
+		return inWorkspace && hasDisplayName(p, name)
 	})
 	if err != nil || len(page.Items) == 0 {
 		return nil, err

@@ -25,11 +25,12 @@ const ParamWorkspace = "workspace"
 type Handler struct {
 	*crud.Handler[*devopsv1alpha3.DevOpsProject]
 	store *store.Store
+	live  client.Reader
 }
 
-// New makes the handler.
-func New(deps crud.Deps) *Handler {
-	h := &Handler{store: deps.Store}
+// New makes the handler. live reads from Kubernetes itself, for names that must not be given twice; without it the cache has to do.
+func New(deps crud.Deps, live client.Reader) *Handler {
+	h := &Handler{store: deps.Store, live: live}
 	h.Handler = crud.New(crud.Kind[*devopsv1alpha3.DevOpsProject]{
 		GVK:      devopsv1alpha3.GroupVersion.WithKind(devopsv1alpha3.DevOpsProjectKind),
 		Resource: devopsv1alpha3.DevOpsProjectResource,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/emicklei/go-restful/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
@@ -16,9 +17,9 @@ import (
 )
 
 // AddRoutes adds the routes below a workspace, in both families of paths, and those over all
-// workspaces.
-func AddRoutes(ws *restful.WebService, deps crud.Deps) {
-	h := New(deps)
+// workspaces. live reads from Kubernetes itself; it may be nil.
+func AddRoutes(ws *restful.WebService, deps crud.Deps, live client.Reader) {
+	h := New(deps, live)
 	workspace := ws.PathParameter(ParamWorkspace, "workspace of the project")
 	addRoutes(ws, h, crud.Docs{Path: "/workspaces/{" + ParamWorkspace + "}/namespaces", Params: []*restful.Parameter{workspace}})
 	addRoutes(ws, h, crud.Docs{

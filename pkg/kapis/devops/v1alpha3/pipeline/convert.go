@@ -9,13 +9,18 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/history"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/store"
 )
 
 // jenkinsfileField is where the Jenkinsfile is in a Pipeline.
@@ -26,11 +31,15 @@ const maxProblems = 20
 
 type preparer struct {
 	validate Validator
+	store    *store.Store
 }
 
 // prepare fills in the type and checks the Jenkinsfile, so that its author learns of an error now and
-// not from a run that fails.
-func (p preparer) prepare(_ context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
+// not from a run that fails. It notes who that author is.
+func (p preparer) prepare(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
+	if err := p.sign(ctx, w); err != nil {
+		return err
+	}
 	spec := &w.Object.Spec
 	if spec.Type == "" {
 		spec.Type = devopsv1alpha3.NoScmPipelineType
@@ -38,11 +47,33 @@ func (p preparer) prepare(_ context.Context, w crud.Write[*devopsv1alpha3.Pipeli
 			spec.Type = devopsv1alpha3.MultiBranchPipelineType
 		}
 	}
+	if spec.Pipeline != nil && spec.Pipeline.Source != nil && spec.Pipeline.Jenkinsfile != "" {
+		return apierrors.NewInvalid(devopsv1alpha3.GroupVersion.WithKind(devopsv1alpha3.PipelineKind).GroupKind(), w.Object.Name, field.ErrorList{
+			field.Forbidden(field.NewPath("spec", "pipeline", "source"), "a pipeline has either jenkinsfile or source, not both"),
+		})
+	}
 	if spec.Pipeline == nil || strings.TrimSpace(spec.Pipeline.Jenkinsfile) == "" {
 		// A pipeline can be made first and written later, in the console's editor.
 		return nil
 	}
 	return p.check(spec.Pipeline.Jenkinsfile)
+}
+
+// sign notes the author of the Jenkinsfile if it is new; else the note stays what it was, whatever the request says.
+func (p preparer) sign(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
+	former := &devopsv1alpha3.Pipeline{}
+	if !w.Create {
+		err := p.store.GetLive(ctx, w.Object.Namespace, w.Object.Name, former)
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	if history.Edited(w.Object, former) {
+		history.Sign(w.Object, w.User, time.Now(), 0)
+		return nil
+	}
+	history.Unsign(w.Object, former)
+	return nil
 }
 
 // check refuses a Declarative Pipeline with errors. A scripted one is for Jenkins to judge.

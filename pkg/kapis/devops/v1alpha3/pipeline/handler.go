@@ -25,7 +25,7 @@ func New(deps crud.Deps, validate Validator) *crud.Handler[*devopsv1alpha3.Pipel
 		New:       func() *devopsv1alpha3.Pipeline { return &devopsv1alpha3.Pipeline{} },
 		NewList:   func() client.ObjectList { return &devopsv1alpha3.PipelineList{} },
 		CheckName: validation.NameIsDNSSubdomain,
-		Prepare:   preparer{validate}.prepare,
+		Prepare:   preparer{validate, deps.Store}.prepare,
 		Filters:   filters,
 	}, deps)
 }

@@ -6,6 +6,7 @@ package pipeline
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/emicklei/go-restful/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,7 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/history"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 )
@@ -69,7 +71,7 @@ func addJenkinsfileRoute(ws *restful.WebService, deps crud.Deps, docs crud.Docs)
 // it is told by the annotations and, of a Jenkinsfile, by the condition Synced.
 func (e jenkinsfileEditor) update(req *restful.Request, resp *restful.Response) error {
 	ctx := req.Request.Context()
-	c, _, err := kapis.ClientFor(ctx, e.deps.Clients)
+	c, user, err := kapis.ClientFor(ctx, e.deps.Clients)
 	if err != nil {
 		return err
 	}
@@ -97,6 +99,7 @@ func (e jenkinsfileEditor) update(req *restful.Request, resp *restful.Response) 
 		if err := setEdit(pipeline, mode, data); err != nil {
 			return err
 		}
+		history.Sign(pipeline, user, time.Now(), 0)
 		return c.Update(ctx, pipeline, crud.FieldOwner)
 	})
 	if err != nil {
@@ -106,10 +109,21 @@ func (e jenkinsfileEditor) update(req *restful.Request, resp *restful.Response) 
 	return nil
 }
 
+// requireOwn refuses a pipeline that has its Jenkinsfile elsewhere.
+func requireOwn(pipeline *devopsv1alpha3.Pipeline) error {
+	switch {
+	case pipeline.Spec.Pipeline == nil:
+		return apierrors.NewBadRequest(fmt.Sprintf("pipeline %q has no Jenkinsfile of its own: those of a multi-branch pipeline are in its repository", pipeline.Name))
+	case pipeline.Spec.Pipeline.Source != nil:
+		return apierrors.NewBadRequest(fmt.Sprintf("pipeline %q has no Jenkinsfile of its own: it is in the repository that spec.pipeline.source names, and is changed there", pipeline.Name))
+	}
+	return nil
+}
+
 // setEdit writes an edit for the controller.
 func setEdit(pipeline *devopsv1alpha3.Pipeline, mode, data string) error {
-	if pipeline.Spec.Pipeline == nil {
-		return apierrors.NewBadRequest(fmt.Sprintf("pipeline %q has no Jenkinsfile of its own: those of a multi-branch pipeline are in its repository", pipeline.Name))
+	if err := requireOwn(pipeline); err != nil {
+		return err
 	}
 	if pipeline.Annotations == nil {
 		pipeline.Annotations = map[string]string{}

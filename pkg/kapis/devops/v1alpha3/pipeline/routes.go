@@ -25,4 +25,5 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, validate Validator, famil
 	})
 	crud.AddRoutes(ws, New(deps, validate), docs)
 	addJenkinsfileRoute(ws, deps, docs)
+	addRevisionRoutes(ws, deps, docs)
 }

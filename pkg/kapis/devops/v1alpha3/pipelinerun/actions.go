@@ -59,6 +59,15 @@ type PendingInput struct {
 	Submitter string `json:"submitter,omitempty"`
 	// Approvable tells if the user who asks may answer.
 	Approvable bool `json:"approvable"`
+	// Deadline is when the input is aborted, if it has a deadline.
+	Deadline *metav1.Time `json:"deadline,omitempty"`
+}
+
+// InputList are the inputs of a run.
+type InputList struct {
+	response.List[PendingInput]
+	// Answered are the answers to others, the oldest first.
+	Answered []devopsv1alpha3.Approval `json:"answered,omitempty"`
 }
 
 // InputAnswer is the answer to an input.
@@ -69,6 +78,8 @@ type InputAnswer struct {
 	Abort bool `json:"abort,omitempty"`
 	// Parameters are the values; those that are left out take their defaults.
 	Parameters []InputValue `json:"parameters,omitempty"`
+	// Comment is kept with the answer.
+	Comment string `json:"comment,omitempty"`
 }
 
 // InputValue is a value of an input.
@@ -111,9 +122,9 @@ func (r routes) actions() {
 		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}).
 		Returns(http.StatusConflict, "It has no build that could be replayed", metav1.Status{}))
 	ws.Route(r.finish(ws.GET(r.object()+"/inputs"), "listPipelineRunInput", access("get", "")).To(kapis.Handle(r.h.Inputs)).
-		Doc("List the inputs that a run waits at").
+		Doc("List the inputs that a run waits at, and how others were answered").
 		Param(name).
-		Returns(http.StatusOK, "OK", response.List[PendingInput]{}).
+		Returns(http.StatusOK, "OK", InputList{}).
 		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}))
 	ws.Route(r.finish(ws.POST(r.object()+"/nodes/{"+ParamNode+"}/steps/{"+ParamStep+"}"), "submitPipelineRunInput", access("update", "")).To(kapis.Handle(r.h.Answer)).
 		Doc("Answer an input").
@@ -165,11 +176,8 @@ func (h *Handler) Resume(req *restful.Request, resp *restful.Response) error {
 			return nil
 		})
 	}
-	who, err := h.submitter(req)
-	if err != nil {
-		return err
-	}
-	inputs, err := h.pending(req.Request.Context(), run, who)
+	ctx := req.Request.Context()
+	inputs, err := h.pending(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -178,40 +186,55 @@ func (h *Handler) Resume(req *restful.Request, resp *restful.Response) error {
 	}
 	for _, input := range inputs {
 		if !input.Approvable {
-			return forbidden(input)
+			return &NotSubmitterError{Input: input}
 		}
 	}
-	build, _ := h.buildOf(req.Request.Context(), run)
 	for _, input := range inputs {
-		if err := h.sources.Inputs.SubmitInput(req.Request.Context(), build, jenkins.Answer{Node: input.Node, Step: input.Step, InputID: input.ID}); err != nil {
+		if err := h.submit(ctx, run, input, jenkins.Answer{}, ""); err != nil {
 			return err
 		}
 	}
 	return h.answer(req, resp, run)
 }
 
-func forbidden(input PendingInput) error {
-	return response.NewStatus(http.StatusForbidden, metav1.StatusReasonForbidden,
-		fmt.Sprintf("the input %s can only be answered by %s", quote(input.ID), quote(input.Submitter)))
+// NotSubmitterError says that an input names others who may answer.
+type NotSubmitterError struct{ Input PendingInput }
+
+// Error implements error.
+func (e *NotSubmitterError) Error() string {
+	return fmt.Sprintf("the input %s can only be answered by %s", quote(e.Input.ID), quote(e.Input.Submitter))
+}
+
+// Status implements apierrors.APIStatus: it is a 403.
+func (e *NotSubmitterError) Status() metav1.Status {
+	return metav1.Status{Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden, Message: e.Error()}
 }
 
 // Replay makes a run that replays the build of this one. The answer is 200, as that of a start.
 func (h *Handler) Replay(req *restful.Request, resp *restful.Response) error {
-	ctx := req.Request.Context()
-	c, who, err := kapis.ClientFor(ctx, h.deps.Clients)
+	run, err := h.CreateReplay(req.Request.Context(), req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName))
 	if err != nil {
 		return err
 	}
+	return h.answer(req, resp, run)
+}
+
+// CreateReplay makes, as the user, a run that replays the build of another one.
+func (h *Handler) CreateReplay(ctx context.Context, namespace, name string) (*devopsv1alpha3.PipelineRun, error) {
+	c, who, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return nil, err
+	}
 	original := &devopsv1alpha3.PipelineRun{}
-	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), original); err != nil {
-		return err
+	if err := h.deps.Store.GetLive(ctx, namespace, name, original); err != nil {
+		return nil, err
 	}
 	if _, known := h.buildOf(ctx, original); !known {
-		return conflict("pipelinerun %q has no build that could be replayed", original.Name)
+		return nil, conflict("pipelinerun %q has no build that could be replayed", original.Name)
 	}
 	pipeline := &devopsv1alpha3.Pipeline{}
 	if err := h.deps.Store.GetLive(ctx, original.Namespace, original.Spec.PipelineRef.Name, pipeline); err != nil {
-		return err
+		return nil, err
 	}
 	branch := ""
 	if original.Spec.SCM != nil {
@@ -219,7 +242,7 @@ func (h *Handler) Replay(req *restful.Request, resp *restful.Response) error {
 	}
 	run, err := newRun(pipeline, StartRequest{Parameters: original.Spec.Parameters}, branch, who)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	run.Spec.ReplayOf = original.Name
 	if original.Spec.PipelineSpec != nil {
@@ -227,33 +250,32 @@ func (h *Handler) Replay(req *restful.Request, resp *restful.Response) error {
 		run.Spec.PipelineSpec = original.Spec.PipelineSpec.DeepCopy()
 	}
 	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {
-		return err
+		return nil, err
 	}
-	return h.answer(req, resp, run)
+	return run, nil
 }
 
-// Inputs lists what a run waits for.
+// Inputs lists what a run waits for, and how its other inputs were answered.
 func (h *Handler) Inputs(req *restful.Request, resp *restful.Response) error {
 	run, err := h.run(req)
 	if err != nil {
 		return err
 	}
-	who, err := h.submitter(req)
-	if err != nil {
-		return err
-	}
 	inputs := []PendingInput{}
 	if !ended(run) {
-		if inputs, err = h.pending(req.Request.Context(), run, who); err != nil {
+		if inputs, err = h.pending(req.Request.Context(), run); err != nil {
 			return err
 		}
 	}
-	response.WriteList(resp.ResponseWriter, req.Request, inputs, len(inputs))
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, InputList{
+		List:     response.List[PendingInput]{Items: inputs, TotalItems: len(inputs)},
+		Answered: devopsv1alpha3.Approvals(run),
+	})
 	return nil
 }
 
 // pending asks Jenkins what a build waits for.
-func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, who *submitter) ([]PendingInput, error) {
+func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun) ([]PendingInput, error) {
 	inputs := []PendingInput{}
 	build, known := h.buildOf(ctx, run)
 	if !known {
@@ -266,12 +288,13 @@ func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, 
 	if err != nil {
 		return nil, err
 	}
+	judge := h.judge(run)
 	for _, stage := range stages {
 		for _, step := range stage.Steps {
 			if step.Input == nil || step.State != jenkins.StatePaused {
 				continue
 			}
-			may, err := who.may(ctx, step.Input.Submitter)
+			may, deadline, err := judge.of(ctx, step)
 			if err != nil {
 				return nil, err
 			}
@@ -281,30 +304,39 @@ func (h *Handler) pending(ctx context.Context, run *devopsv1alpha3.PipelineRun, 
 			}
 			inputs = append(inputs, PendingInput{
 				Node: stage.ID, Step: step.ID, Stage: stage.DisplayName, ID: step.Input.ID, Message: step.Input.Message, OK: step.Input.OK,
-				Parameters: parameters, Submitter: step.Input.Submitter, Approvable: may,
+				Parameters: parameters, Submitter: step.Input.Submitter, Approvable: may, Deadline: deadline,
 			})
 		}
 	}
 	return inputs, nil
 }
 
-// Answer answers an input. Jenkins sees Slipway's own account, which may answer every input, so it is
-// here that the input's submitter counts. To refuse is to stop the run, which everybody may who may update it.
+// Answer answers an input.
 func (h *Handler) Answer(req *restful.Request, resp *restful.Response) error {
+	run, err := h.run(req)
+	if err != nil {
+		return err
+	}
+	if err := h.AnswerInput(req, run); err != nil {
+		return err
+	}
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, response.Success())
+	return nil
+}
+
+// AnswerInput answers the input of the step that the path names, as the body says. Jenkins sees Slipway's
+// own account, which may answer every input, so it is here that the input's submitter counts; the error is
+// a *NotSubmitterError for who is none. To refuse is to stop the run, which everybody may who may update it.
+func (h *Handler) AnswerInput(req *restful.Request, run *devopsv1alpha3.PipelineRun) error {
 	ctx := req.Request.Context()
 	var body InputAnswer
 	if err := request.DecodeJSON(req.Request, &body); err != nil {
 		return err
 	}
-	run, err := h.run(req)
-	if err != nil {
+	if err := checkComment(body.Comment); err != nil {
 		return err
 	}
-	who, err := h.submitter(req)
-	if err != nil {
-		return err
-	}
-	inputs, err := h.pending(ctx, run, who)
+	inputs, err := h.pending(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -318,20 +350,15 @@ func (h *Handler) Answer(req *restful.Request, resp *restful.Response) error {
 	}
 	input := inputs[at]
 	if !input.Approvable && !body.Abort {
-		return forbidden(input)
+		return &NotSubmitterError{Input: input}
 	}
-	answer := jenkins.Answer{Node: input.Node, Step: input.Step, InputID: input.ID, Abort: body.Abort}
+	answer := jenkins.Answer{Abort: body.Abort}
 	if !body.Abort {
 		if answer.Parameters, err = inputValues(body.Parameters, input.Parameters); err != nil {
 			return err
 		}
 	}
-	build, _ := h.buildOf(ctx, run)
-	if err := h.sources.Inputs.SubmitInput(ctx, build, answer); err != nil {
-		return err
-	}
-	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, response.Success())
-	return nil
+	return h.submit(ctx, run, input, answer, body.Comment)
 }
 
 // inputValues checks the values of an answer. No message repeats a value: it may be a secret.
@@ -385,14 +412,13 @@ type submitter struct {
 	admin *bool
 }
 
-func (h *Handler) submitter(req *restful.Request) (*submitter, error) {
-	ctx := req.Request.Context()
+func (h *Handler) submitter(ctx context.Context, namespace string) (*submitter, error) {
 	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
 	if err != nil {
 		return nil, err
 	}
 	u, _ := request.UserFrom(ctx)
-	return &submitter{user: u, client: c, namespace: req.PathParameter(crud.ParamNamespace)}, nil
+	return &submitter{user: u, client: c, namespace: namespace}, nil
 }
 
 // may tells if the user may answer an input with this list of submitters: one that the list names or that

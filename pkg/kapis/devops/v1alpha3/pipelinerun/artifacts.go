@@ -47,18 +47,31 @@ func (h *Handler) Artifacts(req *restful.Request, resp *restful.Response) error 
 	if err != nil {
 		return err
 	}
-	files, err := h.listFiles(req.Request.Context(), run)
+	items, err := h.ListArtifacts(req.Request.Context(), run)
 	if err != nil {
 		return err
 	}
-	base := fmt.Sprintf("%s/%s/namespaces/%s/%s/%s/artifacts/download?filename=", request.Root, devopsv1alpha3.GroupVersion,
-		namespaceOf(req), devopsv1alpha3.PipelineRunResource, nameOf(req))
+	response.WriteList(resp.ResponseWriter, req.Request, items, len(items))
+	return nil
+}
+
+// ListArtifacts gives the artifacts of a run.
+func (h *Handler) ListArtifacts(ctx context.Context, run *devopsv1alpha3.PipelineRun) ([]Artifact, error) {
+	files, err := h.listFiles(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	base := addressOf(run) + "/artifacts/download?filename="
 	items := make([]Artifact, 0, len(files))
 	for _, file := range files {
 		items = append(items, Artifact{Name: path.Base(file.Path), Path: file.Path, Size: file.Size, URL: base + url.QueryEscape(file.Path)})
 	}
-	response.WriteList(resp.ResponseWriter, req.Request, items, len(items))
-	return nil
+	return items, nil
+}
+
+// addressOf is the address of a run on this server.
+func addressOf(run *devopsv1alpha3.PipelineRun) string {
+	return fmt.Sprintf("%s/%s/namespaces/%s/%s/%s", request.Root, devopsv1alpha3.GroupVersion, run.Namespace, devopsv1alpha3.PipelineRunResource, run.Name)
 }
 
 // listFiles gives the artifacts from where they are: the store after the run, Jenkins before.

@@ -109,6 +109,9 @@ func definitionsOf(pipeline *devopsv1alpha3.Pipeline, parse func(string) (*jenki
 		}
 		defined[p.Name] = d
 	}
+	if spec.Source != nil {
+		return defined, false
+	}
 	if parse == nil {
 		return defined, len(defined) > 0
 	}

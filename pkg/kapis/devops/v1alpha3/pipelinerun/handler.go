@@ -19,9 +19,9 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
-	"github.com/slipway-dev/slipway/pkg/reconcile"
 	"github.com/slipway-dev/slipway/pkg/store"
 )
 
@@ -48,23 +48,28 @@ func New(deps crud.Deps, sources Sources) *Handler {
 			NewList:   func() client.ObjectList { return &devopsv1alpha3.PipelineRunList{} },
 			CheckName: validation.NameIsDNSSubdomain,
 			Filters:   filters,
-			Selector:  selector,
+			Field:     field,
 		}, deps),
 	}
 }
 
-// selector narrows a list to the runs of the pipeline of the path, if it names one.
-func selector(req *restful.Request) map[string]string {
-	if pipeline := req.PathParameter(ParamPipeline); pipeline != "" {
-		return map[string]string{devopsv1alpha3.PipelineNameLabel: reconcile.LabelValue(pipeline)}
+// field narrows a list to the runs of the pipeline of the path, if it names one, and to one of its
+// branches, if the query does.
+func field(req *restful.Request) (field, value string) {
+	pipeline, branch := req.PathParameter(ParamPipeline), req.QueryParameter("branch")
+	switch {
+	case pipeline == "":
+		return "", ""
+	case branch != "":
+		return index.RunBranch, index.BranchValue(pipeline, branch)
 	}
-	return nil
+	return index.RunPipeline, pipeline
 }
 
-// filters adds the filter branch to those of all lists.
+// filters adds the filter branch to those of all lists, if it is not the field of the list already.
 func filters(req *restful.Request) ([]store.Filter[*devopsv1alpha3.PipelineRun], error) {
 	branch := req.QueryParameter("branch")
-	if branch == "" {
+	if branch == "" || req.PathParameter(ParamPipeline) != "" {
 		return nil, nil
 	}
 	return []store.Filter[*devopsv1alpha3.PipelineRun]{
@@ -99,35 +104,45 @@ func (h *Handler) List(req *restful.Request, resp *restful.Response) error {
 
 // Start makes a run of the pipeline of the path. The answer is 200, as KubeSphere's.
 func (h *Handler) Start(req *restful.Request, resp *restful.Response) error {
-	ctx := req.Request.Context()
-	c, user, err := kapis.ClientFor(ctx, h.deps.Clients)
+	run, err := h.CreateRun(req, req.QueryParameter("branch"))
 	if err != nil {
 		return err
 	}
+	return h.answer(req, resp, run)
+}
+
+// CreateRun makes, as the user, a run of the pipeline of the path with the parameters of the body. The
+// branch is Jenkins' name of a branch job, for multi-branch pipelines.
+func (h *Handler) CreateRun(req *restful.Request, branch string) (*devopsv1alpha3.PipelineRun, error) {
+	ctx := req.Request.Context()
+	c, user, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return nil, err
+	}
 	var body StartRequest
 	if err := request.DecodeOptionalJSON(req.Request, &body); err != nil {
-		return err
+		return nil, err
 	}
 	// A run copies the pipeline's spec: an old state from the cache would run what the user has just
 	// replaced.
 	pipeline := &devopsv1alpha3.Pipeline{}
 	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(ParamPipeline), pipeline); err != nil {
-		return err
+		return nil, err
 	}
-	run, err := newRun(pipeline, body, req.QueryParameter("branch"), user)
+	run, err := newRun(pipeline, body, branch, user)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := checkParameters(pipeline, body.Parameters, h.sources.Parse); err != nil {
-		return err
+		return nil, err
 	}
 	if err := h.sealPasswords(pipeline, run); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {
-		return err
+		return nil, err
 	}
-	return h.answer(req, resp, run)
+	return run, nil
 }
 
 // Update changes the action of a run, the only part of it that a user may change. Without a
@@ -145,41 +160,64 @@ func (h *Handler) Update(req *restful.Request, resp *restful.Response) error {
 
 // Stop stops a run: a short form of an update with the action Stop.
 func (h *Handler) Stop(req *restful.Request, resp *restful.Response) error {
-	return h.act(req, resp, func(run *devopsv1alpha3.PipelineRun) error {
-		stop := devopsv1alpha3.Stop
-		run.Spec.Action = &stop
-		return nil
-	})
-}
-
-// act changes a run as the user.
-func (h *Handler) act(req *restful.Request, resp *restful.Response, change func(*devopsv1alpha3.PipelineRun) error) error {
-	ctx := req.Request.Context()
-	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
-	if err != nil {
-		return err
-	}
-	run := &devopsv1alpha3.PipelineRun{}
-	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), run); err != nil {
-			return err
-		}
-		if ended(run) {
-			return response.NewStatus(http.StatusBadRequest, "BadRequest",
-				fmt.Sprintf("pipelinerun %q has ended (%s); nothing can be done with it", run.Name, run.Status.Phase))
-		}
-		if err := change(run); err != nil {
-			return err
-		}
-		return c.Update(ctx, run, crud.FieldOwner)
-	})
+	run, err := h.RequestStop(req.Request.Context(), req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName))
 	if err != nil {
 		return err
 	}
 	return h.answer(req, resp, run)
 }
 
-// ended tells if a run changes no more.
+// RequestStop asks, as the user, for a run to be stopped.
+func (h *Handler) RequestStop(ctx context.Context, namespace, name string) (*devopsv1alpha3.PipelineRun, error) {
+	return h.change(ctx, namespace, name, func(run *devopsv1alpha3.PipelineRun) error {
+		stop := devopsv1alpha3.Stop
+		run.Spec.Action = &stop
+		return nil
+	})
+}
+
+// act changes the run of the path as the user, and answers with it.
+func (h *Handler) act(req *restful.Request, resp *restful.Response, change func(*devopsv1alpha3.PipelineRun) error) error {
+	run, err := h.change(req.Request.Context(), req.PathParameter(crud.ParamNamespace), req.PathParameter(crud.ParamName), change)
+	if err != nil {
+		return err
+	}
+	return h.answer(req, resp, run)
+}
+
+// change changes a live run as the user.
+func (h *Handler) change(ctx context.Context, namespace, name string, change func(*devopsv1alpha3.PipelineRun) error) (*devopsv1alpha3.PipelineRun, error) {
+	return h.update(ctx, namespace, name, func(run *devopsv1alpha3.PipelineRun) error {
+		if ended(run) {
+			return response.NewStatus(http.StatusBadRequest, "BadRequest",
+				fmt.Sprintf("pipelinerun %q has ended (%s); nothing can be done with it", run.Name, run.Status.Phase))
+		}
+		return change(run)
+	})
+}
+
+// update changes a run as the user, as often as others change it at the same time.
+func (h *Handler) update(ctx context.Context, namespace, name string, change func(*devopsv1alpha3.PipelineRun) error) (*devopsv1alpha3.PipelineRun, error) {
+	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	if err != nil {
+		return nil, err
+	}
+	run := &devopsv1alpha3.PipelineRun{}
+	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := h.deps.Store.GetLive(ctx, namespace, name, run); err != nil {
+			return err
+		}
+		if err := change(run); err != nil {
+			return err
+		}
+		return c.Update(ctx, run, crud.FieldOwner)
+	})
+	return run, err
+}
+
+// Ended tells if a run changes no more.
+func Ended(run *devopsv1alpha3.PipelineRun) bool { return ended(run) }
+
 func ended(run *devopsv1alpha3.PipelineRun) bool {
 	return run.Status.Phase.Ended() || run.Status.CompletionTime != nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -19,7 +20,6 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
-	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
 )
 
@@ -39,58 +39,141 @@ const (
 	slowPoll = 2 * time.Second
 	// awayPatience is how long a followed log waits for a Jenkins that does not answer.
 	awayPatience = 15 * time.Minute
-	// copyBuffer is the size of the parts in which a stream is sent.
-	copyBuffer = 32 << 10
+	// maxLast bounds thresholdInKB: more than any log has.
+	maxLast = 1 << 30
 )
 
 // Log answers with the log of a run from an offset, or follows it to its end.
 func (h *Handler) Log(req *restful.Request, resp *restful.Response) error {
-	ctx := req.Request.Context()
-	start, err := startOf(req)
-	if err != nil {
-		return err
-	}
 	run, err := h.run(req)
 	if err != nil {
 		return err
 	}
-	part, err := h.readLog(ctx, run, start)
+	return h.ServeLog(req, resp, run)
+}
+
+// StepLog is Log for a step of a run.
+func (h *Handler) StepLog(req *restful.Request, resp *restful.Response) error {
+	run, err := h.run(req)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = part.Text.Close() }()
+	return h.ServeStepLog(req, resp, run)
+}
+
+// ServeLog answers with the log of a run as the query asks for it.
+func (h *Handler) ServeLog(req *restful.Request, resp *restful.Response, run *devopsv1alpha3.PipelineRun) error {
+	return h.serveLog(req, resp, &logOf{h: h, run: run})
+}
+
+// ServeStepLog answers with the log of the step that the path names.
+func (h *Handler) ServeStepLog(req *restful.Request, resp *restful.Response, run *devopsv1alpha3.PipelineRun) error {
+	return h.serveLog(req, resp, &logOf{h: h, run: run, node: req.PathParameter(ParamNode), step: req.PathParameter(ParamStep)})
+}
+
+// logQuery is what a request wants of a log.
+type logQuery struct {
+	// start is an offset, last a number of kilobytes at the end; 0 if the query does not name them.
+	start, last      int64
+	follow, download bool
+}
+
+func logQueryOf(req *restful.Request) (logQuery, error) {
+	q := logQuery{follow: isTrue(req.QueryParameter("follow")), download: isTrue(req.QueryParameter("download"))}
+	if text := req.QueryParameter("start"); text != "" {
+		start, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || start < 0 {
+			return q, apierrors.NewBadRequest("start must be an offset in bytes: 0, or the X-Text-Size of an earlier answer")
+		}
+		q.start = start
+		return q, nil // as in Blue Ocean, start goes before thresholdInKB
+	}
+	if text := req.QueryParameter("thresholdInKB"); text != "" {
+		last, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || last < 1 || last > maxLast {
+			return q, apierrors.NewBadRequest(fmt.Sprintf("thresholdInKB must be a number of kilobytes, from 1 to %d", maxLast))
+		}
+		q.last = last
+	}
+	return q, nil
+}
+
+func isTrue(value string) bool { return value == "true" || value == "1" }
+
+func (h *Handler) serveLog(req *restful.Request, resp *restful.Response, l *logOf) error {
+	ctx := req.Request.Context()
+	q, err := logQueryOf(req)
+	if err != nil {
+		return err
+	}
 	header := resp.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
+	header.Set("Vary", "Accept-Encoding")
+	if q.download {
+		header.Set("Content-Disposition", disposition(l.filename()))
+	}
+	whole := ended(l.run) && q.start == 0 && q.last == 0
+	if whole && oneRange(req.Request) {
+		return h.serveRange(req, resp, l)
+	}
+	part, err := l.first(ctx, q)
+	if err != nil {
+		header.Del("Content-Disposition")
+		return err
+	}
+	defer func() { _ = part.Text.Close() }()
 	out := newCopier(resp.ResponseWriter, h.deps.WriteTimeout)
-	if follow := req.QueryParameter("follow"); follow == "true" || follow == "1" {
+	tag := l.tag()
+	if acceptsGzip(req.Request) {
+		if err := out.compress(); err != nil {
+			return err
+		}
+		header.Set("Content-Encoding", "gzip")
+		tag += "-gzip"
+	}
+	if whole && !part.More {
+		header.Set("ETag", strconv.Quote(tag))
+		header.Set("Accept-Ranges", "bytes")
+	}
+	if q.follow {
 		header.Set("X-Accel-Buffering", "no")
 		resp.WriteHeader(http.StatusOK)
-		h.finish(h.follow(ctx, run, part, out))
-		return nil
+		err = h.follow(ctx, l, part, out)
+	} else {
+		header.Set(HeaderTextSize, strconv.FormatInt(part.Next, 10))
+		if part.More {
+			header.Set(HeaderMoreData, "true")
+		}
+		resp.WriteHeader(http.StatusOK)
+		_, err = out.copy(part.Text)
 	}
-	header.Set(HeaderTextSize, strconv.FormatInt(part.Next, 10))
-	if part.More {
-		header.Set(HeaderMoreData, "true")
+	if err == nil {
+		err = out.close()
 	}
-	resp.WriteHeader(http.StatusOK)
-	_, err = out.copy(part.Text)
 	h.finish(err)
 	return nil
 }
 
-// startOf reads the offset of the query.
-func startOf(req *restful.Request) (int64, error) {
-	text := req.QueryParameter("start")
-	if text == "" {
-		return 0, nil
+// serveRange answers with a part of a log that has ended, as HTTP asks for parts of files.
+func (h *Handler) serveRange(req *restful.Request, resp *restful.Response, l *logOf) error {
+	file, err := l.file(req.Request.Context())
+	if err != nil {
+		resp.Header().Del("Content-Disposition")
+		return err
 	}
-	start, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || start < 0 {
-		return 0, apierrors.NewBadRequest("start must be an offset in bytes: 0, or the X-Text-Size of an earlier answer")
+	defer func() { _ = file.Close() }()
+	header := resp.Header()
+	header.Set("ETag", strconv.Quote(l.tag()))
+	header.Set(HeaderTextSize, strconv.FormatInt(file.size, 10))
+	w := &rangeWriter{ResponseWriter: resp.ResponseWriter, out: newCopier(resp.ResponseWriter, h.deps.WriteTimeout)}
+	http.ServeContent(w, req.Request, "", time.Time{}, file)
+	if w.refused {
+		return refusedRange(file.size)
 	}
-	return start, nil
+	h.finish(errors.Join(w.err, file.err))
+	return nil
 }
 
 // finish ends an answer that has begun. If it is not whole the connection is cut, so that the client
@@ -106,7 +189,7 @@ func (h *Handler) finish(err error) {
 }
 
 // follow copies the log until the build has written all of it.
-func (h *Handler) follow(ctx context.Context, run *devopsv1alpha3.PipelineRun, part LogPart, out *copier) error {
+func (h *Handler) follow(ctx context.Context, l *logOf, part LogPart, out *copier) error {
 	delay := fastPoll
 	for {
 		n, err := out.copy(part.Text)
@@ -114,6 +197,7 @@ func (h *Handler) follow(ctx context.Context, run *devopsv1alpha3.PipelineRun, p
 		if err != nil {
 			return err
 		}
+		l.sent(n)
 		if !part.More {
 			return nil
 		}
@@ -124,25 +208,8 @@ func (h *Handler) follow(ctx context.Context, run *devopsv1alpha3.PipelineRun, p
 		if err := wait(ctx, delay); err != nil {
 			return err
 		}
-		if part, err = h.nextLog(ctx, run, part.Next); err != nil {
+		if part, err = l.next(ctx, part.Next); err != nil {
 			return err
-		}
-	}
-}
-
-// nextLog reads on in a log that is followed. Who follows it stays while Jenkins is away: nothing is lost between two parts.
-func (h *Handler) nextLog(ctx context.Context, run *devopsv1alpha3.PipelineRun, start int64) (LogPart, error) {
-	for deadline := time.Now().Add(awayPatience); ; {
-		// The run may have got its build, ended, or been deleted in between.
-		if err := h.deps.Store.Get(ctx, run.Namespace, run.Name, run); err != nil {
-			return LogPart{}, err
-		}
-		part, err := h.readLog(ctx, run, start)
-		if !errors.Is(err, jenkins.ErrUnavailable) || time.Now().After(deadline) {
-			return part, err
-		}
-		if err := wait(ctx, max(slowPoll, jenkins.RetryAfter(err))); err != nil {
-			return LogPart{}, err
 		}
 	}
 }
@@ -158,43 +225,220 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// readLog gives the log from where it is. Offsets of Jenkins count hidden marks that the stored text
-// does not have, so a reader who began with Jenkins goes on there as long as it has the build.
-func (h *Handler) readLog(ctx context.Context, run *devopsv1alpha3.PipelineRun, start int64) (LogPart, error) {
-	stored := h.sources.Archive != nil && run.Annotations[devopsv1alpha3.ArchivedAnnotation] != ""
-	if stored && start == 0 {
-		part, err := h.storedLog(ctx, run, start)
+// logOf is the log of a run, or of one of its steps.
+type logOf struct {
+	h   *Handler
+	run *devopsv1alpha3.PipelineRun
+	// node and step are empty for the log of the run.
+	node, step string
+	// from is where in the clean text a reader is that began at its beginning, -1 if that is not known.
+	from int64
+}
+
+func (l *logOf) sent(n int64) {
+	if l.from >= 0 {
+		l.from += n
+	}
+}
+
+// filename is the name under which the log is saved.
+func (l *logOf) filename() string {
+	if l.step == "" {
+		return l.run.Name + ".log"
+	}
+	return fmt.Sprintf("%s-%s-%s.log", l.run.Name, l.node, l.step)
+}
+
+// tag tells the text of an ended log from others.
+func (l *logOf) tag() string {
+	if l.step == "" {
+		return string(l.run.UID)
+	}
+	return fmt.Sprintf("%s-%s-%s", l.run.UID, l.node, l.step)
+}
+
+func (l *logOf) stored() bool { return l.step == "" && l.h.stored(l.run) }
+
+// first gives the part that a request asks for.
+func (l *logOf) first(ctx context.Context, q logQuery) (LogPart, error) {
+	l.from = -1
+	switch {
+	case q.last > 0 && l.stored():
+		part, err := l.storedTail(ctx, q.last)
+		if !errors.Is(err, objectstore.ErrNotFound) {
+			return part, err
+		}
+	case q.start > 0 && l.stored():
+		// Who read the copy to its end, and asks if there is more.
+		if size, err := l.storedSize(ctx); err == nil && size == q.start {
+			return LogPart{Text: http.NoBody, Next: size}, nil
+		}
+	case q.start == 0 && q.last == 0:
+		l.from = 0
+	}
+	return l.read(ctx, LogRequest{Start: q.start, Last: q.last})
+}
+
+// next reads on in a log that is followed. Who follows it stays while Jenkins is away: nothing is lost between two parts.
+func (l *logOf) next(ctx context.Context, start int64) (LogPart, error) {
+	for deadline := time.Now().Add(awayPatience); ; {
+		// The run may have got its build, ended, or been deleted in between.
+		if err := l.h.deps.Store.Get(ctx, l.run.Namespace, l.run.Name, l.run); err != nil {
+			return LogPart{}, err
+		}
+		part, err := l.read(ctx, LogRequest{Start: start})
+		if !errors.Is(err, jenkins.ErrUnavailable) || time.Now().After(deadline) {
+			return part, err
+		}
+		if err := wait(ctx, max(slowPoll, jenkins.RetryAfter(err))); err != nil {
+			return LogPart{}, err
+		}
+	}
+}
+
+// read gives the log from where it is. Offsets of Jenkins count hidden marks that the stored text does
+// not have, so a reader who began with Jenkins goes on there as long as it has the build.
+func (l *logOf) read(ctx context.Context, want LogRequest) (LogPart, error) {
+	stored := l.stored()
+	if stored && want.Start == 0 && want.Last == 0 {
+		part, err := l.storedLog(ctx, 0)
 		if !errors.Is(err, objectstore.ErrNotFound) {
 			return part, err
 		}
 	}
-	build, known := h.buildOf(ctx, run)
-	if !known || h.sources.Logs == nil {
+	build, known := l.h.buildOf(ctx, l.run)
+	if !known || l.h.sources.Logs == nil {
+		if l.step != "" {
+			return LogPart{}, l.noStep()
+		}
 		// Without a build there is no log, and if the run has not ended there will be.
-		return LogPart{Text: http.NoBody, Next: start, More: !ended(run) && h.sources.Logs != nil}, nil
+		return LogPart{Text: http.NoBody, Next: want.Start, More: !ended(l.run) && l.h.sources.Logs != nil}, nil
 	}
-	part, err := h.sources.Logs.Log(ctx, build, start)
+	want.Build, want.Node, want.Step = build, l.node, l.step
+	part, err := l.h.sources.Logs.Log(ctx, want)
 	switch {
 	case err == nil:
 		return part, nil
+	case l.step != "" && errors.Is(err, jenkins.ErrNotFound):
+		return l.withoutStep(ctx, want)
 	case stored && (errors.Is(err, jenkins.ErrNotFound) || errors.Is(err, jenkins.ErrUnavailable)):
-		return h.storedLog(ctx, run, start)
-	case errors.Is(err, jenkins.ErrNotFound) && !ended(run):
+		return l.fromCopy(ctx, want)
+	case errors.Is(err, jenkins.ErrNotFound) && !ended(l.run):
 		// Jenkins knows the number before it has the log.
-		return LogPart{Text: http.NoBody, Next: start, More: true}, nil
+		return LogPart{Text: http.NoBody, Next: want.Start, More: true}, nil
 	case errors.Is(err, jenkins.ErrNotFound):
 		return LogPart{}, response.NewStatus(http.StatusNotFound, "NotFound",
-			fmt.Sprintf("the log of pipelinerun %q is gone: Jenkins has discarded the build and no copy is stored", run.Name))
+			fmt.Sprintf("the log of pipelinerun %q is gone: Jenkins has discarded the build and no copy is stored", l.run.Name))
 	}
 	return LogPart{}, err
 }
 
-func (h *Handler) storedLog(ctx context.Context, run *devopsv1alpha3.PipelineRun, start int64) (LogPart, error) {
-	content, err := h.sources.Archive.Open(ctx, archivePrefix(run)+"log.txt", start)
+// fromCopy goes on in the copy of a log that Jenkins does not give any more.
+func (l *logOf) fromCopy(ctx context.Context, want LogRequest) (LogPart, error) {
+	switch {
+	case want.Last > 0:
+		return l.storedTail(ctx, want.Last)
+	case l.from >= 0:
+		return l.storedLog(ctx, l.from)
+	}
+	return l.storedLog(ctx, want.Start)
+}
+
+func (l *logOf) noStep() error {
+	return response.NewStatus(http.StatusNotFound, "NotFound",
+		fmt.Sprintf("pipelinerun %q has no step %s in node %s", l.run.Name, quote(l.step), quote(l.node)))
+}
+
+// withoutStep says why Jenkins has no log of a step: there is no such step, it has not written anything,
+// or the build is gone. Steps have no copy of their own; all that they wrote is in the log of the run.
+func (l *logOf) withoutStep(ctx context.Context, want LogRequest) (LogPart, error) {
+	stages, err := l.h.readStages(ctx, l.run)
+	if err != nil {
+		return LogPart{}, err
+	}
+	step, known := stages.find(l.node, l.step)
+	if !known {
+		return LogPart{}, l.noStep()
+	}
+	if ended(l.run) {
+		part, err := l.h.sources.Logs.Log(ctx, LogRequest{Build: want.Build, Last: 1})
+		if errors.Is(err, jenkins.ErrNotFound) {
+			return LogPart{}, response.NewStatus(http.StatusGone, "Gone", fmt.Sprintf(
+				"the log of step %s is gone: Jenkins has discarded the build; the whole log of the run is at %s/log", quote(l.step), addressOf(l.run)))
+		}
+		if err != nil {
+			return LogPart{}, err
+		}
+		_ = part.Text.Close()
+	}
+	return LogPart{Text: http.NoBody, Next: want.Start, More: !ended(l.run) && step.State != jenkins.StateFinished}, nil
+}
+
+func (l *logOf) key() string { return archivePrefix(l.run) + "log.txt" }
+
+func (l *logOf) storedLog(ctx context.Context, start int64) (LogPart, error) {
+	content, err := l.h.sources.Archive.Open(ctx, l.key(), start)
 	if err != nil {
 		return LogPart{}, err
 	}
 	return LogPart{Text: content, Next: max(content.Size, start)}, nil
+}
+
+// storedSize is the length of the copy.
+func (l *logOf) storedSize(ctx context.Context) (int64, error) {
+	content, err := l.h.sources.Archive.Open(ctx, l.key(), math.MaxInt64)
+	if err != nil {
+		return 0, err
+	}
+	return content.Size, content.Close()
+}
+
+// storedTail gives the last kilobytes of the copy, from the beginning of a line.
+func (l *logOf) storedTail(ctx context.Context, kilobytes int64) (LogPart, error) {
+	size, err := l.storedSize(ctx)
+	if err != nil {
+		return LogPart{}, err
+	}
+	start := max(0, size-kilobytes<<10)
+	part, err := l.storedLog(ctx, start)
+	if err == nil && start > 0 {
+		part.Text = jenkins.WholeLines(part.Text)
+	}
+	return part, err
+}
+
+// file gives the log of an ended run as a file. A log that is only in Jenkins is read to its end for its
+// length: what Jenkins says of it counts hidden marks.
+func (l *logOf) file(ctx context.Context) (*seeker, error) {
+	if l.stored() {
+		size, err := l.storedSize(ctx)
+		if err == nil {
+			return &seeker{size: size, open: func(offset int64) (io.ReadCloser, error) {
+				return l.h.sources.Archive.Open(ctx, l.key(), offset)
+			}}, nil
+		}
+		if !errors.Is(err, objectstore.ErrNotFound) {
+			return nil, err
+		}
+	}
+	open := func(offset int64) (io.ReadCloser, error) {
+		part, err := l.read(ctx, LogRequest{})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.CopyN(io.Discard, part.Text, offset); err != nil && !errors.Is(err, io.EOF) {
+			_ = part.Text.Close()
+			return nil, err
+		}
+		return part.Text, nil
+	}
+	text, err := open(0)
+	if err != nil {
+		return nil, err
+	}
+	size, err := io.Copy(io.Discard, text)
+	_ = text.Close()
+	return &seeker{size: size, open: open}, err
 }
 
 // archivePrefix is the folder of a run's stored files; the controller that writes them has the same.
@@ -221,49 +465,3 @@ func (h *Handler) buildOf(ctx context.Context, run *devopsv1alpha3.PipelineRun) 
 	// at: a run must not lead into another tenant's folder.
 	return Build{Folder: run.Namespace, Job: job, Number: number}, true
 }
-
-// copier writes to a client in parts, each with a deadline of its own: a client that does not read is
-// cut off, and nothing is buffered for it.
-type copier struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	timeout time.Duration
-	buffer  []byte
-}
-
-func newCopier(w http.ResponseWriter, timeout time.Duration) *copier {
-	return &copier{w: w, control: http.NewResponseController(w), timeout: timeout, buffer: make([]byte, copyBuffer)}
-}
-
-// copy writes all of the text and flushes it.
-func (c *copier) copy(text io.Reader) (int64, error) {
-	n, err := io.CopyBuffer(writerOnly{c}, readerOnly{text}, c.buffer)
-	if err != nil {
-		return n, err
-	}
-	if err := c.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return n, fmt.Errorf("send log: %w", err)
-	}
-	return n, nil
-}
-
-// Write implements io.Writer.
-func (c *copier) Write(part []byte) (int, error) {
-	// Writers without a connection, as in tests, know no deadlines.
-	_ = c.control.SetWriteDeadline(time.Now().Add(c.timeout))
-	n, err := c.w.Write(part)
-	if err != nil {
-		return n, fmt.Errorf("send: %w", err)
-	}
-	return n, nil
-}
-
-// writerOnly and readerOnly hide the short cuts of io.Copy, which would write all with one deadline.
-type (
-	writerOnly struct{ io.Writer }
-	readerOnly struct{ io.Reader }
-)
-
-// namespaceOf and nameOf are the parameters of a run's path.
-func namespaceOf(req *restful.Request) string { return req.PathParameter(crud.ParamNamespace) }
-func nameOf(req *restful.Request) string      { return req.PathParameter(crud.ParamName) }

@@ -11,7 +11,6 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
-	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 )
@@ -19,8 +18,8 @@ import (
 const mimeText = "text/plain"
 
 // AddRoutes adds the routes of one family of paths.
-func AddRoutes(ws *restful.WebService, deps crud.Deps, sources Sources, family crud.Family) {
-	r := routes{ws: ws, h: New(deps, sources), docs: family.Docs(ws, crud.Docs{Tag: "Pipeline runs"})}
+func AddRoutes(ws *restful.WebService, h *Handler, family crud.Family) {
+	r := routes{ws: ws, h: h, docs: family.Docs(ws, crud.Docs{Tag: "Pipeline runs"})}
 	r.collections()
 	r.objects()
 	r.actions()
@@ -108,19 +107,19 @@ func (r routes) files() {
 	ws.Route(r.finish(ws.GET(r.object()+"/nodedetails"), "getPipelineRunStages", access("get", "")).To(kapis.Handle(r.h.Stages)).
 		Doc("Read the stages of a run and their steps").
 		Notes("Those of a running build are Jenkins'. If it does not answer they are the last that are known: the headers Age and Warning say so. "+
-			"approvable is there on a step that waits for an input which the user may answer.").
+			"approvable is there on a step that waits for an input which the user may answer, deadline if it waits not for ever, and answer on "+
+			"one whose input was answered.").
 		Param(name).
-		Returns(http.StatusOK, "OK", []jenkins.Stage{}).
+		Returns(http.StatusOK, "OK", []Stage{}).
 		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}))
-	ws.Route(r.finish(ws.GET(r.object()+"/log"), "getPipelineRunLog", access("get", "log")).To(kapis.Handle(r.h.Log)).
+	ws.Route(LogDocs(ws, r.finish(ws.GET(r.object()+"/log"), "getPipelineRunLog", access("get", "log"))).To(kapis.Handle(r.h.Log)).
 		Doc("Read or follow the log of a run").
-		Notes("Without follow the headers X-Text-Size (the offset to go on from) and X-More-Data (there while the run writes) are set.").
-		Produces(mimeText, "*/*").
-		Param(name).
-		Param(ws.QueryParameter("start", "offset in bytes: 0, or the X-Text-Size of an earlier answer").DataType("integer").DefaultValue("0")).
-		Param(ws.QueryParameter("follow", "stay until the run has ended").DataType("boolean").DefaultValue("false")).
-		Returns(http.StatusOK, "OK", "").
-		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{}))
+		Param(name))
+	ws.Route(LogDocs(ws, r.finish(ws.GET(r.object()+"/nodes/{"+ParamNode+"}/steps/{"+ParamStep+"}/log"), "getPipelineRunStepLog", access("get", "log"))).
+		To(kapis.Handle(r.h.StepLog)).
+		Doc("Read or follow the log of a step").
+		Param(name).Param(ws.PathParameter(ParamNode, "id of the stage")).Param(ws.PathParameter(ParamStep, "id of the step")).
+		Returns(http.StatusGone, "Jenkins has discarded the build; the log of the run has all of it", metav1.Status{}))
 	ws.Route(r.finish(ws.GET(r.object()+"/artifacts"), "listPipelineRunArtifact", access("get", "artifacts")).To(kapis.Handle(r.h.Artifacts)).
 		Doc("List the artifacts of a run").
 		Param(name).
@@ -133,4 +132,21 @@ func (r routes) files() {
 		Param(ws.QueryParameter("filename", "path of the artifact").Required(true)).
 		Returns(http.StatusOK, "OK", []byte{}).
 		Returns(http.StatusNotFound, "There is no such artifact", metav1.Status{}))
+}
+
+// LogDocs describes a route of a log.
+func LogDocs(ws *restful.WebService, route *restful.RouteBuilder) *restful.RouteBuilder {
+	return route.
+		Notes("Without follow the headers X-Text-Size (the offset to go on from) and X-More-Data (there while more may come, else absent) are set. "+
+			"The log of a run that has ended is a file: Range: bytes=… gives a part of it, and ETag tells it from others. "+
+			"Accept-Encoding: gzip compresses, what is followed part by part.").
+		Produces(mimeText, "*/*").
+		Param(ws.QueryParameter("start", "offset in bytes: 0, or the X-Text-Size of an earlier answer").DataType("integer").DefaultValue("0")).
+		Param(ws.QueryParameter("thresholdInKB", "without start: only so many kilobytes at the end, from the beginning of a line").DataType("integer")).
+		Param(ws.QueryParameter("follow", "stay until the end").DataType("boolean").DefaultValue("false")).
+		Param(ws.QueryParameter("download", "let browsers save it as a file").DataType("boolean").DefaultValue("false")).
+		Returns(http.StatusOK, "OK", "").
+		Returns(http.StatusPartialContent, "The range that was asked for", "").
+		Returns(http.StatusRequestedRangeNotSatisfiable, "The log is shorter", metav1.Status{}).
+		Returns(http.StatusNotFound, "There is none of this name", metav1.Status{})
 }

@@ -19,8 +19,19 @@ type Build struct {
 
 // LogSource gives logs of builds that Jenkins still has. Errors are those of pkg/jenkins.
 type LogSource interface {
-	// Log gives the log from an offset: 0, or Next of an earlier part.
-	Log(ctx context.Context, build Build, start int64) (LogPart, error)
+	// Log gives a part of a log.
+	Log(ctx context.Context, want LogRequest) (LogPart, error)
+}
+
+// LogRequest says which part of which log is wanted.
+type LogRequest struct {
+	Build Build
+	// Node and Step name a step of the build. Without them it is the log of the whole build.
+	Node, Step string
+	// Start is the offset: 0, or Next of an earlier part.
+	Start int64
+	// Last, if it is not 0, asks for the last so many kilobytes instead, from the beginning of a line.
+	Last int64
 }
 
 // LogPart is a part of a log.

@@ -16,6 +16,7 @@ import (
 	"github.com/emicklei/go-restful/v3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/lru"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -95,79 +96,136 @@ func (l *liveStages) read(ctx context.Context, uid string, build Build) ([]jenki
 	return stages, nil
 }
 
-// Stages answers with the stages of a run and their steps: a list, without an envelope. Those of a running
-// build are Jenkins'; if it does not answer, and once the run has ended, they are those that the
-// controller wrote.
+// Stage is a stage as it is shown.
+type Stage struct {
+	jenkins.Stage
+	// Steps are those of the stage.
+	Steps []Step `json:"steps"`
+}
+
+// Step is a step as it is shown.
+type Step struct {
+	jenkins.Step
+	// Deadline is when the input that the step waits at is aborted, if it has a deadline.
+	Deadline *metav1.Time `json:"deadline,omitempty"`
+	// Answer is how the input of the step was answered, if it was here.
+	Answer *devopsv1alpha3.Approval `json:"answer,omitempty"`
+}
+
+// Stages answers with the stages of a run and their steps: a list, without an envelope.
 func (h *Handler) Stages(req *restful.Request, resp *restful.Response) error {
 	run, err := h.run(req)
 	if err != nil {
 		return err
 	}
-	if build, known := h.buildOf(req.Request.Context(), run); known && !ended(run) && h.sources.Stages != nil {
-		stages, err := h.live.read(req.Request.Context(), string(run.UID), build)
-		if err == nil {
-			return h.showStages(req, resp, stages)
-		}
-		if errors.Is(err, context.Canceled) {
-			return err
-		}
-	}
-	return h.keptStages(req, resp, run)
-}
-
-// keptStages answers with what the controller wrote, and how old that is. It is in a ConfigMap of the
-// run's own name, which is read when somebody looks at it: a cache of all ConfigMaps would be larger than
-// everything else.
-func (h *Handler) keptStages(req *restful.Request, resp *restful.Response, run *devopsv1alpha3.PipelineRun) error {
-	kept := &corev1.ConfigMap{}
-	err := h.deps.Store.GetLive(req.Request.Context(), run.Namespace, run.Name, kept)
-	if err != nil && !apierrors.IsNotFound(err) {
+	stages, err := h.ShowStages(req, resp, run)
+	if err != nil {
 		return err
 	}
-	text := kept.Data[devopsv1alpha3.StageConfigMapKey]
-	if text == "" {
-		text = "[]"
-	}
-	raw, stages := []json.RawMessage{}, []jenkins.Stage{}
-	if json.Unmarshal([]byte(text), &raw) != nil || json.Unmarshal([]byte(text), &stages) != nil {
-		return fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list of stages"))
-	}
-	if ended(run) || h.sources.Stages == nil {
-		response.Write(resp.ResponseWriter, req.Request, http.StatusOK, raw)
-		return nil
-	}
-	if run.Status.UpdateTime != nil {
-		age := max(0, time.Since(run.Status.UpdateTime.Time))
-		resp.Header().Set("Age", strconv.Itoa(int(age/time.Second)))
-	}
-	if resp.Header().Get("Warning") == "" {
-		resp.Header().Set("Warning", fmt.Sprintf("110 slipway %q", "Jenkins does not show the stages now; these are from before"))
-	}
-	return h.showStages(req, resp, stages)
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, stages)
+	return nil
 }
 
-// showStages says which inputs the user who asks may answer.
-func (h *Handler) showStages(req *restful.Request, resp *restful.Response, stages []jenkins.Stage) error {
-	var who *submitter
-	shown := append([]jenkins.Stage{}, stages...)
-	for i := range shown {
-		steps := append([]jenkins.Step{}, shown[i].Steps...)
-		for j := range steps {
-			if steps[j].Input == nil || steps[j].State != jenkins.StatePaused {
-				continue
-			}
-			var err error
-			if who == nil {
-				if who, err = h.submitter(req); err != nil {
-					return err
-				}
-			}
-			if steps[j].Approvable, err = who.may(req.Request.Context(), steps[j].Input.Submitter); err != nil {
-				return err
+// ShowStages gives the stages of a run as the user who asks sees them. Headers of the answer say so if
+// they are old.
+func (h *Handler) ShowStages(req *restful.Request, resp *restful.Response, run *devopsv1alpha3.PipelineRun) ([]Stage, error) {
+	found, err := h.readStages(req.Request.Context(), run)
+	if err != nil {
+		return nil, err
+	}
+	if found.old {
+		if run.Status.UpdateTime != nil {
+			age := max(0, time.Since(run.Status.UpdateTime.Time))
+			resp.Header().Set("Age", strconv.Itoa(int(age/time.Second)))
+		}
+		if resp.Header().Get("Warning") == "" {
+			resp.Header().Set("Warning", fmt.Sprintf("110 slipway %q", "Jenkins does not show the stages now; these are from before"))
+		}
+	}
+	return h.show(req.Request.Context(), run, found.stages)
+}
+
+// stageList are the stages of a run.
+type stageList struct {
+	stages []jenkins.Stage
+	// old is true if Jenkins has newer ones that it does not show.
+	old bool
+}
+
+// find gives a step. Of a stage whose steps were too many to be kept any is taken for known.
+func (l stageList) find(node, step string) (jenkins.Step, bool) {
+	for _, stage := range l.stages {
+		if stage.ID != node {
+			continue
+		}
+		for _, s := range stage.Steps {
+			if s.ID == step {
+				return s, true
 			}
 		}
-		shown[i].Steps = steps
+		return jenkins.Step{ID: step, State: stage.State}, len(stage.Steps) == 0
 	}
-	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, shown)
-	return nil
+	return jenkins.Step{}, false
+}
+
+// readStages gives the stages of a run and their steps. Those of a running build are Jenkins'; if it does
+// not answer, and once the run has ended, they are those that the controller wrote.
+func (h *Handler) readStages(ctx context.Context, run *devopsv1alpha3.PipelineRun) (stageList, error) {
+	if build, known := h.buildOf(ctx, run); known && !ended(run) && h.sources.Stages != nil {
+		stages, err := h.live.read(ctx, string(run.UID), build)
+		if err == nil {
+			return stageList{stages: stages}, nil
+		}
+		if errors.Is(err, context.Canceled) {
+			return stageList{}, err
+		}
+	}
+	stages, err := h.keptStages(ctx, run)
+	return stageList{stages: stages, old: !ended(run) && h.sources.Stages != nil}, err
+}
+
+// keptStages gives what the controller wrote. It is in a ConfigMap of the run's own name, which is read
+// when somebody looks at it: a cache of all ConfigMaps would be larger than everything else.
+func (h *Handler) keptStages(ctx context.Context, run *devopsv1alpha3.PipelineRun) ([]jenkins.Stage, error) {
+	kept := &corev1.ConfigMap{}
+	err := h.deps.Store.GetLive(ctx, run.Namespace, run.Name, kept)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, err
+	}
+	stages := []jenkins.Stage{}
+	text := kept.Data[devopsv1alpha3.StageConfigMapKey]
+	if text == "" {
+		return stages, nil
+	}
+	if json.Unmarshal([]byte(text), &stages) != nil {
+		return nil, fmt.Errorf("read stages of %s/%s: %w", run.Namespace, run.Name, errors.New("the ConfigMap holds no list of stages"))
+	}
+	return stages, nil
+}
+
+// show adds to the stages what Jenkins does not know: which inputs the user who asks may answer, until
+// when, and how others were answered. The stages are not changed.
+func (h *Handler) show(ctx context.Context, run *devopsv1alpha3.PipelineRun, stages []jenkins.Stage) ([]Stage, error) {
+	answers := map[[2]string]*devopsv1alpha3.Approval{}
+	for _, a := range devopsv1alpha3.Approvals(run) {
+		answers[[2]string{a.Node, a.Step}] = &a
+	}
+	judge := h.judge(run)
+	shown := make([]Stage, 0, len(stages))
+	for _, stage := range stages {
+		out := Stage{Stage: stage, Steps: make([]Step, 0, len(stage.Steps))}
+		for _, step := range stage.Steps {
+			own := Step{Step: step, Answer: answers[[2]string{stage.ID, step.ID}]}
+			if step.Input != nil && step.State == jenkins.StatePaused && !ended(run) {
+				var err error
+				if own.Approvable, own.Deadline, err = judge.of(ctx, step); err != nil {
+					return nil, err
+				}
+				own.Answer = nil // that of an earlier attempt
+			}
+			out.Steps = append(out.Steps, own)
+		}
+		shown = append(shown, out)
+	}
+	return shown, nil
 }

@@ -1,7 +1,9 @@
 // Copyright 2026 The Slipway Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package gitremote
+// Package gitpack takes packs of git objects from servers that are not trusted: what they send is bounded before a
+// library that knows no bounds reads it.
+package gitpack
 
 import (
 	"encoding/binary"
@@ -15,22 +17,25 @@ import (
 )
 
 const (
-	// maxObject bounds one object of a repository in bytes: a commit, a tree or a file, as the library may hold one in memory.
-	maxObject = 128 << 20
+	// MaxObject bounds one object of a repository in bytes: a commit, a tree or a file, as the library may hold one in memory.
+	MaxObject = 128 << 20
 	// inflation bounds all objects together, as a multiple of the bytes that may be read from the server.
 	inflation = 8
 )
 
-// keepPack writes what the server sent into a file of dir and checks it there: a small pack may hold objects of any size, and the library
+// ErrTooLarge says that a server sent more than may be read.
+var ErrTooLarge = errors.New("the repository is too large to look into")
+
+// Keep writes what the server sent into a file of dir and checks it there: a small pack may hold objects of any size, and the library
 // that reads it has no bound.
-func keepPack(dir string, pack io.Reader, maxBytes int64) (f *os.File, err error) {
+func Keep(dir string, pack io.Reader, maxBytes int64) (f *os.File, err error) {
 	if f, err = os.CreateTemp(dir, "incoming"); err != nil {
 		return nil, fmt.Errorf("keep pack: %w", err)
 	}
-	n, err := io.Copy(f, &budgetReader{pack, &budget{left: maxBytes}})
+	n, err := io.Copy(f, NewBudget(maxBytes).Reader(pack))
 	if err == nil && n > 0 {
 		if _, err = f.Seek(0, io.SeekStart); err == nil {
-			err = checkPack(f, maxBytes*inflation)
+			err = Check(f, maxBytes*inflation)
 		}
 	}
 	if err == nil {
@@ -42,8 +47,8 @@ func keepPack(dir string, pack io.Reader, maxBytes int64) (f *os.File, err error
 	return f, nil
 }
 
-// checkPack fails with ErrTooLarge if one object, or all together, would be too large when they are inflated and their deltas applied.
-func checkPack(pack io.Reader, left int64) error {
+// Check fails with ErrTooLarge if one object, or all together, would be too large when they are inflated and their deltas applied.
+func Check(pack io.Reader, left int64) error {
 	// A reader that can seek makes the scanner leave its buffer; this one is read from end to end.
 	s := packfile.NewScanner(struct{ io.Reader }{pack})
 	_, count, err := s.Header()
@@ -56,7 +61,7 @@ func checkPack(pack io.Reader, left int64) error {
 			return fmt.Errorf("read pack: %w", err)
 		}
 		size, begin := h.Length, &beginning{}
-		if size > maxObject || size < 0 {
+		if size > MaxObject || size < 0 {
 			return fmt.Errorf("%w: it has an object of %d bytes", ErrTooLarge, size)
 		}
 		if _, _, err := s.NextObject(begin); err != nil {
@@ -64,7 +69,7 @@ func checkPack(pack io.Reader, left int64) error {
 		}
 		if h.Type == plumbing.OFSDeltaObject || h.Type == plumbing.REFDeltaObject {
 			grown, ok := begin.deltaTarget()
-			if !ok || grown > maxObject {
+			if !ok || grown > MaxObject {
 				return fmt.Errorf("%w: it has a delta that makes an object of %d bytes", ErrTooLarge, grown)
 			}
 			size += int64(grown)

@@ -1,7 +1,7 @@
 // Copyright 2026 The Slipway Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package gitremote
+package gitpack
 
 import (
 	"io"
@@ -9,13 +9,22 @@ import (
 	"sync"
 )
 
-// budget is how many bytes may still be read.
-type budget struct {
+// Budget is how many bytes may still be read.
+type Budget struct {
 	mu   sync.Mutex
 	left int64
 }
 
-func (b *budget) take(n int) error {
+// NewBudget gives one of so many bytes.
+func NewBudget(bytes int64) *Budget { return &Budget{left: bytes} }
+
+// Reader reads within the budget; beyond it is ErrTooLarge.
+func (b *Budget) Reader(r io.Reader) io.Reader { return &budgetReader{r, b} }
+
+// RoundTripper takes the bodies of all answers from the budget, so that a server cannot send more than it.
+func (b *Budget) RoundTripper(inner http.RoundTripper) http.RoundTripper { return bounded{inner, b} }
+
+func (b *Budget) take(n int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.left -= int64(n); b.left < 0 {
@@ -27,7 +36,7 @@ func (b *budget) take(n int) error {
 // budgetReader reads within a budget.
 type budgetReader struct {
 	r io.Reader
-	b *budget
+	b *Budget
 }
 
 func (r *budgetReader) Read(p []byte) (int, error) {
@@ -38,10 +47,10 @@ func (r *budgetReader) Read(p []byte) (int, error) {
 	return n, err //nolint:wrapcheck // io.EOF must stay itself
 }
 
-// bounded takes the bodies of all answers from a budget, so that a server cannot send more than it.
+// bounded is a RoundTripper with a budget.
 type bounded struct {
 	inner http.RoundTripper
-	b     *budget
+	b     *Budget
 }
 
 // RoundTrip implements http.RoundTripper.

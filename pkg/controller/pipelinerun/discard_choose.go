@@ -1,0 +1,150 @@
+// Copyright 2026 The Slipway Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pipelinerun
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+)
+
+const day = 24 * time.Hour
+
+// goneAfter is how long a run must have ended before its branch can count as gone: of a new branch the pipeline may not know
+// yet.
+const goneAfter = day
+
+// The bounds beyond which a run goes, as the metric names them.
+const (
+	boundNumber = "number"
+	boundAge    = "age"
+	boundGone   = "gone_branches"
+)
+
+// selection finds the runs of a pipeline that its discarder does not keep.
+type selection struct {
+	keep *devopsv1alpha3.DiscarderProperty
+	now  time.Time
+	// archived: runs are archived, and stay until they are.
+	archived bool
+	// branches are those that a multi-branch pipeline has; nil if that is not known.
+	branches map[string]bool
+
+	// discard are the runs that go, next the time until another one gets too old, 0 if none will.
+	discard []choice
+	next    time.Duration
+	// going is how many runs are being deleted already.
+	going int
+}
+
+// choice is a run that goes, and why.
+type choice struct {
+	run   *devopsv1alpha3.PipelineRun
+	bound string
+}
+
+// choose looks at the runs. Live runs neither count nor go. The number counts for each branch by itself; branches that Jenkins
+// has removed count as one together, or the last runs of each branch that there ever was would stay for ever.
+func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
+	done := make([]*devopsv1alpha3.PipelineRun, 0, len(runs))
+	for i := range runs {
+		switch run := &runs[i]; {
+		case !run.DeletionTimestamp.IsZero():
+			s.going++
+		case run.Status.CompletionTime != nil:
+			done = append(done, run)
+		}
+	}
+	slices.SortFunc(done, newestFirst)
+	number, limit := bound(s.keep.NumToKeep), time.Duration(bound(s.keep.DaysToKeep))*day
+	kept, gone := map[string]int{}, 0
+	for _, run := range done {
+		branch := branchOf(run)
+		kept[branch]++
+		age := s.now.Sub(run.Status.CompletionTime.Time)
+		isGone := s.branches != nil && !s.branches[branch] && age >= goneAfter
+		if isGone {
+			gone++
+		}
+		why := ""
+		switch {
+		case number > 0 && kept[branch] > number:
+			why = boundNumber
+		case limit > 0 && age >= limit:
+			why = boundAge
+		case number > 0 && isGone && gone > number:
+			why = boundGone
+		}
+		if why != "" && !s.pending(run) {
+			s.discard = append(s.discard, choice{run, why})
+			continue
+		}
+		if why == "" && limit > 0 && (s.next == 0 || limit-age < s.next) {
+			s.next = limit - age
+		}
+	}
+	// The oldest go first, should not all go at once.
+	slices.Reverse(s.discard)
+}
+
+// pending tells if log and artifacts of an ended run are still to be stored; when they are, the run is looked at again.
+func (s *selection) pending(run *devopsv1alpha3.PipelineRun) bool {
+	return s.archived && run.Annotations[devopsv1alpha3.ArchivedAnnotation] == "" &&
+		numberIn(run, devopsv1alpha3.JenkinsPipelineRunIDAnnotation) > 0 && controllerutil.ContainsFinalizer(run, devopsv1alpha3.PipelineRunFinalizer)
+}
+
+// branchesOf gives the branches that a multi-branch pipeline has in Jenkins; nil if it has none or not all of them are known.
+func branchesOf(pipeline *devopsv1alpha3.Pipeline) map[string]bool {
+	if pipeline.Spec.Type != devopsv1alpha3.MultiBranchPipelineType || !meta.IsStatusConditionTrue(pipeline.Status.Conditions, devopsv1alpha3.ConditionBranchesComplete) {
+		return nil
+	}
+	var list []struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal([]byte(pipeline.Annotations[devopsv1alpha3.PipelineJenkinsBranchesAnnotation]), &list) != nil || len(list) == 0 {
+		// A repository without any branch is rather one that could not be read.
+		return nil
+	}
+	out := make(map[string]bool, len(list))
+	for _, b := range list {
+		out[b.Name] = true
+	}
+	return out
+}
+
+// newestFirst orders runs by when they began. That of an adopted run is older than the run.
+func newestFirst(a, b *devopsv1alpha3.PipelineRun) int {
+	if order := startOf(b).Compare(startOf(a)); order != 0 {
+		return order
+	}
+	number := func(r *devopsv1alpha3.PipelineRun) int64 {
+		return numberIn(r, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
+	}
+	return cmp.Or(cmp.Compare(number(b), number(a)), strings.Compare(b.Name, a.Name))
+}
+
+func startOf(run *devopsv1alpha3.PipelineRun) time.Time {
+	if run.Status.StartTime != nil {
+		return run.Status.StartTime.Time
+	}
+	return run.CreationTimestamp.Time
+}
+
+// bound reads a number of days or runs; 0 means without bound. So does 0 itself, as Jenkins would
+// otherwise have to forget a run the moment that it ends.
+func bound(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
