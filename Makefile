@@ -80,6 +80,10 @@ test-e2e: ## Only the end-to-end tests on the dev cluster
 test-jenkins: ## The contract with a Jenkins: JENKINS_URL=… JENKINS_USER=… JENKINS_TOKEN=… (or JENKINS_TOKEN_FILE); without a URL against minijenkins
 	@$(GO) test -count=1 -timeout 20m -v ./test/contract/jenkins $(ARGS)
 
+.PHONY: test-openapi
+test-openapi: ## The API's description: it is valid, a client made of it works, and so does Swagger UI in Chromium (picture in .run/artifacts)
+	@hack/test.sh openapi
+
 .PHONY: test-kill
 test-kill: ## kill -9 of minijenkins at 50 random moments of builds (SLIPWAY_KILLS=n, SLIPWAY_SEED=n)
 	@hack/test.sh kill

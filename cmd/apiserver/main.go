@@ -64,6 +64,7 @@ func run(ctx context.Context, o *options.Options, face devstar.Options) error {
 	if err != nil {
 		return err
 	}
+	o.Memory.Apply()
 	config.Log = log.WithName("apiserver")
 	config.Faces = []apiserver.Face{devstar.Face(face)}
 	completed, err := config.Complete()

@@ -114,7 +114,7 @@ func TestCheckCron(t *testing.T) {
 		"long":                       {"ann", "namespaces/ann-demo", `{"cron":"` + strings.Repeat("x", 5000) + `"}`, "", "", 400, "more than"},
 		"number":                     {"ann", "namespaces/ann-demo", `{"cron":5}`, "", "", 400, "cron"},
 		"unknown field":              {"ann", "namespaces/ann-demo", `{"cron":"","corn":""}`, "", "", 400, "corn"},
-		"no body":                    {"ann", "namespaces/ann-demo", "", "", "", 400, ""},
+		"no body":                    {"ann", "namespaces/ann-demo", "", "", "", 415, ""},
 		"other tenant":               {"bob", "namespaces/ann-demo", `{"cron":"@daily"}`, "", "", 403, ""},
 	} {
 		w := blueWorld(t, a, ownedProject("ann-demo"), plainPipeline("ann-demo", "build", nil), plainPipeline("ann-demo", "young", nil))

@@ -84,12 +84,18 @@ func status(code int) func(http.ResponseWriter, *http.Request) {
 // newJenkins serves the answers.
 func newJenkins(t *testing.T, a *answers) *jenkins.Client {
 	t.Helper()
+	return newImpatient(t, a, 5*time.Second)
+}
+
+// newImpatient is newJenkins with a client that waits that long.
+func newImpatient(t *testing.T, a *answers, patience time.Duration) *jenkins.Client {
+	t.Helper()
 	if a.known == nil {
 		a.known = map[string]func(http.ResponseWriter, *http.Request){}
 	}
 	server := httptest.NewServer(a)
 	t.Cleanup(server.Close)
-	c, err := jenkins.New(jenkins.Config{URL: server.URL, Timeout: time.Second})
+	c, err := jenkins.New(jenkins.Config{URL: server.URL, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -246,8 +246,8 @@ func TestBranches(t *testing.T) {
 	}
 }
 
-// TestBranchesBeyondTheAnnotation is fault 22: more branches than an annotation holds.
-func TestBranchesBeyondTheAnnotation(t *testing.T) {
+// TestFault22BranchesBeyondTheAnnotation is fault 22: more branches than an annotation holds.
+func TestFault22BranchesBeyondTheAnnotation(t *testing.T) {
 	const total = 1203
 	a := &answers{}
 	large := multiBranch("ann-demo", "many", branched(branchesOfMany))

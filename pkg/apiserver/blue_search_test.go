@@ -85,6 +85,16 @@ func TestSearch(t *testing.T) {
 	if len(got.Items) != 1 || got.Items[0].LatestRun == nil || got.Items[0].LatestRun.ID != "3" || got.Items[0].Class == "" {
 		t.Errorf("item: %+v", got)
 	}
+	// Semicolons as the console of version 3 sends them, and half encoded.
+	for _, raw := range []string{
+		"start=0&q=type:pipeline;organization:jenkins;pipeline:ann-demo/*alpha*;excludedFromFlattening=a,b&filter=no-folders&limit=10",
+		"q=type%3Apipeline;pipeline%3Aann-demo%2F*alpha*", "q=pipeline:ann-demo/*alpha*;%zz",
+	} {
+		got := decode[found](t, w.do(call{user: "ann", path: blueRoot + "/search?" + raw}))
+		if got.TotalCount != 2 {
+			t.Errorf("%s: %d found, want 2", raw, got.TotalCount)
+		}
+	}
 	for query, want := range map[string]string{"q=type:folder": "type:pipeline", "start=-1": "start", "limit=0": "limit", "limit=many": "limit"} {
 		if code, body := w.send("ann", "GET", blueRoot+"/search?"+query, ""); code != 400 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want 400 about %s", query, code, body, want)

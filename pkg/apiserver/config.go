@@ -36,17 +36,21 @@ import (
 	"github.com/slipway-dev/slipway/pkg/authn/jwt"
 	"github.com/slipway-dev/slipway/pkg/authn/tokenreview"
 	"github.com/slipway-dev/slipway/pkg/authz"
+	"github.com/slipway-dev/slipway/pkg/gitfiles"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/jenkinsjob"
 	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/jenkinsproxy"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/s2ibinary"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/sonar"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/gitrepository"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/nodelabel"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/scheme"
+	"github.com/slipway-dev/slipway/pkg/scm"
 )
 
 // DefaultSystemNamespace is where the users' Secrets are.
@@ -97,11 +101,20 @@ type Config struct {
 	// JenkinsAPI answers what the server keeps no copy of; *jenkins.Client does. Nil: what needs it says that it is not there.
 	JenkinsAPI JenkinsAPI
 	// SonarQube knows the results of code analyses; *sonarqube.Client does. Nil: there are none.
-	SonarQube sonar.SonarQube
+	SonarQube sonar.Source
 	// GitLab lists GitLab servers and their repositories, where older consoles ask for them. Nil: there are none.
 	GitLab jenkinsproxy.GitLab
+	// SCM says how source code servers are talked to, and what their events are checked with. Nil: as the zero
+	// value, without lists of GitLab.
+	SCM *SCM
 	// Jenkins tells whether Jenkins answers, for what the server says of the age of its news. Nil: it says nothing.
 	Jenkins JenkinsHealth
+	// Git reads and writes the files of git repositories. Nil: they are not served.
+	Git *gitfiles.Cache
+	// GitUploads keeps files that are committed later; *objectstore.Store does. Nil: files are sent with the commit.
+	GitUploads gitrepository.Uploads
+	// Binaries keeps the files of S2iBinaries.
+	Binaries s2ibinary.Options
 	// WebhookSecret is what Jenkins identifies itself with when it sends events, at least 16 bytes.
 	// Empty: events are not taken. With it Reader needs the fields of package index.
 	WebhookSecret []byte
@@ -122,6 +135,20 @@ type Config struct {
 	Gatherers prometheus.Gatherers
 	// Log is the server's logger. Default none.
 	Log logr.Logger
+}
+
+// SCM says how source code servers are talked to. With any of its receivers, Reader needs the fields of
+// index.RegisterSCM.
+type SCM struct {
+	// AllowLocal lets the server connect to its own machine when a user names a source code server there.
+	AllowLocal bool
+	// Servers can be chosen by name, besides the public ones and those of the ConfigMap slipway-scm-servers.
+	Servers []scm.Server
+	// WebhookSecret is what events for all projects are signed with, at least 16 bytes. Empty: only those
+	// that a project's own secret fits are taken.
+	WebhookSecret []byte
+	// AllowUnsigned takes events that are not signed.
+	AllowUnsigned bool
 }
 
 // JenkinsAPI is what handlers ask of Jenkins besides logs, artifacts and inputs of runs. Errors are those of pkg/jenkins.
@@ -199,7 +226,7 @@ type completedConfig struct {
 func CachedKinds() []client.Object {
 	return []client.Object{
 		&devopsv1alpha3.DevOpsProject{}, &devopsv1alpha3.Pipeline{}, &devopsv1alpha3.PipelineRun{},
-		&devopsv1alpha3.GitRepository{}, &devcontainerv1.DevcontainerApp{},
+		&devopsv1alpha3.GitRepository{}, &devopsv1alpha3.Webhook{}, &devcontainerv1.DevcontainerApp{},
 		&devopsv1alpha3.Template{}, &devopsv1alpha3.ClusterTemplate{}, &devopsv1alpha3.ClusterStepTemplate{},
 	}
 }
@@ -209,6 +236,11 @@ func (c Config) Complete() (CompletedConfig, error) {
 	c.setDefaults()
 	if n := len(c.WebhookSecret); n > 0 && n < minWebhookSecret {
 		return CompletedConfig{}, fmt.Errorf("apiserver: Config.WebhookSecret has %d bytes, want at least %d", n, minWebhookSecret)
+	}
+	if c.SCM != nil {
+		if n := len(c.SCM.WebhookSecret); n > 0 && n < minWebhookSecret {
+			return CompletedConfig{}, fmt.Errorf("apiserver: Config.SCM.WebhookSecret has %d bytes, want at least %d", n, minWebhookSecret)
+		}
 	}
 	if err := c.completeKubernetes(); err != nil {
 		return CompletedConfig{}, err

@@ -25,12 +25,17 @@ import (
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/kapis/devcontainer/v1"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/jenkinsjob"
 	devopsv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2"
+	scmv1alpha2 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/scm"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/gitrepository"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+	scmv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/scm"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/gitops"
 	"github.com/slipway-dev/slipway/pkg/kapis/oauth"
 	"github.com/slipway-dev/slipway/pkg/metrics"
+	"github.com/slipway-dev/slipway/pkg/scm"
+	scmhook "github.com/slipway-dev/slipway/pkg/scm/hook"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
 
@@ -44,12 +49,19 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 	}
 	runs := pipelinerun.New(deps, c.Sources)
 	branches := jenkinsjob.NewBranches(c.JenkinsAPI)
+	servers, receiver := s.sourceCodeServers()
+	gitlab := c.GitLab
+	if gitlab == nil && c.SCM != nil {
+		gitlab = scmv1alpha2.NewGitLab(servers)
+	}
 	services := []*restful.WebService{
 		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Runs: runs, ValidateJenkinsfile: c.ValidateJenkinsfile,
 			Credentials: c.Credentials, Live: c.Client, Authorizer: c.Authorizer, Labels: c.JenkinsAPI, Branches: branches,
-			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client}}),
+			Files:   gitrepository.FilesDeps{Git: c.Git, Uploads: c.GitUploads, Live: c.Client},
+			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client},
+			SCM:     servers.Deps, Receiver: receiver}),
 		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps, Reader: c.Reader, Runs: runs, Client: c.Client, Authorizer: c.Authorizer,
-			Branches: branches, Jenkins: c.JenkinsAPI, Credentials: c.Credentials, SonarQube: c.SonarQube, GitLab: c.GitLab}),
+			Branches: branches, Jenkins: c.JenkinsAPI, Credentials: c.Credentials, SonarQube: c.SonarQube, GitLab: gitlab, SCM: servers, Receiver: receiver, Binaries: c.Binaries}),
 		gitops.WebService(),
 		devcontainerv1.WebService(deps),
 		oauth.WebService(oauth.New(password.New(c.Client, c.SystemNamespace), c.issuer, func() { s.metrics.Reject(metrics.RejectedLogin) }),
@@ -64,6 +76,18 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 		services = append(services, own...)
 	}
 	return services, nil
+}
+
+// sourceCodeServers makes what talks to source code servers, and what takes their events.
+func (s *Server) sourceCodeServers() (scmv1alpha2.Deps, *scmhook.Receiver) {
+	c := s.config
+	var settings SCM
+	if c.SCM != nil {
+		settings = *c.SCM
+	}
+	servers := scm.NewDirectory(settings.Servers, c.Client, c.SystemNamespace)
+	deps := scmv1alpha2.Deps{Deps: scmv1alpha3.Deps{Clients: c.Clients, Factory: scm.NewFactory(settings.AllowLocal)}, Servers: servers}
+	return deps, scmhook.New(scmhook.Options{Reader: c.Reader, Client: c.Client, Secret: settings.WebhookSecret, AllowUnsigned: settings.AllowUnsigned, Servers: servers})
 }
 
 // container routes to the web services. Its errors are written like all others.

@@ -29,6 +29,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/authn/password"
 	"github.com/slipway-dev/slipway/pkg/authz"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/testing/envtest"
 )
@@ -85,6 +86,9 @@ func newKube(t *testing.T) *kube {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := index.RegisterSCM(ctx, objects); err != nil {
+		t.Fatal(err)
+	}
 	for _, kind := range CachedKinds() {
 		if _, err := objects.GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			t.Fatal(err)
@@ -99,7 +103,7 @@ func newKube(t *testing.T) *kube {
 	}
 	completed, err := Config{
 		RestConfig: config, Reader: objects, Scheme: scheme, JWTSecret: testSecret, SystemNamespace: k.namespace,
-		Authorization: authz.Options{AllowTTL: time.Minute, DenyTTL: -1},
+		Authorization: authz.Options{AllowTTL: time.Minute, DenyTTL: -1}, SCM: &SCM{WebhookSecret: []byte(scmSecret)},
 	}.Complete()
 	if err != nil {
 		t.Fatal(err)

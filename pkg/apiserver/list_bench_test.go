@@ -94,7 +94,7 @@ func (allowAll) Create(_ context.Context, obj client.Object, _ ...client.CreateO
 }
 
 // newBench serves so many runs and gives the chain, what changes the runs, and a credential.
-func newBench(tb testing.TB, runs int) (http.Handler, *cachetesting.FakeControllerSource, string) {
+func newBench(tb testing.TB, runs int, change ...func(*Config)) (http.Handler, *cachetesting.FakeControllerSource, string) {
 	tb.Helper()
 	reader := &benchCache{informers: map[string]toolscache.SharedIndexInformer{}}
 	var runSource *cachetesting.FakeControllerSource
@@ -117,12 +117,16 @@ func newBench(tb testing.TB, runs int) (http.Handler, *cachetesting.FakeControll
 	}
 	var last string
 	own := allowAll{}
-	config, err := Config{Reader: reader, Client: own, Clients: actAs{own, &last}, JWTSecret: testSecret, Scheme: scheme.New(),
-		Limits: Limits{Rate: filters.RateLimits{PerSecond: -1}}}.Complete()
+	config := Config{Reader: reader, Client: own, Clients: actAs{own, &last}, JWTSecret: testSecret, Scheme: scheme.New(),
+		Limits: Limits{Rate: filters.RateLimits{PerSecond: -1}}}
+	for _, c := range change {
+		c(&config)
+	}
+	completed, err := config.Complete()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server, err := New(config)
+	server, err := New(completed)
 	if err != nil {
 		tb.Fatal(err)
 	}

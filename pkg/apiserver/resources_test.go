@@ -286,17 +286,31 @@ type fakeSources struct {
 	err   error
 	build pipelinerun.Build
 	files map[string]string
+	// steps are the logs of steps, by node/step.
+	steps map[string]string
+	// asked are the questions.
+	asked []pipelinerun.LogRequest
 }
 
 func (f *fakeSources) Log(_ context.Context, want pipelinerun.LogRequest) (pipelinerun.LogPart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.build = want.Build
-	start := want.Start
+	f.asked = append(f.asked, want)
 	if f.err != nil {
 		return pipelinerun.LogPart{}, f.err
 	}
-	return pipelinerun.LogPart{Text: io.NopCloser(strings.NewReader(f.text[start:])), Next: int64(len(f.text)), More: f.more}, nil
+	text, start := f.text, want.Start
+	if want.Step != "" {
+		var ok bool
+		if text, ok = f.steps[want.Node+"/"+want.Step]; !ok {
+			return pipelinerun.LogPart{}, jenkins.ErrNotFound
+		}
+	}
+	if want.Last > 0 {
+		start = max(0, int64(len(text))-want.Last<<10)
+	}
+	return pipelinerun.LogPart{Text: io.NopCloser(strings.NewReader(text[min(start, int64(len(text))):])), Next: int64(len(text)), More: f.more}, nil
 }
 
 func (f *fakeSources) set(text string, more bool) {

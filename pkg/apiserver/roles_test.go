@@ -43,6 +43,7 @@ var mayDo = map[string][]string{
 	roleViewer: {
 		"get pipelines", "list pipelines", "get pipelineruns", "list pipelineruns", "get pipelineruns/log", "get pipelineruns/artifacts",
 		"get gitrepositories", "list gitrepositories", "get templates", "list templates", "get devcontainerapps", "list devcontainerapps",
+		"get webhooks", "list webhooks", "get s2ibinaries",
 	},
 	roleNone: {},
 }

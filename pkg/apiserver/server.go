@@ -99,10 +99,7 @@ func (s *Server) Run(ctx context.Context) error {
 // requests in work. What is left after the shutdown timeout is cut off.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	log := s.config.Log
-	if err := s.store.Prepare(ctx, CachedKinds()...); err != nil {
-		// The first list tries again.
-		log.Error(err, "lists cannot be prepared")
-	}
+	go s.prepare(ctx)
 	server := &http.Server{
 		Handler:           s.handler,
 		TLSConfig:         s.config.Serving.TLS,
@@ -129,6 +126,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	return s.shutDown(context.WithoutCancel(ctx), server)
+}
+
+// prepare puts in order what lists need, as soon as the cache is filled.
+func (s *Server) prepare(ctx context.Context) {
+	if err := s.store.Prepare(ctx, CachedKinds()...); err != nil && ctx.Err() == nil {
+		// The first list tries again, and tells who asked for it.
+		s.config.Log.Error(err, "lists are not prepared")
+	}
 }
 
 func (s *Server) shutDown(ctx context.Context, server *http.Server) error {

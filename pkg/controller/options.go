@@ -11,6 +11,8 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller/credential"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
+	"github.com/slipway-dev/slipway/pkg/controller/gitrepository"
+	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
@@ -50,6 +52,8 @@ type Options struct {
 	// Objects keeps logs and artifacts of ended runs; *objectstore.Store has it. Nil keeps none. Its
 	// bucket must exist.
 	Objects pipelinerun.ObjectStore
+	// Git asks the servers of git repositories whether they can be read; *gitfiles.Cache does. Nil asks nobody.
+	Git gitrepository.Git
 	// StartKey is the secret that the tokens which start jobs are derived from: at least 16 random
 	// bytes that stay the same over restarts and replicas. Required.
 	StartKey []byte
@@ -64,6 +68,8 @@ type Options struct {
 	Adopter pipelinerun.AdopterOptions
 	// Credentials are the settings for Secrets that are credentials; its Key is set from StartKey.
 	Credentials credential.Options
+	// Notifications are the settings for what other systems are told of runs.
+	Notifications notification.Options
 	// Watcher are the settings for the bulk queries of live builds.
 	Watcher pipelinerun.WatcherOptions
 	// Archive are the settings for the copies of logs and artifacts.

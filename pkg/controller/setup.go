@@ -15,8 +15,11 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller/credential"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/devopsproject"
+	"github.com/slipway-dev/slipway/pkg/controller/gitrepository"
+	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/controller/pipeline"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/controller/s2ibinary"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/sealing"
 )
@@ -46,6 +49,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		func() error { return pipelines.SetupWithManager(mgr) },
 		func() error { return setupRuns(mgr, o) },
 		func() error { return setupCredentials(mgr, o) },
+		func() error { return setupFiles(mgr, o) },
+		func() error { return (&notification.Reconciler{Options: o.Notifications}).SetupWithManager(mgr) },
 	}
 	if o.DevContainers.AgentImage != "" {
 		steps = append(steps, func() error {
@@ -72,6 +77,18 @@ func setupCredentials(mgr ctrl.Manager, o Options) error {
 		notices.OnRestart(credentials.Recheck)
 	}
 	return nil
+}
+
+// setupFiles registers the controllers of repositories and binaries.
+func setupFiles(mgr ctrl.Manager, o Options) error {
+	if err := (&gitrepository.Reconciler{Git: o.Git}).SetupWithManager(mgr); err != nil {
+		return err
+	}
+	binaries := &s2ibinary.Reconciler{}
+	if o.Objects != nil {
+		binaries.Objects = o.Objects
+	}
+	return binaries.SetupWithManager(mgr)
 }
 
 func setupRuns(mgr ctrl.Manager, o Options) error {

@@ -34,8 +34,8 @@ func TestAnalyze(t *testing.T) {
 			want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{
 				{Name: "A", Type: "string", DefaultValue: "1", Description: "d"}, {Name: "C", Type: "choice", DefaultValue: "x\ny"}, {Name: "B", Type: "boolean", DefaultValue: "false"},
 			}}},
-		"OtherKinds": {reason: "credentials are a kind that is known to Jenkins alone", source: "pipeline { parameters { string(name: 'A')\n credentials(name: 'G') }\n " + stages,
-			want: pipeline.Analysis{Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "A", Type: "string"}}}},
+		"OtherKinds": {reason: "credentials are a kind that is known to Jenkins alone", source: "pipeline { parameters { string(name: 'A', trim: true)\n credentials(name: 'G') }\n " + stages,
+			want: pipeline.Analysis{Runs: jobxml.Runs{SetParameters: true}, Parameters: []devopsv1alpha3.ParameterDefinition{{Name: "A", Type: "string", Trim: true}}}},
 		"Triggers": {source: "pipeline { triggers { cron('H 1 * * *') }\n " + stages, want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetTriggers: true}}},
 		"Options":  {source: "pipeline { options { buildDiscarder(logRotator(numToKeepStr: '3')) }\n " + stages, want: pipeline.Analysis{Complete: true, Runs: jobxml.Runs{SetOptions: true}}},
 		"OtherOptions": {reason: "they are no settings of Slipway's", source: "pipeline { options { timestamps() }\n " + stages,

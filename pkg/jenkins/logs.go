@@ -126,7 +126,7 @@ func (t *wholeLines) Read(p []byte) (int, error) {
 	if !t.begun {
 		t.begun = true
 		head, err := t.text.Peek(maxPartLine)
-		if err != nil && err != io.EOF { //nolint:errorlint // the end of a reader is io.EOF itself
+		if err != nil && err != io.EOF {
 			return 0, err
 		}
 		if _, err := t.text.Discard(bytes.IndexByte(head, '\n') + 1); err != nil {

@@ -31,6 +31,9 @@ const (
 // tree of such a chain is as deep as the chain is long.
 const maxChain = 2000
 
+// maxTree bounds how deep the tree of a file may be: a little deeper than the longest chain, as chains in brackets add up.
+const maxTree = maxChain + 500
+
 // ErrScripted is wrapped by Parse's error if the source holds no pipeline {} block at its top
 // level. Such a file is a Scripted Pipeline, which Load reads.
 var ErrScripted = errors.New("scripted pipeline")

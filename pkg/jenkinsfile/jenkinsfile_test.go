@@ -6,6 +6,7 @@ package jenkinsfile
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -217,11 +218,52 @@ func hostile() map[string]string {
 		"Annotations": strings.Repeat("@A ", n),
 		"Labels":      strings.Repeat("a: ", n),
 		"Generics":    "List" + strings.Repeat("<List", n),
+		"Chains":      chains("x = ", "+1"),
+		"Path":        chains("x = ", ".a"),
+		"Script":      "pipeline {\nagent any\nstages { stage('a') { steps { script { " + chains("x = ", "+1") + " } } } } }",
 		"Comment":     "/* " + strings.Repeat("*", n),
 		"Long":        strings.Repeat("echo 'x'\n", MaxSize/9),
 		"TooBig":      strings.Repeat(" ", MaxSize+1),
 		"NUL":         "pipeline {\x00}",
 		"BadUTF8":     "echo '\xff\xfe' \xff",
+	}
+}
+
+// chains is an expression of a hundred chains, each as long as one may be and around the one before: brackets are few, but the
+// tree is deep.
+func chains(before, link string) string {
+	return before + strings.Repeat("(", 100) + "1" + strings.Repeat(strings.Repeat(link, maxChain-1)+")", 100)
+}
+
+// TestDeepTree: the error says where, and reading the file takes no stack worth speaking of. What is deep and no deeper than the
+// bound is walked, converted and formatted.
+func TestDeepTree(t *testing.T) {
+	// Go ends a process whose stack grows beyond this.
+	defer debug.SetMaxStack(debug.SetMaxStack(8 << 20))
+	for name, link := range map[string]string{"operators": "+1", "selectors": ".a", "indexes": "[0]", "safe selectors": "?.a"} {
+		_, err := ParseScript("def y = 1\n" + chains("x = ", link))
+		var list *ErrorList
+		if !errors.As(err, &list) || len(list.Errors) != 1 || list.Errors[0].Line != 2 || list.Errors[0].Column == 0 || !strings.Contains(list.Errors[0].Message, "Nested deeper than") {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+	for name, src := range map[string]string{
+		"chain":   "x = 1" + strings.Repeat("+1", maxChain-1),
+		"strings": "x = 'a'" + strings.Repeat(" +\n 'b'", maxChain-1),
+		"closure": strings.Repeat("a {\n", 150) + "b" + strings.Repeat("\n}", 150),
+	} {
+		script, err := ParseScript(src)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		n := 0
+		for _, s := range script.Stmts {
+			Walk(s, func(Node) { n++ })
+		}
+		if n < 150 {
+			t.Errorf("%s: %d nodes", name, n)
+		}
 	}
 }
 

@@ -39,6 +39,14 @@ func parseScript(src string) (s *Script, err *Error) {
 	defer catchSyntax(&err)
 	p := &parser{toks: lex(src)}
 	stmts := p.stmtsUntil("")
+	roots := make([]Node, 0, len(stmts)+len(p.libraries))
+	for _, s := range stmts {
+		roots = append(roots, s)
+	}
+	for _, l := range p.libraries {
+		roots = append(roots, l)
+	}
+	checkDepth(roots)
 	return &Script{Stmts: stmts, Libraries: p.libraries}, nil
 }
 

@@ -9,7 +9,16 @@ func Walk(n Node, f func(Node)) {
 	if n == nil {
 		return
 	}
-	f(n)
+	var visit func(Node)
+	visit = func(n Node) {
+		f(n)
+		children(n, visit)
+	}
+	visit(n)
+}
+
+// children calls f for the nodes right below a node.
+func children(n Node, f func(Node)) {
 	switch n := n.(type) {
 	case Expr:
 		walkExpr(n, f)
@@ -18,11 +27,33 @@ func Walk(n Node, f func(Node)) {
 	}
 }
 
-// exprs walks expressions that may be nil.
+// checkDepth refuses a tree that is deeper than maxTree: whoever walks one does so by recursion. A chain such as a + b + c is as deep
+// as it is long, and chains in brackets add up, which no count of brackets shows. This walk itself keeps no stack of calls.
+func checkDepth(roots []Node) {
+	type place struct {
+		node  Node
+		depth int
+	}
+	stack := make([]place, 0, len(roots))
+	for _, n := range roots {
+		stack = append(stack, place{n, 1})
+	}
+	for len(stack) > 0 {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if at.depth > maxTree {
+			p := at.node.Start()
+			failAt(p, "Nested deeper than %d levels", maxTree)
+		}
+		children(at.node, func(n Node) { stack = append(stack, place{n, at.depth + 1}) })
+	}
+}
+
+// exprs visits expressions that may be nil.
 func exprs(f func(Node), list ...Expr) {
 	for _, x := range list {
 		if x != nil {
-			Walk(x, f)
+			f(x)
 		}
 	}
 }
@@ -42,7 +73,7 @@ func walkParams(params []Param, f func(Node)) {
 func walkStmts(list []Stmt, f func(Node)) {
 	for _, s := range list {
 		if s != nil {
-			Walk(s, f)
+			f(s)
 		}
 	}
 }

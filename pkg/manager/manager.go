@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/backends"
 	"github.com/slipway-dev/slipway/pkg/controller"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
+	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/scheme"
@@ -57,14 +58,18 @@ type Options struct {
 	// AgentStartTimeout is how long a run may be unable to start before it fails. 0 means
 	// pipelinerun.DefaultStartTimeout, a negative time for ever.
 	AgentStartTimeout time.Duration
+	// Notifications are the settings for what other systems are told of runs.
+	Notifications notification.Options
 	// Backends are Jenkins and S3.
 	Backends backends.Options
+	// Git is how git repositories are asked whether they can be read.
+	Git backends.Git
 }
 
 // NewOptions gives the defaults.
 func NewOptions() *Options {
 	return &Options{SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker", MetricsAddress: ":8080",
-		HealthAddress: ":8081", QPS: DefaultQPS, Burst: DefaultBurst, LeaderElect: true, Cloud: jenkins.DefaultCloud, Backends: backends.NewOptions()}
+		HealthAddress: ":8081", QPS: DefaultQPS, Burst: DefaultBurst, LeaderElect: true, Cloud: jenkins.DefaultCloud, Backends: backends.NewOptions(), Git: backends.NewGit()}
 }
 
 // AddFlags binds the options to flags.
@@ -82,12 +87,14 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.AgentImage, "agent-image", o.AgentImage, "image that holds slipway-agent")
 	flags.DurationVar(&o.AgentStartTimeout, "agent-start-timeout", o.AgentStartTimeout, "how long a run may be unable to get its agent, or to start at all, before it fails; 30m if 0, for ever if negative")
 	o.Agents.AddFlags(flags)
+	o.Notifications.AddFlags(flags)
 	o.Backends.AddFlags(flags)
+	o.Git.AddFlags(flags)
 }
 
 // Validate gives all that is wrong with the options.
 func (o *Options) Validate() error {
-	errs := o.Backends.Validate()
+	errs := append(o.Backends.Validate(), o.Git.Validate()...)
 	if o.Backends.JenkinsURL == "" {
 		errs = append(errs, errors.New("--jenkins-url is required"))
 	}
@@ -98,6 +105,9 @@ func (o *Options) Validate() error {
 		errs = append(errs, errors.New("--agent-image is required"))
 	}
 	if err := o.Agents.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if err := o.Notifications.Validate(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -160,7 +170,15 @@ func setup(ctx context.Context, mgr ctrl.Manager, options *Options) error {
 	controllers := controller.Options{Jenkins: jenkinsClient, Cloud: options.Cloud, StartKey: []byte(key),
 		Runs:          pipelinerun.Options{WorkerNamespace: options.WorkerNamespace, StartTimeout: options.AgentStartTimeout},
 		Agents:        options.Agents,
+		Notifications: options.Notifications,
 		DevContainers: devcontainer.Options{AgentImage: options.AgentImage}}
+	git, err := options.Git.Cache()
+	if err != nil {
+		return err
+	}
+	if git != nil {
+		controllers.Git = git
+	}
 	if store != nil {
 		if err := store.EnsureBucket(ctx); err != nil {
 			return fmt.Errorf("bucket %s: %w", options.Backends.S3Bucket, err)

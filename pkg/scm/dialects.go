@@ -21,8 +21,8 @@ const (
 	askHook          = "make a webhook"
 )
 
-func paging(number, size string, page, count int) url.Values {
-	return url.Values{number: {strconv.Itoa(page)}, size: {strconv.Itoa(count)}}
+func paging(size string, page, count int) url.Values {
+	return url.Values{"page": {strconv.Itoa(page)}, size: {strconv.Itoa(count)}}
 }
 
 // linked tells by the header Link if there is another page.
@@ -58,12 +58,12 @@ func (githubDialect) pageSize() int { return 100 }
 func (githubDialect) user(ctx context.Context, h *hosted) (User, error) {
 	var u githubAccount
 	_, err := h.call(ctx, askUser, "user", nil, &u)
-	return User{Login: u.Login, Avatar: u.Avatar}, err
+	return User(u), err
 }
 
 func (githubDialect) organizations(ctx context.Context, h *hosted, page, size int) ([]Organization, bool, error) {
 	var list []githubAccount
-	resp, err := h.call(ctx, askOrganizations, "user/orgs", paging("page", "per_page", page, size), &list)
+	resp, err := h.call(ctx, askOrganizations, "user/orgs", paging("per_page", page, size), &list)
 	if err != nil {
 		return nil, false, err
 	}
@@ -84,13 +84,13 @@ func (githubDialect) list(ctx context.Context, h *hosted, path string, query url
 }
 
 func (d githubDialect) repositories(ctx context.Context, h *hosted, organization string, page, size int) ([]Repository, bool, error) {
-	query := paging("page", "per_page", page, size)
+	query := paging("per_page", page, size)
 	query.Set("sort", "full_name")
 	return d.list(ctx, h, "orgs/"+url.PathEscape(organization)+"/repos", query, page)
 }
 
 func (d githubDialect) own(ctx context.Context, h *hosted, _ string, page, size int) ([]Repository, bool, error) {
-	query := paging("page", "per_page", page, size)
+	query := paging("per_page", page, size)
 	query.Set("affiliation", "owner")
 	query.Set("sort", "full_name")
 	return d.list(ctx, h, "user/repos", query, page)
@@ -124,7 +124,7 @@ func (gitlabDialect) user(ctx context.Context, h *hosted) (User, error) {
 }
 
 func (gitlabDialect) organizations(ctx context.Context, h *hosted, page, size int) ([]Organization, bool, error) {
-	query := paging("page", "per_page", page, size)
+	query := paging("per_page", page, size)
 	// Without a level, all public groups of the server are listed.
 	query.Set("min_access_level", "10")
 	query.Set("order_by", "path")
@@ -160,11 +160,11 @@ func (gitlabDialect) list(ctx context.Context, h *hosted, path string, query url
 }
 
 func (d gitlabDialect) repositories(ctx context.Context, h *hosted, organization string, page, size int) ([]Repository, bool, error) {
-	return d.list(ctx, h, "api/v4/groups/"+url.PathEscape(strings.Trim(organization, "/"))+"/projects", paging("page", "per_page", page, size), page)
+	return d.list(ctx, h, "api/v4/groups/"+url.PathEscape(strings.Trim(organization, "/"))+"/projects", paging("per_page", page, size), page)
 }
 
 func (d gitlabDialect) own(ctx context.Context, h *hosted, login string, page, size int) ([]Repository, bool, error) {
-	return d.list(ctx, h, "api/v4/users/"+url.PathEscape(login)+"/projects", paging("page", "per_page", page, size), page)
+	return d.list(ctx, h, "api/v4/users/"+url.PathEscape(login)+"/projects", paging("per_page", page, size), page)
 }
 
 // createHook is not left to go-scm, which writes the secret into the address of the request.
@@ -189,7 +189,7 @@ func (giteaDialect) pageSize() int { return 50 }
 func (giteaDialect) user(ctx context.Context, h *hosted) (User, error) {
 	var u githubAccount
 	_, err := h.call(ctx, askUser, "api/v1/user", nil, &u)
-	return User{Login: u.Login, Avatar: u.Avatar}, err
+	return User(u), err
 }
 
 func (giteaDialect) organizations(ctx context.Context, h *hosted, page, size int) ([]Organization, bool, error) {
@@ -199,7 +199,7 @@ func (giteaDialect) organizations(ctx context.Context, h *hosted, page, size int
 		FullName string `json:"full_name"`
 		Avatar   string `json:"avatar_url"`
 	}
-	resp, err := h.call(ctx, askOrganizations, "api/v1/user/orgs", paging("page", "limit", page, size), &list)
+	resp, err := h.call(ctx, askOrganizations, "api/v1/user/orgs", paging("limit", page, size), &list)
 	if err != nil {
 		return nil, false, err
 	}
@@ -221,7 +221,7 @@ func giteaMore(resp *goscm.Response, page, given int) bool {
 
 func (giteaDialect) list(ctx context.Context, h *hosted, path string, page, size int) ([]Repository, bool, error) {
 	var list []githubRepository
-	resp, err := h.call(ctx, askRepositories, path, paging("page", "limit", page, size), &list)
+	resp, err := h.call(ctx, askRepositories, path, paging("limit", page, size), &list)
 	if err != nil {
 		return nil, false, err
 	}
@@ -300,7 +300,7 @@ func (bitbucketDialect) user(ctx context.Context, h *hosted) (User, error) {
 }
 
 func (bitbucketDialect) organizations(ctx context.Context, h *hosted, page, size int) ([]Organization, bool, error) {
-	query := paging("page", "pagelen", page, size)
+	query := paging("pagelen", page, size)
 	query.Set("role", "member")
 	query.Set("sort", "slug")
 	var list struct {
@@ -322,7 +322,7 @@ func (bitbucketDialect) organizations(ctx context.Context, h *hosted, page, size
 }
 
 func (bitbucketDialect) repositories(ctx context.Context, h *hosted, organization string, page, size int) ([]Repository, bool, error) {
-	query := paging("page", "pagelen", page, size)
+	query := paging("pagelen", page, size)
 	query.Set("sort", "full_name")
 	var list struct {
 		Next   string `json:"next"`

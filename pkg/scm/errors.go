@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -178,7 +179,13 @@ func explainTransport(ctx context.Context, host string, err error) error {
 	case isSyntax(err):
 		e.Reason, e.Message = ServerError, fmt.Sprintf("%s does not answer as a server of this kind does; check the address and the kind of the server", host)
 	default:
-		e.Reason, e.Message = NoServer, fmt.Sprintf("%s cannot be reached: %s", host, oneLine(plain(err).Error()))
+		// Not the whole error: it has addresses of the network that Slipway is in.
+		why := "the connection failed"
+		var errno syscall.Errno
+		if errors.As(err, &errno) {
+			why = errno.Error()
+		}
+		e.Reason, e.Message = NoServer, fmt.Sprintf("%s cannot be reached: %s; check the address of the server", host, why)
 	}
 	return e
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
@@ -50,6 +52,10 @@ func (g *gitClient) refs(ctx context.Context) (map[string]plumbing.Hash, error) 
 // explain makes an error of one of go-git's.
 func (g *gitClient) explain(ctx context.Context, err error) error {
 	host := g.url.Host
+	var unexpected *plumbing.UnexpectedError
+	if errors.As(err, &unexpected) && unexpected.Err != nil {
+		err = unexpected.Err // it does not unwrap
+	}
 	var status *githttp.Err
 	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired):
@@ -64,12 +70,11 @@ func (g *gitClient) explain(ctx context.Context, err error) error {
 	case errors.As(err, &status) && status.Response != nil:
 		return explainAnswer(host, "read the repository", answer{status: status.Response.StatusCode, header: status.Response.Header})
 	}
-	explained := explainTransport(ctx, host, err)
-	var e *Error
-	if errors.As(explained, &e) && e.Reason == NoServer && strings.Contains(err.Error(), "pkt-line") {
+	var packet *packp.ErrUnexpectedData
+	if errors.Is(err, pktline.ErrInvalidPktLen) || errors.Is(err, packp.ErrEmptyAdvRefs) || errors.Is(err, packp.ErrEmptyInput) || errors.As(err, &packet) {
 		return failure(ServerError, "%s does not answer as a git server does; check the address of the repository", host)
 	}
-	return explained
+	return explainTransport(ctx, host, err)
 }
 
 // Verify implements Client. Nobody can ask a git server who a credential is of: it is good if the

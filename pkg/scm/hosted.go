@@ -119,15 +119,21 @@ func (h *hosted) Repositories(ctx context.Context, organization string, page Pag
 	found, err := window(page, size, func(page, size int) ([]Repository, bool, error) {
 		return h.dialect.repositories(ctx, h, organization, page, size)
 	})
-	if err == nil || !errors.Is(err, NotFound) || h.credential.secret() == "" {
+	if err == nil || !errors.Is(err, NotFound) {
 		return found, err
 	}
-	user, userErr := h.dialect.user(ctx, h)
-	if userErr != nil || !strings.EqualFold(user.Login, organization) {
-		return nil, err
+	login := organization
+	if h.credential.secret() != "" {
+		user, userErr := h.dialect.user(ctx, h)
+		if userErr != nil || !strings.EqualFold(user.Login, organization) {
+			return nil, err
+		}
+		login = user.Login
+	} else if h.provider != GitLab && h.provider != Gitea {
+		return nil, err // the others list what a user has to the user only
 	}
 	return window(page, size, func(page, size int) ([]Repository, bool, error) {
-		return h.dialect.own(ctx, h, user.Login, page, size)
+		return h.dialect.own(ctx, h, login, page, size)
 	})
 }
 

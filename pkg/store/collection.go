@@ -5,7 +5,6 @@ package store
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -19,13 +18,10 @@ type collection struct {
 	encoder *encoder
 	// fields are those by whose values the lists of a namespace are kept apart.
 	fields map[string]client.IndexerFunc
-	// informed gives the resourceVersion up to which the informer knows everything; nil if that cannot be
-	// told.
+	// informed gives the resourceVersion up to which the informer knows everything, if that can be told.
 	informed func() (uint64, bool)
 	// ready is closed when all objects that were there at the beginning are in.
 	ready <-chan struct{}
-	// begun says that the journal is kept.
-	begun atomic.Bool
 
 	mu      sync.RWMutex
 	objects map[objectKey]*entry
@@ -265,10 +261,7 @@ const settle = 2 * time.Second
 // version gives the resourceVersion that a list is from: a watch that begins after it misses nothing.
 // It is 0 if that is not known.
 func (c *collection) version() uint64 {
-	known, ok := uint64(0), false
-	if c.informed != nil {
-		known, ok = c.informed()
-	}
+	known, ok := c.informed()
 	c.mu.RLock()
 	version, due := c.journal.version, ok && known > c.journal.version
 	c.mu.RUnlock()

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,8 +33,8 @@ func newObject[T client.Object]() client.Object {
 	return reflect.New(t.Elem()).Interface().(T)
 }
 
-// Prepare begins to keep kinds in order, so that the first list of each need not wait for that. The
-// cache may be started before or after. It does nothing over a reader that is no cache.
+// Prepare keeps kinds in order from now on, so that the first list of each need not wait for that. It
+// waits for the cache, which somebody else starts, and does nothing over a reader that is none.
 func (s *Store) Prepare(ctx context.Context, kinds ...client.Object) error {
 	if s.informers == nil {
 		return nil
@@ -62,25 +64,30 @@ func (s *Store) collectionOf(ctx context.Context, kind client.Object) (*collecti
 	}
 	select {
 	case <-c.ready:
-		c.begin()
 		return c, nil
 	default:
 	}
 	select {
 	case <-c.ready:
-		c.begin()
 		return c, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the cache: %w", ctx.Err())
 	}
 }
 
-// follow makes the collection of a kind, once.
+// syncPoll is how often an informer is asked whether it is complete.
+const syncPoll = 10 * time.Millisecond
+
+// follow makes the collection of a kind, once, when the informer is complete.
 func (s *Store) follow(ctx context.Context, kind client.Object, options ...cache.InformerGetOption) (*collection, error) {
 	// Outside the lock: this may wait for Kubernetes.
 	informer, err := s.informers.GetInformer(ctx, kind, options...)
 	if err != nil {
 		return nil, fmt.Errorf("list objects: %w", err)
+	}
+	err = wait.PollUntilContextCancel(ctx, syncPoll, true, func(context.Context) (bool, error) { return informer.HasSynced(), nil })
+	if err != nil {
+		return nil, fmt.Errorf("wait for the cache: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,38 +96,28 @@ func (s *Store) follow(ctx context.Context, kind client.Object, options ...cache
 	}
 	c := newCollection(s.encoder, index.Sorted(kind))
 	c.informed = informedBy(informer)
+	before, known := c.informed()
 	registration, err := informer.AddEventHandler(c)
 	if err != nil {
 		return nil, fmt.Errorf("follow %T: %w", kind, err)
 	}
+	// The collection begins with what the informer had somewhere between the two, and hears of everything
+	// after that.
+	after, _ := c.informed()
+	c.mu.Lock()
+	c.journal.begin(before, after, known)
+	c.mu.Unlock()
 	c.ready = registration.HasSyncedChecker().Done()
 	s.collections[reflect.TypeOf(kind)] = c
 	return c, nil
 }
 
-// begin starts the journal; c is ready.
-func (c *collection) begin() {
-	if c.begun.Load() {
-		return
-	}
-	known, ok := uint64(0), false
-	if c.informed != nil {
-		known, ok = c.informed()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.begun.Load() {
-		c.journal.begin(known, ok)
-		c.begun.Store(true)
-	}
-}
-
-// informedBy gives what tells up to which resourceVersion an informer knows everything; nil for one that
-// cannot tell, such as that of several namespaces.
+// informedBy gives what tells up to which resourceVersion an informer knows everything. One of several
+// namespaces, for example, cannot tell.
 func informedBy(informer cache.Informer) func() (uint64, bool) {
 	indexed, ok := informer.(interface{ GetIndexer() toolscache.Indexer })
 	if !ok {
-		return nil
+		return func() (uint64, bool) { return 0, false }
 	}
 	return func() (uint64, bool) {
 		version, err := strconv.ParseUint(indexed.GetIndexer().LastStoreSyncResourceVersion(), 10, 64)

@@ -34,8 +34,6 @@ type journal struct {
 	// ring holds the events with numbers from first up to but not including next.
 	ring        []event
 	first, next uint64
-	// begun says that the initial objects are in; before, nothing is written.
-	begun bool
 	// version is the resourceVersion up to which all is in the collection, 0 if that is not known.
 	version uint64
 	// floor is the least resourceVersion after which everything is in the ring.
@@ -51,20 +49,19 @@ type journal struct {
 
 func newJournal() journal { return journal{floor: math.MaxUint64} }
 
-// begin starts the journal when the initial objects are in. known is the resourceVersion that the
-// informer has; without one a watch cannot begin in the past.
-func (j *journal) begin(known uint64, ok bool) {
-	j.begun = true
-	if ok {
-		j.floor = max(known, j.version)
+// begin says where the journal begins: the collection has what there was at a resourceVersion between the
+// two. If that is not known a watch cannot begin in the past.
+func (j *journal) begin(before, after uint64, known bool) {
+	if known {
+		j.version, j.floor = max(j.version, before), after
 	}
 }
 
-// add writes an event.
+// add writes an event. What was there when the collection began is none.
 func (j *journal) add(e event, initial bool) {
-	disorder := e.unseen || e.version == 0 || !initial && e.version <= j.version
+	disorder := e.unseen || e.version <= j.version
 	j.version = max(j.version, e.version)
-	if !j.begun {
+	if initial {
 		return
 	}
 	if disorder {

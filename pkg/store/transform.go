@@ -22,7 +22,7 @@ import (
 // back as a whole. What the runs of a pipeline have in common is kept once: the copy of the pipeline's spec
 // with the Jenkinsfile, and short texts such as labels.
 func Transform() toolscache.TransformFunc {
-	s := &shared{texts: lru.New(sharedTexts), specs: lru.New(sharedSpecs)}
+	s := &shared{texts: lru.New(sharedTexts), parts: lru.New(sharedParts)}
 	return func(in any) (any, error) {
 		obj, err := meta.Accessor(in)
 		if err != nil {
@@ -40,10 +40,10 @@ func Transform() toolscache.TransformFunc {
 }
 
 const (
-	// sharedTexts and sharedSpecs bound what is remembered to be shared. What was forgotten is kept once
+	// sharedTexts and sharedParts bound what is remembered to be shared. What was forgotten is kept once
 	// more.
 	sharedTexts = 8192
-	sharedSpecs = 4096
+	sharedParts = 4096
 	// longText is from how many bytes on a text is taken to be unlike all others.
 	longText = 128
 )
@@ -52,8 +52,17 @@ const (
 type shared struct {
 	mu    sync.Mutex
 	texts *lru.Cache
-	// specs are the last ones of each pipeline.
-	specs *lru.Cache
+	// parts are those of the last run of each pipeline.
+	parts *lru.Cache
+}
+
+// parts are what the runs of a pipeline mostly have in common.
+type parts struct {
+	spec       *devopsv1alpha3.PipelineSpec
+	ref        *corev1.ObjectReference
+	labels     map[string]string
+	finalizers []string
+	owners     []metav1.OwnerReference
 }
 
 func (s *shared) run(run *devopsv1alpha3.PipelineRun) {
@@ -66,18 +75,7 @@ func (s *shared) run(run *devopsv1alpha3.PipelineRun) {
 	run.GenerateName = s.prefix(run.Name, run.GenerateName)
 	run.Labels = s.pairs(run.Labels)
 	run.Annotations = s.pairs(run.Annotations)
-	for i := range run.Finalizers {
-		s.text(&run.Finalizers[i])
-	}
-	for i := range run.OwnerReferences {
-		s.owner(&run.OwnerReferences[i])
-	}
-	if ref := run.Spec.PipelineRef; ref != nil {
-		s.text(&ref.Kind)
-		s.text(&ref.Namespace)
-		s.text(&ref.Name)
-		s.text(&ref.APIVersion)
-	}
+	s.common(run)
 	if scm := run.Spec.SCM; scm != nil {
 		s.text((*string)(&scm.RefType))
 		s.text(&scm.RefName)
@@ -85,7 +83,6 @@ func (s *shared) run(run *devopsv1alpha3.PipelineRun) {
 	for i := range run.Spec.Parameters {
 		s.text(&run.Spec.Parameters[i].Name)
 	}
-	s.spec(run)
 	s.text((*string)(&run.Status.Phase))
 	for i := range run.Status.Conditions {
 		condition := &run.Status.Conditions[i]
@@ -102,7 +99,7 @@ func (s *shared) text(text *string) {
 		return
 	}
 	if known, ok := s.texts.Get(*text); ok {
-		*text = known.(string) //nolint:errcheck // the cache holds nothing else
+		*text = known.(string)
 		return
 	}
 	*text = strings.Clone(*text)
@@ -131,23 +128,30 @@ func (s *shared) pairs(pairs map[string]string) map[string]string {
 	return own
 }
 
-func (s *shared) owner(owner *metav1.OwnerReference) {
-	s.text(&owner.APIVersion)
-	s.text(&owner.Kind)
-	s.text(&owner.Name)
-	s.text((*string)(&owner.UID))
+// common replaces the parts of a run by equal ones of the run of its pipeline that came before.
+func (s *shared) common(run *devopsv1alpha3.PipelineRun) {
+	ref := run.Spec.PipelineRef
+	if ref == nil {
+		return
+	}
+	own := parts{run.Spec.PipelineSpec, ref, run.Labels, run.Finalizers, run.OwnerReferences}
+	key := objectKey{run.Namespace, ref.Name}
+	if known, ok := s.parts.Get(key); ok {
+		before := known.(parts)
+		run.Spec.PipelineSpec = equalOr(before.spec, own.spec)
+		run.Spec.PipelineRef = equalOr(before.ref, own.ref)
+		run.Labels = equalOr(before.labels, own.labels)
+		run.Finalizers = equalOr(before.finalizers, own.finalizers)
+		run.OwnerReferences = equalOr(before.owners, own.owners)
+		own = parts{run.Spec.PipelineSpec, run.Spec.PipelineRef, run.Labels, run.Finalizers, run.OwnerReferences}
+	}
+	s.parts.Add(key, own)
 }
 
-// spec replaces the copy of the pipeline's spec by the one of an earlier run, if they are equal.
-func (s *shared) spec(run *devopsv1alpha3.PipelineRun) {
-	if run.Spec.PipelineSpec == nil || run.Spec.PipelineRef == nil {
-		return
+// equalOr gives what is known if it equals what is new.
+func equalOr[T any](known, own T) T {
+	if reflect.DeepEqual(known, own) {
+		return known
 	}
-	key := objectKey{run.Namespace, run.Spec.PipelineRef.Name}
-	known, ok := s.specs.Get(key)
-	if ok && reflect.DeepEqual(known, run.Spec.PipelineSpec) {
-		run.Spec.PipelineSpec = known.(*devopsv1alpha3.PipelineSpec) //nolint:errcheck // the cache holds nothing else
-		return
-	}
-	s.specs.Add(key, run.Spec.PipelineSpec)
+	return own
 }

@@ -5,8 +5,12 @@ package templates_test
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 
 	shipped "github.com/slipway-dev/slipway/config/templates"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
@@ -69,6 +73,17 @@ func TestShippedClusterTemplates(t *testing.T) {
 			check(t, "defaults", defaults)
 			if strings.Contains(defaults, "agent any") == strings.Contains(defaults, "label '") {
 				t.Errorf("want an agent:\n%s", defaults)
+			}
+			if !strings.Contains(defaults, "checkout scm") {
+				t.Errorf("without a repository it is not that of the Jenkinsfile:\n%s", defaults)
+			}
+			repository := templates.Value{Name: "repository", Value: "https://git.example.com/team/app.git"}
+			for _, credential := range []string{"", "robot"} {
+				text := render(t, template, repository, templates.Value{Name: "credential", Value: credential})
+				check(t, "repository", text)
+				if !strings.Contains(text, "url: 'https://git.example.com/team/app.git', branch: 'main'") || strings.Contains(text, "credentialsId: 'robot'") != (credential != "") {
+					t.Errorf("the repository is not checked out:\n%s", text)
+				}
 			}
 			for _, p := range template.Spec.Parameters {
 				switch p.Type {
@@ -231,5 +246,50 @@ func TestAllIsComplete(t *testing.T) {
 	}
 	if len(names) < 11 {
 		t.Errorf("%d templates", len(names))
+	}
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+
+// TestDocs renders the examples of the documentation.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered := 0
+	for _, block := range yamlBlock.FindAllSubmatch(text, -1) {
+		var kind struct{ Kind string }
+		if err := yaml.Unmarshal(block[1], &kind); err != nil {
+			t.Fatal(err)
+		}
+		switch kind.Kind {
+		case devopsv1alpha3.ClusterTemplateKind:
+			template := &devopsv1alpha3.ClusterTemplate{}
+			if err := yaml.UnmarshalStrict(block[1], template); err != nil {
+				t.Fatal(err)
+			}
+			got := render(t, template, templates.Value{Name: "whom", Value: "Ann"})
+			if check(t, "example", got); strings.Count(got, "Hello Ann") != 2 {
+				t.Errorf("rendered %s", got)
+			}
+			rendered++
+		case devopsv1alpha3.ClusterStepTemplateKind:
+			template := &devopsv1alpha3.ClusterStepTemplate{}
+			if err := yaml.UnmarshalStrict(block[1], template); err != nil {
+				t.Fatal(err)
+			}
+			doc, err := templates.Step(t.Context(), &template.Spec, map[string]any{"folder": "it's"}, &templates.Secret{Name: "prod", Type: devopsv1alpha3.SecretTypeKubeconfig})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !holds(t, doc, `kubectl apply -f 'it'\''s'`) {
+				t.Errorf("rendered %s", doc)
+			}
+			rendered++
+		}
+	}
+	if rendered != 2 {
+		t.Errorf("%d examples", rendered)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/apiserver/sources"
 	"github.com/slipway-dev/slipway/pkg/kapis/compat/devstar"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/s2ibinary"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/sealing"
 )
@@ -42,7 +43,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 	if err != nil {
 		return "", err
 	}
-	config, err := apiserver.Config{
+	settings := apiserver.Config{
 		RestConfig:      u.rest,
 		Reader:          u.manager.GetCache(),
 		Scheme:          u.scheme,
@@ -60,11 +61,19 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		Jenkins:     u.jenkins,
 		Credentials: u.jenkins,
 		JenkinsAPI:  u.jenkins,
-		Faces:       []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
-		Serving:     apiserver.Serving{Listener: u.listener, ShutdownTimeout: drainTimeout},
-		Gatherers:   prometheus.Gatherers{metrics.Registry},
-		Log:         ctrl.LoggerFrom(ctx).WithName("apiserver"),
-	}.Complete()
+		Git:         u.git,
+		GitUploads:  u.objects,
+		// The embedded store listens on this machine only.
+		Binaries:  s2ibinary.Options{Objects: u.objects, Stream: u.options.Backends.S3Endpoint == ""},
+		Faces:     []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},
+		Serving:   apiserver.Serving{Listener: u.listener, ShutdownTimeout: drainTimeout},
+		Gatherers: prometheus.Gatherers{metrics.Registry},
+		Log:       ctrl.LoggerFrom(ctx).WithName("apiserver"),
+	}
+	if err := u.options.SCM.ApplyTo(&settings); err != nil {
+		return "", err
+	}
+	config, err := settings.Complete()
 	if err != nil {
 		return "", err
 	}

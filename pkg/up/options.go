@@ -14,8 +14,10 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/slipway-dev/slipway/pkg/apiserver/options"
 	"github.com/slipway-dev/slipway/pkg/backends"
 	"github.com/slipway-dev/slipway/pkg/controller"
+	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 )
 
@@ -30,12 +32,16 @@ type Options struct {
 	Listen string
 	// SystemNamespace and WorkerNamespace are where Slipway's Secrets are and agent pods run.
 	SystemNamespace, WorkerNamespace string
+	// SCM says how source code servers are talked to.
+	SCM options.SCM
 	// AdminUser is the first user.
 	AdminUser string
 
 	// Backends are a real Jenkins and S3. Where an address is empty, minijenkins and an S3 server run
 	// in the process.
 	Backends backends.Options
+	// Git is how git repositories are read; by default with a folder in StateDir.
+	Git backends.Git
 	// JenkinsToken is the API token for a real Jenkins, where no file holds it.
 	JenkinsToken string
 	// JenkinsListen is the address of the embedded minijenkins.
@@ -52,6 +58,8 @@ type Options struct {
 	AgentImage, DevImage string
 	// Agents are the settings of the pods in which builds run; the namespace is WorkerNamespace.
 	Agents controller.AgentOptions
+	// Notifications are the settings for what other systems are told of runs.
+	Notifications notification.Options
 	// AgentStartTimeout is how long a run may be unable to start before it fails. 0 means
 	// pipelinerun.DefaultStartTimeout, a negative time for ever.
 	AgentStartTimeout time.Duration
@@ -69,7 +77,7 @@ func NewOptions() *Options {
 	}
 	return &Options{
 		StateDir: state, Listen: "127.0.0.1:9090", SystemNamespace: "kubesphere-devops-system", WorkerNamespace: "kubesphere-devops-worker",
-		AdminUser: "admin", Backends: backends.NewOptions(), JenkinsListen: "127.0.0.1:0", JenkinsfilePods: true, Cloud: jenkins.DefaultCloud,
+		AdminUser: "admin", Backends: backends.NewOptions(), Git: backends.NewGit(), JenkinsListen: "127.0.0.1:0", JenkinsfilePods: true, Cloud: jenkins.DefaultCloud,
 		S3Listen:   "127.0.0.1:0",
 		AgentImage: "ghcr.io/slipway-dev/slipway-agent:latest",
 	}
@@ -80,10 +88,12 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig of the cluster; KUBECONFIG, ~/.kube/config or the pod's account if empty")
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "folder for the data of the embedded parts and for secrets")
 	flags.StringVar(&o.Listen, "listen", o.Listen, "address of the API server; port 0 takes a free one")
+	o.SCM.AddFlags(flags)
 	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of Slipway's own Secrets")
 	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
 	flags.StringVar(&o.AdminUser, "admin-user", o.AdminUser, "name of the first user, who may do everything in Slipway")
 	o.Backends.AddFlags(flags)
+	o.Git.AddFlags(flags)
 	flags.StringVar(&o.JenkinsToken, "jenkins-token", o.JenkinsToken, "API token for Jenkins; other users of this machine can see it: --jenkins-token-file is better")
 	flags.StringVar(&o.JenkinsListen, "jenkins-listen", o.JenkinsListen, "address of the embedded minijenkins, which runs if --jenkins-url is empty")
 	flags.BoolVar(&o.JenkinsfilePods, "jenkinsfile-pods", o.JenkinsfilePods, "let Jenkinsfiles describe the pods of their agents, within narrow bounds, in the embedded minijenkins")
@@ -93,6 +103,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.DevImage, "dev-image", o.DevImage, "image of dev containers whose repository names none")
 	flags.DurationVar(&o.AgentStartTimeout, "agent-start-timeout", o.AgentStartTimeout, "how long a run may be unable to get its agent, or to start at all, before it fails; 30m if 0, for ever if negative")
 	o.Agents.AddFlags(flags)
+	o.Notifications.AddFlags(flags)
 	flags.StringVar(&o.SSHHost, "ssh-host", o.SSHHost, "host that SSH clients connect to; the node's address if empty")
 	flags.StringVar(&o.HostIP, "host-ip", o.HostIP, "address of this machine that pods can reach; slipway demo serves its repository there")
 }
@@ -118,6 +129,9 @@ func (o *Options) Validate() error {
 		given.JenkinsTokenFile = "given on the command line"
 	}
 	errs = append(errs, given.Validate()...)
+	if err := o.Notifications.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := o.Agents.Validate(); err != nil {
 		errs = append(errs, err)
 	}

@@ -4,6 +4,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -30,9 +31,12 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller"
 	"github.com/slipway-dev/slipway/pkg/controller/devcontainer"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/gitfiles"
+	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
 	"github.com/slipway-dev/slipway/pkg/scheme"
+	"github.com/slipway-dev/slipway/pkg/store"
 )
 
 // The lease is short: a process that was killed on another machine is replaced soon.
@@ -54,6 +58,7 @@ type instance struct {
 	manager ctrl.Manager
 	jenkins *jenkins.Client
 	objects *objectstore.Store
+	git     *gitfiles.Cache
 	state   *State
 	// listener is the API server's.
 	listener net.Listener
@@ -196,7 +201,7 @@ func (u *instance) start(work, servers context.Context, frontends, backends *err
 func (u *instance) setupManager(ctx context.Context) (err error) {
 	u.manager, err = ctrl.NewManager(u.rest, ctrl.Options{
 		Scheme:                              u.scheme,
-		Cache:                               cache.Options{ByObject: devcontainer.CacheOptions()},
+		Cache:                               cache.Options{ByObject: devcontainer.CacheOptions(), DefaultTransform: store.Transform()},
 		Metrics:                             metricsserver.Options{BindAddress: "0"}, // the API server shows the metrics of the process
 		LeaderElection:                      true,
 		LeaderElectionResourceLockInterface: u.lock,
@@ -208,16 +213,25 @@ func (u *instance) setupManager(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("make manager: %w", err)
 	}
+	if err := index.RegisterSCM(ctx, u.manager.GetFieldIndexer()); err != nil {
+		return err
+	}
 	// What the API server reads is asked for now, so that its first request does not wait for it.
 	for _, kind := range apiserver.CachedKinds() {
 		if _, err := u.manager.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("read the cluster's objects: %w", err)
 		}
 	}
+	git := u.options.Git
+	git.CacheDir = cmp.Or(git.CacheDir, filepath.Join(u.options.StateDir, "git"))
+	if u.git, err = git.Cache(); err != nil {
+		return err
+	}
 	return controller.Setup(ctx, u.manager, controller.Options{
-		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, StartKey: u.keys.jobToken,
+		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, Git: u.git, StartKey: u.keys.jobToken,
 		Runs:          pipelinerun.Options{WorkerNamespace: u.options.WorkerNamespace, StartTimeout: u.options.AgentStartTimeout},
 		Agents:        u.options.Agents,
+		Notifications: u.options.Notifications,
 		DevContainers: devcontainer.Options{AgentImage: u.options.AgentImage},
 	})
 }

@@ -16,6 +16,14 @@ SwaggerUIBundle({
   docExpansion: "none",
   filter: true,
   tryItOutEnabled: true,
+  // The Authorize dialog takes a token with or without the word in front of it.
+  requestInterceptor: (request) => {
+    const credential = request.headers.Authorization;
+    if (credential && !/\s/.test(credential.trim())) {
+      request.headers.Authorization = "Bearer " + credential.trim();
+    }
+    return request;
+  },
   // The server answers for itself; nothing is sent to a validator elsewhere.
   validatorUrl: null,
 });

@@ -27,6 +27,8 @@ type Case struct {
 	About string `json:"about"`
 	// MultiBranch makes a multi-branch pipeline of the repository. The Jenkinsfile is part of its first commit.
 	MultiBranch bool `json:"multibranch,omitempty"`
+	// Source lets a plain pipeline take the Jenkinsfile from the repository, whose first commit has it.
+	Source bool `json:"source,omitempty"`
 	// Pods says that its agents are pods of its own making; where agents are no pods it is refused.
 	Pods bool `json:"pods,omitempty"`
 	// Jobs are further pipelines; the one of the name x has the Jenkinsfile x.Jenkinsfile.

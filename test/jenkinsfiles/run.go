@@ -130,7 +130,7 @@ func (p *player) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if p.c.MultiBranch && repo == p.repo {
+		if (p.c.MultiBranch || p.c.Source) && repo == p.repo {
 			files["Jenkinsfile"] = script
 		}
 		if len(files) == 0 {
@@ -160,7 +160,10 @@ func (p *player) prepare(ctx context.Context) error {
 		}
 	}
 	spec := inline(script)
-	if p.c.MultiBranch {
+	switch {
+	case p.c.Source:
+		spec.Pipeline = &devopsv1alpha3.NoScmPipeline{Source: &devopsv1alpha3.JenkinsfileSource{URL: p.repo.URL, Ref: "main"}}
+	case p.c.MultiBranch:
 		spec = &devopsv1alpha3.PipelineSpec{
 			Type: devopsv1alpha3.MultiBranchPipelineType,
 			MultiBranchPipeline: &devopsv1alpha3.MultiBranchPipeline{SourceType: "git",

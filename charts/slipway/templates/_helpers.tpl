@@ -40,6 +40,10 @@ capabilities: {drop: [ALL]}
 - --s3-bucket={{ .Values.s3.bucket }}
 - --s3-access-key-file=/etc/slipway/s3/accessKey
 - --s3-secret-key-file=/etc/slipway/s3/secretKey
+- --git-cache-dir=/var/cache/slipway
+{{- if .Values.git.allowLocal }}
+- --git-allow-local
+{{- end }}
 {{- end }}
 
 {{- define "slipway.backendMounts" -}}
@@ -49,6 +53,9 @@ capabilities: {drop: [ALL]}
 - {name: jenkins-ca, mountPath: /etc/slipway/jenkins-ca, readOnly: true}
 {{- end }}
 - {name: s3, mountPath: /etc/slipway/s3, readOnly: true}
+- {name: cache, mountPath: /var/cache/slipway}
+# Large forms are kept in files while they are read.
+- {name: cache, mountPath: /tmp, subPath: tmp}
 {{- end }}
 
 {{- define "slipway.backendVolumes" -}}
@@ -65,6 +72,8 @@ capabilities: {drop: [ALL]}
 {{- end }}
 - name: s3
   secret: {secretName: {{ .Values.s3.credentialsSecret }}}
+- name: cache
+  emptyDir: {sizeLimit: {{ .Values.git.cacheSize }}}
 {{- end }}
 
 {{- define "slipway.jenkinsAccountNamespace" -}}

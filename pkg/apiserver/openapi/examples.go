@@ -88,8 +88,7 @@ func typedExamples() map[string]any {
 				Image: "registry.example.org/dev/go:1", GitRepositoryURL: "https://git.example.org/shop/cart.git",
 			}},
 		},
-		"steptemplate.Values": map[string]string{"target": "all"},
-		"v1.Status":           exampleStatus(http.StatusNotFound),
+		"v1.Status": exampleStatus(http.StatusNotFound),
 	}
 }
 
@@ -135,7 +134,11 @@ func exampleStatus(code int) metav1.Status {
 // addExamples gives an example to each type that is a body, and to each error.
 func addExamples(document *spec.Swagger) error {
 	e := &exampler{definitions: document.Definitions}
-	for name, value := range typedExamples() {
+	values := typedExamples()
+	for name, text := range jsonExamples {
+		values[name] = json.RawMessage(text)
+	}
+	for name, value := range values {
 		definition, used := e.definitions[name]
 		if !used {
 			continue
@@ -304,7 +307,9 @@ var exampleWords = map[string]string{
 	"cron": "H/15 * * * *", "spec": "H/15 * * * *", "value": "main", "path": "Jenkinsfile", "filename": "target/cart.jar", "displayname": "build", "title": "build",
 	"displaydescription": "make", "description": "what it is for", "commit": "6f5902ac237024bdd0c176cb93063dc4", "sha": "6f5902ac237024bdd0c176cb93063dc4",
 	"commitid": "6f5902ac237024bdd0c176cb93063dc4", "type": "WorkflowRun", "_class": "io.jenkins.blueocean.rest.impl.pipeline.PipelineRunImpl",
-	"apiversion": "v1", "error": "invalid_grant", "error_description": "the name or the password is wrong", "phase": "Succeeded", "owner": "shop", "repo": "cart",
+	"apiversion": "v1", "kind": "Status", "continue": "eyJhZnRlciI6ImNhcnQifQ", "resourceversion": "48213", "uid": "6a1f2a0e-54fc-4c0c-8f2f-4f2a86b6a0f1",
+	"status": "success", "hash": "5d41402abc4b2a76", "domain": "_", "display_name": "ann/****** (what it is for)", "stage": "publish", "node": "9", "step": "10",
+	"pipelinename": "cart", "fullname": "shop/cart", "shortdescription": "Started by user ann", "serverurl": "https://sonar.example.org", "login": "ann", "error": "invalid_grant", "error_description": "the name or the password is wrong", "phase": "Succeeded", "owner": "shop", "repo": "cart",
 }
 
 func exampleText(schema spec.Schema, property string) any {

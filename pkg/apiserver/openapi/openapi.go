@@ -67,7 +67,7 @@ func Build(options Options) ([]byte, error) {
 		schemeToken: spec.APIKeyAuth("Authorization", "header"),
 		schemeLogin: spec.OAuth2Password(options.TokenURL),
 	}
-	document.SecurityDefinitions[schemeToken].Description = `The word "Bearer", a space, and a token.`
+	document.SecurityDefinitions[schemeToken].Description = `The word "Bearer", a space, and a token. The page at /swagger-ui/ adds the word if it is left out.`
 	document.Security = []map[string][]string{{schemeLogin: {}}, {schemeToken: {}}}
 	addPlain(document, options.Plain)
 	finishOperations(document, options)
@@ -161,10 +161,14 @@ func finishOperations(document *spec.Swagger, options Options) {
 				needs = "Needs no token."
 			}
 			operation.Description = strings.TrimSpace(operation.Description + " " + needs)
+			operation.Parameters = slices.DeleteFunc(operation.Parameters, isCacheBuster)
 			slices.SortStableFunc(operation.Parameters, func(a, b spec.Parameter) int { return cmp.Compare(place[a.In], place[b.In]) })
 		}
 	}
 }
+
+// isCacheBuster tells of a parameter that has no meaning and no name in Go: browsers send it so that no cache answers.
+func isCacheBuster(parameter spec.Parameter) bool { return parameter.Name == "_" }
 
 var place = map[string]int{"path": 0, "query": 1, "body": 2}
 
@@ -212,6 +216,7 @@ var plainTypes = map[string]spec.Schema{
 	"resource.Quantity":    *new(spec.Schema).Typed("string", "").WithDescription("A number with an optional unit, such as 500m, 2 or 10Gi."),
 	"intstr.IntOrString":   *spec.StringProperty(),
 	"runtime.RawExtension": *new(spec.Schema).Typed("object", ""),
+	"gitrepository.Empty":  *new(spec.Schema).Typed("object", "").WithDescription("An object without properties."),
 	"v1.JSON":              *new(spec.Schema).WithDescription("Any JSON."),
 	"json.RawMessage":      *new(spec.Schema).Typed("object", ""),
 }

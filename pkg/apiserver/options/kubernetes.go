@@ -57,11 +57,8 @@ func (o *Kubernetes) ApplyTo(ctx context.Context, config *apiserver.Config) (cac
 	if err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	if len(config.WebhookSecret) > 0 {
-		// Only events of Jenkins look for runs by fields; lists have orders of their own.
-		if err := index.Register(ctx, objects); err != nil {
-			return nil, err
-		}
+	if err := index.Register(ctx, objects); err != nil {
+		return nil, err
 	}
 	if err := index.RegisterSCM(ctx, objects); err != nil {
 		return nil, err

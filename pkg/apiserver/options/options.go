@@ -26,7 +26,11 @@ type Options struct {
 	Kubernetes     Kubernetes
 	Authentication Authentication
 	Authorization  Authorization
+	Memory         Memory
+	SCM            SCM
 	Backends       backends.Options
+	SonarQube      SonarQube
+	Files          Files
 	// JobTokenKeyFile holds the key that the controllers have, too: passwords of runs are sealed with one
 	// that is derived from it. Empty: they stand in the run until a controller has seen it.
 	JobTokenKeyFile string
@@ -36,7 +40,7 @@ type Options struct {
 func New() *Options {
 	return &Options{
 		Serving: newServing(), Limits: newLimits(), Kubernetes: newKubernetes(), Authentication: newAuthentication(),
-		Authorization: newAuthorization(), Backends: backends.NewOptions(),
+		Authorization: newAuthorization(), Memory: NewMemory(), Backends: backends.NewOptions(), Files: newFiles(),
 	}
 }
 
@@ -47,7 +51,11 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Kubernetes.AddFlags(flags)
 	o.Authentication.AddFlags(flags)
 	o.Authorization.AddFlags(flags)
+	o.Memory.AddFlags(flags)
+	o.SCM.AddFlags(flags)
 	o.Backends.AddFlags(flags)
+	o.SonarQube.AddFlags(flags)
+	o.Files.AddFlags(flags)
 	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, the same as the controllers'; it seals the passwords of runs")
 }
 
@@ -59,7 +67,10 @@ func (o *Options) Validate() []error {
 	errs = append(errs, o.Kubernetes.Validate()...)
 	errs = append(errs, o.Authentication.Validate()...)
 	errs = append(errs, o.Authorization.Validate()...)
+	errs = append(errs, o.Memory.Validate()...)
 	errs = append(errs, o.Backends.Validate()...)
+	errs = append(errs, o.SonarQube.Validate()...)
+	errs = append(errs, o.Files.Validate()...)
 	return errs
 }
 
@@ -77,8 +88,8 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 	var objects cache.Cache
 	steps := []func(*apiserver.Config) error{
 		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo,
-		func(c *apiserver.Config) error { return applyBackends(&o.Backends, c) },
-		o.applySealer,
+		func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, c) },
+		o.SonarQube.ApplyTo, o.SCM.ApplyTo, o.applySealer,
 		func(c *apiserver.Config) (err error) { objects, err = o.Kubernetes.ApplyTo(ctx, c); return err },
 	}
 	for _, step := range steps {

@@ -40,7 +40,7 @@ func file(t *testing.T, content string) string {
 func TestValidateReportsEverything(t *testing.T) {
 	o := parse(t, "--listen=9090", "--tls-cert-file=x", "--shutdown-delay=-1s", "--request-timeout=0", "--max-body-bytes=0",
 		"--max-requests-inflight=0", "--max-streams=0", "--user-rate=-1", "--kube-api-qps=0", "--jwt-issuers=", "--jwt-clock-skew=1h",
-		"--token-lifetime=1s", "--system-namespace=", "--authorization-allow-ttl=-1s", "--jenkins-url=http://j", "--s3-endpoint=x")
+		"--token-lifetime=1s", "--system-namespace=", "--authorization-allow-ttl=-1s", "--gc-percent=0", "--memory-limit-mib=-1", "--jenkins-url=http://j", "--s3-endpoint=x")
 	var got []string
 	for _, err := range o.Validate() {
 		name, _, _ := strings.Cut(err.Error(), ":")
@@ -49,7 +49,7 @@ func TestValidateReportsEverything(t *testing.T) {
 	want := []string{
 		"--listen", "--tls-cert-file", "--shutdown-delay", "--request-timeout", "--max-body-bytes", "--max-requests-inflight",
 		"--max-streams", "--user-rate", "--kube-api-qps", "--jwt-secret-file", "--jwt-issuers", "--jwt-clock-skew", "--token-lifetime",
-		"--system-namespace", "--authorization-allow-ttl", "--jenkins-token-file", "--s3-secret-key-file",
+		"--system-namespace", "--authorization-allow-ttl", "--gc-percent", "--memory-limit-mib", "--jenkins-token-file", "--s3-secret-key-file",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -42,7 +42,7 @@ var pages = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, w
 // WriteItems sends a page in the form of List. What is longer than 256 KiB is compressed if the client
 // asks for that: below, the time for it is worth more than the network.
 func WriteItems(w http.ResponseWriter, r *http.Request, page Items) {
-	buffer := pages.Get().(*bytes.Buffer) //nolint:errcheck // the pool holds nothing else
+	buffer := pages.Get().(*bytes.Buffer)
 	buffer.Reset()
 	defer func() {
 		if buffer.Cap() <= 2*wholeBytes {
@@ -135,7 +135,7 @@ func (s *itemStream) begin() {
 	s.out = s.w
 	if acceptsGzip(s.r) {
 		header.Set("Content-Encoding", "gzip")
-		compressed := compressors.Get().(*gzip.Writer) //nolint:errcheck // the pool holds nothing else
+		compressed := compressors.Get().(*gzip.Writer)
 		compressed.Reset(s.w)
 		s.out = compressed
 	}

@@ -266,8 +266,9 @@ func TestARequestToScanOfAPipelineWithoutARepositoryGoes(t *testing.T) {
 	}
 }
 
-// TestAnnotationsStayWithinTheirBoundWithThousandsOfBranches: the peer writes all that Jenkins says, and fails at 256 KiB.
-func TestAnnotationsStayWithinTheirBoundWithThousandsOfBranches(t *testing.T) {
+// TestFault22AnnotationsStayWithinTheirBoundWithThousandsOfBranches: the peer writes all that Jenkins says, and fails at 256 KiB, so that nothing of
+// a pipeline with many branches can be written.
+func TestFault22AnnotationsStayWithinTheirBoundWithThousandsOfBranches(t *testing.T) {
 	for _, tc := range []struct {
 		n, others int
 		reason    string

@@ -445,12 +445,8 @@ func TestToDiscardBranches(t *testing.T) {
 	}
 	keep := discarderOf(&devopsv1alpha3.PipelineSpec{Type: devopsv1alpha3.MultiBranchPipelineType,
 		MultiBranchPipeline: &devopsv1alpha3.MultiBranchPipeline{Discarder: &devopsv1alpha3.DiscarderProperty{NumToKeep: "1"}}})
-	discard, _ := toDiscard(runs, keep, now)
-	names := ""
-	for _, r := range discard {
-		names += r.Name + " "
-	}
-	if names != "x3 main1 main0 " {
-		t.Errorf("discarded %s, want all but the newest of each branch", names)
+	chosen := selection{keep: keep, now: now}
+	if chosen.choose(runs); names(chosen.discard) != "main0 main1 x3" {
+		t.Errorf("discarded %s, want all but the newest of each branch", names(chosen.discard))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -29,8 +30,10 @@ const (
 	// discardGap is how long a pipeline waits for more runs to end before it is looked at: many that end together cost one
 	// pass.
 	discardGap = time.Second
-	// discardWait is when a pipeline is looked at again that has more to discard than may go at once.
-	discardWait = 2 * time.Second
+	// discardWait is when a pipeline is looked at again that has more to discard than may go at once, discardStuck if of those
+	// that go already none is gone.
+	discardWait  = 2 * time.Second
+	discardStuck = 10 * time.Second
 )
 
 var (
@@ -45,9 +48,7 @@ var (
 	})
 )
 
-func init() {
-	metrics.Registry.MustRegister(discarded, discardable)
-}
+func init() { metrics.Registry.MustRegister(discarded, discardable) } //nolint:gochecknoinits // controller-runtime's registry is global
 
 // Discarder deletes the ended runs that a pipeline's discarder does not keep; it is the only thing
 // that deletes runs. Jenkins discards the builds by itself. It keeps nothing between passes: what one
@@ -127,14 +128,21 @@ func (d *Discarder) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 		run := &devopsv1alpha3.PipelineRun{}
 		run.Namespace, run.Name = chosen.run.Namespace, chosen.run.Name
 		uid, version := chosen.run.UID, chosen.run.ResourceVersion
-		// A run that has changed, as it may be wanted again, is looked at anew.
+		// A run that has changed is looked at anew.
 		err := d.Client.Delete(ctx, run, client.Preconditions{UID: &uid, ResourceVersion: &version})
-		if client.IgnoreNotFound(err) != nil {
+		switch {
+		case err == nil:
+			discarded.WithLabelValues(typeOf(pipeline), chosen.bound).Inc()
+		case apierrors.IsConflict(err):
+			more = true
+		case !apierrors.IsNotFound(err):
 			return ctrl.Result{}, fmt.Errorf("discard run %s: %w", run.Name, err)
 		}
-		discarded.WithLabelValues(typeOf(pipeline), chosen.bound).Inc()
 	}
-	if more {
+	switch {
+	case more && room == 0:
+		return ctrl.Result{RequeueAfter: discardStuck}, nil
+	case more:
 		return ctrl.Result{RequeueAfter: discardWait}, nil
 	}
 	return ctrl.Result{RequeueAfter: found.next}, nil

@@ -23,6 +23,9 @@ const day = 24 * time.Hour
 // yet.
 const goneAfter = day
 
+// goneCheck is how often a pipeline is looked at whose branches may have gone.
+const goneCheck = 6 * time.Hour
+
 // The bounds beyond which a run goes, as the metric names them.
 const (
 	boundNumber = "number"
@@ -39,7 +42,7 @@ type selection struct {
 	// branches are those that a multi-branch pipeline has; nil if that is not known.
 	branches map[string]bool
 
-	// discard are the runs that go, next the time until another one gets too old, 0 if none will.
+	// discard are the runs that go, the oldest first, next the time until another one may have to, 0 if none will.
 	discard []choice
 	next    time.Duration
 	// going is how many runs are being deleted already.
@@ -88,12 +91,22 @@ func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 			s.discard = append(s.discard, choice{run, why})
 			continue
 		}
-		if why == "" && limit > 0 && (s.next == 0 || limit-age < s.next) {
-			s.next = limit - age
+		if why == "" && limit > 0 {
+			s.lookIn(limit - age)
 		}
+	}
+	if number > 0 && s.branches != nil {
+		s.lookIn(goneCheck)
 	}
 	// The oldest go first, should not all go at once.
 	slices.Reverse(s.discard)
+}
+
+// lookIn lets the pipeline be looked at again after d at the latest.
+func (s *selection) lookIn(d time.Duration) {
+	if s.next == 0 || d < s.next {
+		s.next = d
+	}
 }
 
 // pending tells if log and artifacts of an ended run are still to be stored; when they are, the run is looked at again.

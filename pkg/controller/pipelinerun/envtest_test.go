@@ -193,6 +193,10 @@ func TestAPIServerRefuses(t *testing.T) {
 	c, ns := envtest.Client(t), envtest.Namespace(t)
 	meta := metav1.ObjectMeta{Namespace: ns, Name: "x"}
 	jump := devopsv1alpha3.RunAction("Jump")
+	source := func(url, ref, jenkinsfile string) *devopsv1alpha3.Pipeline {
+		return &devopsv1alpha3.Pipeline{ObjectMeta: meta, Spec: devopsv1alpha3.PipelineSpec{Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{
+			Jenkinsfile: jenkinsfile, Source: &devopsv1alpha3.JenkinsfileSource{URL: url, Ref: ref}}}}
+	}
 	tests := map[string]struct {
 		object client.Object
 		says   string
@@ -204,6 +208,13 @@ func TestAPIServerRefuses(t *testing.T) {
 		"LongName":      {&devopsv1alpha3.PipelineRun{ObjectMeta: meta, Spec: devopsv1alpha3.PipelineRunSpec{Parameters: []devopsv1alpha3.Parameter{param(strings.Repeat("n", 300), "")}}}, "Too long"},
 		"Discarder": {&devopsv1alpha3.Pipeline{ObjectMeta: meta, Spec: devopsv1alpha3.PipelineSpec{Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{
 			Discarder: &devopsv1alpha3.DiscarderProperty{NumToKeep: "some"}}}}, "num_to_keep"},
+		"TwoJenkinsfiles": {source("https://git.example/x", "main", "x"), "either jenkinsfile or source, not both"},
+		"NoURL":           {source("", "main", ""), "url"},
+		"URLOfADisk":      {source("file:///etc", "main", ""), "url"},
+		"URLOfAProgram":   {source("ext::sh -c id", "main", ""), "url"},
+		"URLOfAnOption":   {source("--upload-pack=id", "main", ""), "url"},
+		"NoRef":           {source("https://git.example/x", "", ""), "ref"},
+		"AnyRef":          {source("https://git.example/x", "*/main", ""), "ref"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -212,5 +223,14 @@ func TestAPIServerRefuses(t *testing.T) {
 				t.Errorf("got %v, want a refusal that says %q", err, tt.says)
 			}
 		})
+	}
+	for i, p := range []*devopsv1alpha3.Pipeline{
+		source("git@git.example:team/x.git", "refs/tags/v1.0", ""), source("ssh://git@git.example:2222/x.git", "feature/größe", ""),
+		{ObjectMeta: meta, Spec: devopsv1alpha3.PipelineSpec{Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{}}}, // as consoles make it first
+	} {
+		p.Name = fmt.Sprint("good-", i)
+		if err := c.Create(t.Context(), p); err != nil {
+			t.Error(err)
+		}
 	}
 }

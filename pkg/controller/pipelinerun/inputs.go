@@ -52,7 +52,7 @@ func (s *scope) limitInputs(ctx context.Context) (message string, err error) {
 	}
 	limit, err := devopsv1alpha3.InputDeadline(s.run, s.pipeline)
 	if err != nil {
-		return "the build waits for an input, and goes on waiting: " + err.Error(), nil
+		return "the build waits for an input, and goes on waiting: " + err.Error(), nil //nolint:nilerr // the run says it, and trying again would not help
 	}
 	if limit == 0 {
 		return "", nil

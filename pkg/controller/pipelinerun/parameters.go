@@ -111,6 +111,12 @@ func fingerprint(values []devopsv1alpha3.Parameter, defined []devopsv1alpha3.Par
 		effective[v.Name] = v.Value
 		secret[v.Name] = secret[v.Name] || sealing.Sealed(v.Value) || v.Value == sealing.Mask
 	}
+	for _, d := range defined {
+		if d.Trim {
+			// As Jenkins does before it compares: what String.trim of Java takes away.
+			effective[d.Name] = strings.TrimFunc(effective[d.Name], func(r rune) bool { return r <= ' ' })
+		}
+	}
 	for name, hidden := range secret {
 		if hidden {
 			effective[name] = ""

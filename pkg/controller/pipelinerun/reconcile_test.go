@@ -96,6 +96,10 @@ func TestFingerprint(t *testing.T) {
 	if got := fingerprint([]devopsv1alpha3.Parameter{param("B", "y")}, defined); got == base {
 		t.Error("other values are another start")
 	}
+	trimmed := []devopsv1alpha3.ParameterDefinition{{Name: "A", Type: "string", DefaultValue: " 1", Trim: true}}
+	if fingerprint(nil, trimmed) != fingerprint([]devopsv1alpha3.Parameter{param("A", "1\n")}, trimmed) {
+		t.Error("Jenkins merges starts whose values are equal once they are trimmed")
+	}
 	if fingerprint([]devopsv1alpha3.Parameter{param("A", "1;1:B=1:y")}, nil) == fingerprint([]devopsv1alpha3.Parameter{param("A", "1"), param("B", "y")}, nil) {
 		t.Error("a value must not be able to look like another parameter")
 	}
@@ -509,44 +513,6 @@ func TestRefusedStart(t *testing.T) {
 	}
 	if statusOf(answer(http.StatusBadRequest, jenkins.ErrInvalid, "")) != http.StatusBadRequest {
 		t.Error("the status of an answer is not found")
-	}
-}
-
-func TestToDiscard(t *testing.T) {
-	now := newClock().Now()
-	var runs []devopsv1alpha3.PipelineRun
-	for i, age := range []time.Duration{0, day, 2 * day, 3 * day, 40 * day} {
-		r := *newRun(string(rune('a' + i)))
-		r.CreationTimestamp = metav1.Time{Time: now.Add(-age)}
-		r.Status.CompletionTime = &metav1.Time{Time: now.Add(-age)}
-		runs = append(runs, r)
-	}
-	live := *newRun("live")
-	live.CreationTimestamp = metav1.Time{Time: now.Add(-100 * day)}
-	runs = append(runs, live)
-	tests := map[string]struct {
-		num, days string
-		want      string
-		next      time.Duration
-	}{
-		"Nothing":   {"", "", "", 0},
-		"Unbounded": {"-1", "-1", "", 0},
-		"Number":    {"3", "", "de", 0},
-		"Days":      {"", "30", "e", 27 * day},
-		"Both":      {"4", "3", "de", day},
-		"Nonsense":  {"many", "x", "", 0},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			discard, next := toDiscard(runs, &devopsv1alpha3.DiscarderProperty{NumToKeep: tt.num, DaysToKeep: tt.days}, now)
-			names := ""
-			for _, r := range discard {
-				names += r.Name
-			}
-			if names != tt.want || next != tt.next {
-				t.Errorf("got %q next %s, want %q next %s", names, next, tt.want, tt.next)
-			}
-		})
 	}
 }
 

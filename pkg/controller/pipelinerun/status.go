@@ -6,10 +6,12 @@ package pipelinerun
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -23,6 +25,9 @@ const maxMessage = 2000
 
 // maxRunJSON bounds the run's JSON, in bytes: all annotations of an object together have 256 KiB.
 const maxRunJSON = 128 << 10
+
+// maxLongField bounds a field of a run's JSON that is too long as a whole, in bytes.
+const maxLongField = 2 << 10
 
 // observation is what a pass found out about a run.
 type observation struct {
@@ -204,7 +209,13 @@ func (s *scope) announce() {
 	}
 	if s.read.Status.CompletionTime == nil && s.run.Status.CompletionTime != nil {
 		c := conditionOf(s.run, devopsv1alpha3.ConditionSucceeded)
-		s.Recorder.Eventf(s.run, nil, eventType(s.run.Status.Phase), string(s.run.Status.Phase), "Finish", "%s: %s", c.Reason, c.Message)
+		countEnd(s.run.Status.Phase, c.Reason)
+		kind, reason := eventType(s.run.Status.Phase), string(s.run.Status.Phase)
+		if c.Reason == devopsv1alpha3.ReasonUnstable {
+			// It has not failed, but somebody should look at it.
+			kind, reason = corev1.EventTypeWarning, c.Reason
+		}
+		s.Recorder.Eventf(s.run, nil, kind, reason, "Finish", "%s: %s", c.Reason, c.Message)
 	}
 }
 
@@ -230,12 +241,20 @@ func (s *scope) keepRunJSON(build *jenkins.Run, final bool) error {
 		if !final {
 			delete(fields, "durationInMillis")
 		}
-		if len(text) > maxRunJSON {
+		long := len(text) > maxRunJSON
+		if long {
 			delete(fields, "changeSet")
 		}
 		var err error
 		if text, err = json.Marshal(fields); err != nil {
 			return fmt.Errorf("write the run's JSON: %w", err)
+		}
+		if long && len(text) > maxRunJSON {
+			// Somebody wrote a book into the description, or thousands of builds caused this one. All that the console needs is short.
+			maps.DeleteFunc(fields, func(_ string, value json.RawMessage) bool { return len(value) > maxLongField })
+			if text, err = json.Marshal(fields); err != nil {
+				return fmt.Errorf("write the run's JSON: %w", err)
+			}
 		}
 	}
 	s.annotate(devopsv1alpha3.JenkinsPipelineRunStatusAnnotation, string(text))

@@ -178,7 +178,10 @@ func CloneURL(spec devopsv1alpha3.GitRepositorySpec) string {
 			return ""
 		}
 	}
-	base.Path += "/" + strings.Join(append(parts, name), "/") + ".git"
+	base.Path += "/" + strings.Join(append(parts, name), "/")
+	if base.Host != "github.com" && base.Host != "bitbucket.org" {
+		base.Path += ".git" // KubeSphere writes the addresses of these two without
+	}
 	base.RawPath = ""
 	return base.String()
 }

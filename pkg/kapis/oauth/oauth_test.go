@@ -80,7 +80,7 @@ func TestToken(t *testing.T) {
 				return name + "+" + strings.Join(groups, ","), time.Hour, tc.tokensErr
 			}), func() { limited++ })
 			container := restful.NewContainer()
-			container.Add(WebService(h))
+			container.Add(WebService(h, NewReviewer(nil, func() {})))
 
 			r := httptest.NewRequest(http.MethodPost, "/oauth/token"+tc.target, strings.NewReader(tc.body))
 			switch tc.contentType {

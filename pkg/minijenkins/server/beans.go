@@ -333,8 +333,8 @@ func (s *Server) buildBean(base string, it *item, b *store.Build) *object {
 		set("result", resultOrNull(b)).
 		set("timestamp", b.Started.UnixMilli()).
 		vis(2, "url", buildURL(base, it, b.Number)).
-		lazy(1, "changeSets", func() any { return s.changeSetBeans(b.Key()) }).
-		lazy(1, "culprits", func() any { return s.culpritBeans(b.Key()) }).
+		lazy(1, "changeSets", func() any { return s.changeSetBeans(b) }).
+		lazy(1, "culprits", func() any { return s.culpritBeans(b) }).
 		set("inProgress", b.Building).
 		lazy(1, "nextBuild", func() any { _, n := it.around(b); return near(n) }).
 		lazy(1, "previousBuild", func() any { p, _ := it.around(b); return near(p) })

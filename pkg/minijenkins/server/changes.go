@@ -97,6 +97,7 @@ func (r *buildRun) findChanges(ctx context.Context, commit string) ([]engine.Cha
 	if err := s.store.PutChanges(r.key, list); err != nil {
 		return nil, err
 	}
+	s.changes.forget(r.key)
 	return list, nil
 }
 
@@ -121,18 +122,18 @@ func (r *buildRun) commitsSince(ctx context.Context, since, commit string) (list
 }
 
 // changesOf are the commits that are new in a build, as far as they are known.
-func (s *Server) changesOf(k store.BuildKey) []engine.Change {
-	list, _, err := s.store.Changes(k)
+func (s *Server) changesOf(b *store.Build) []engine.Change {
+	list, err := s.changes.of(b)
 	if err != nil {
-		s.logger().Error(err, "changes cannot be read", "build", k.Number)
+		s.logger().Error(err, "changes cannot be read", "build", b.Number)
 	}
 	return list
 }
 
 // changeSetBeans is changeSets of a build.
-func (s *Server) changeSetBeans(k store.BuildKey) []*object {
+func (s *Server) changeSetBeans(b *store.Build) []*object {
 	items := []*object{}
-	for _, ch := range s.changesOf(k) {
+	for _, ch := range s.changesOf(b) {
 		first, _, _ := strings.Cut(ch.Message, "\n")
 		paths := make([]*object, len(ch.Paths))
 		for i, p := range ch.Paths {
@@ -151,9 +152,9 @@ func (s *Server) changeSetBeans(k store.BuildKey) []*object {
 }
 
 // culpritBeans are the authors of the changes of a build.
-func (s *Server) culpritBeans(k store.BuildKey) []*object {
+func (s *Server) culpritBeans(b *store.Build) []*object {
 	seen, out := map[string]bool{}, []*object{}
-	for _, ch := range s.changesOf(k) {
+	for _, ch := range s.changesOf(b) {
 		if seen[ch.Author] {
 			continue
 		}
@@ -176,7 +177,7 @@ func idRune(r rune) rune {
 // blueChangeSet is changeSet of a build in Blue Ocean.
 func (s *Server) blueChangeSet(it *item, b *store.Build) []*object {
 	self, out := runPath(it, b)+"changeSet/", []*object{}
-	for _, ch := range s.changesOf(b.Key()) {
+	for _, ch := range s.changesOf(b) {
 		first, _, _ := strings.Cut(ch.Message, "\n")
 		user := "/blue/rest/users/" + url.PathEscape(userID(ch.Author)) + "/"
 		out = append(out, bean("io.jenkins.blueocean.service.embedded.rest.ChangeSetResource").in("_links", links("self", self+ch.ID+"/")).
@@ -190,7 +191,7 @@ func (s *Server) blueChangeSet(it *item, b *store.Build) []*object {
 
 // wfChangeSets is wfapi/changesets of a build.
 func (s *Server) wfChangeSets(b *store.Build) []*object {
-	list := s.changesOf(b.Key())
+	list := s.changesOf(b)
 	if len(list) == 0 {
 		return []*object{}
 	}

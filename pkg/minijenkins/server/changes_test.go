@@ -59,7 +59,7 @@ func TestChangesOfBranchBuilds(t *testing.T) {
 			t.Errorf("changeSet lacks %s:\n%s", want, body)
 		}
 	}
-	if list := h.s.changesOf(store.BuildKey{Job: 999, Number: 1}); len(list) != 0 {
+	if list := h.s.changesOf(&store.Build{Job: 999, Number: 1, Commit: "c"}); len(list) != 0 {
 		t.Errorf("a build that is not there has changes: %v", list)
 	}
 }

@@ -140,6 +140,8 @@ type Server struct {
 	wake chan struct{}
 	// scanSlots bounds how many scans run at once.
 	scanSlots *slots
+	// changes are those of builds that were shown lately.
+	changes *changeCache
 	// born is when the server was made.
 	born time.Time
 
@@ -202,7 +204,7 @@ func New(cfg Config) (*Server, error) {
 		now: time.Now, wake: make(chan struct{}, 1),
 		queue: map[int64]*store.QueueItem{}, placeholders: map[int64]*placeholder{},
 		runs: map[store.BuildKey]*buildRun{}, clouds: map[string]*store.Cloud{},
-		scans: map[uint64]*scan{}, scanSlots: newSlots(maxScans, maxTenantScans),
+		scans: map[uint64]*scan{}, scanSlots: newSlots(maxScans, maxTenantScans), changes: newChangeCache(st.Changes),
 	}
 	s.born = s.now()
 	s.events = newEventSender(&s.cfg, s.now, st.Flush)

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxURL bounds an address, in bytes: no longer one has a key.
@@ -36,7 +37,7 @@ var schemes = map[string]string{"http": "http", "https": "https", "ssh": "ssh", 
 // Of gives the key of an address; empty if it is the address of nothing.
 func Of(address string) Key {
 	address = strings.TrimSpace(address)
-	if address == "" || len(address) > MaxURL || strings.ContainsAny(address, "\x00\r\n") {
+	if address == "" || len(address) > MaxURL || strings.ContainsAny(address, "\x00\r\n\\") {
 		return ""
 	}
 	if host, name, ok := scp(address); ok {
@@ -126,7 +127,7 @@ func pathOf(name string) string {
 	if len(name) > len(".git") && strings.EqualFold(name[len(name)-len(".git"):], ".git") {
 		name = name[:len(name)-len(".git")]
 	}
-	return strings.ToLower(strings.Trim(name, "/"))
+	return norm.NFC.String(strings.ToLower(strings.Trim(name, "/")))
 }
 
 // Host gives the host of an address as keys have it, with the port if it is not the one of the protocol;

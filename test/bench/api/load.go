@@ -56,6 +56,8 @@ type runList struct {
 		} `json:"metadata"`
 	} `json:"items"`
 	TotalItems int `json:"totalItems"`
+	// ResourceVersion is that of the list; not all servers say it.
+	ResourceVersion string `json:"resourceVersion"`
 }
 
 func newMeasurement(ctx context.Context, o *options, s *server) (*measurement, error) {
@@ -76,7 +78,9 @@ func newMeasurement(ctx context.Context, o *options, s *server) (*measurement, e
 			newest = max(newest, n)
 		}
 	}
-	m.version = strconv.Itoa(newest)
+	if m.version = list.ResourceVersion; m.version == "" {
+		m.version = strconv.Itoa(newest)
+	}
 	for i := range projects {
 		// A server with other data has none of these.
 		if name := projectName(i); name != m.namespace {

@@ -200,17 +200,38 @@ func (c *cluster) measureServer(ctx context.Context, o *options, r *report) (err
 		<-ctx.Done()
 		return nil
 	}
-	m, err := newMeasurement(ctx, o, s)
+	m, err := c.waitComplete(ctx, o, s)
 	if err != nil {
 		return err
 	}
-	m.cluster = c
 	result, err := m.all(ctx)
 	if err != nil {
 		return err
 	}
 	r.add(result)
 	return nil
+}
+
+// waitComplete waits until the server shows all runs: the kube-apiserver may have learned of the last ones after the
+// server's first list.
+func (c *cluster) waitComplete(ctx context.Context, o *options, s *server) (*measurement, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for {
+		m, err := newMeasurement(ctx, o, s)
+		if err != nil {
+			return nil, err
+		}
+		if m.total == c.seeded {
+			m.cluster = c
+			return m, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the server shows %d runs, want %d", m.total, c.seeded)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 var began = time.Now()

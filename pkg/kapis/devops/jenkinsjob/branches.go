@@ -70,7 +70,7 @@ func (b *Branches) List(ctx context.Context, s *store.Store, p *devopsv1alpha3.P
 	}
 	list, have := annotated(p)
 	complete := have && !meta.IsStatusConditionFalse(p.Status.Conditions, devopsv1alpha3.ConditionBranchesComplete)
-	if complete || b.source == nil || CheckFolder(ctx, s, p.Namespace) != nil {
+	if complete || b.source == nil || !OwnsFolder(ctx, s, p.Namespace) {
 		return list, nil
 	}
 	all, err := b.read(ctx, p)

@@ -33,6 +33,11 @@ func CheckFolder(ctx context.Context, s *store.Store, namespace string) error {
 	return nil
 }
 
+// OwnsFolder tells if CheckFolder has nothing to say.
+func OwnsFolder(ctx context.Context, s *store.Store, namespace string) bool {
+	return CheckFolder(ctx, s, namespace) == nil
+}
+
 // Pipeline reads a pipeline.
 func Pipeline(ctx context.Context, s *store.Store, namespace, name string) (*devopsv1alpha3.Pipeline, error) {
 	pipeline := &devopsv1alpha3.Pipeline{}

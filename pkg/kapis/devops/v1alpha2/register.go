@@ -19,10 +19,14 @@ import (
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/jenkinsproxy"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/run"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/s2ibinary"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/scm"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/search"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/sonar"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha2/webhook"
 	credentialv1alpha3 "github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/credential"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/scm/hook"
 )
 
 // Version is the version of the group.
@@ -56,9 +60,15 @@ type Deps struct {
 	// Credentials tells of the use of credentials. It may be nil.
 	Credentials credentialv1alpha3.Jenkins
 	// SonarQube knows the results of code analyses. It may be nil.
-	SonarQube sonar.SonarQube
+	SonarQube sonar.Source
+	// Binaries keeps the files of S2iBinaries.
+	Binaries s2ibinary.Options
 	// GitLab lists servers and repositories. It may be nil.
 	GitLab jenkinsproxy.GitLab
+	// SCM talks to source code servers.
+	SCM scm.Deps
+	// Receiver takes the events of source code servers; it is shared with v1alpha3.
+	Receiver *hook.Receiver
 }
 
 // WebService gives the routes of the group, in both families of paths.
@@ -69,7 +79,10 @@ func WebService(deps Deps) *restful.WebService {
 	search.AddRoutes(ws, deps.Deps, deps.Authorizer)
 	crumb.AddRoutes(ws)
 	jenkinsproxy.AddRootRoutes(ws)
+	scm.AddRoutes(ws, deps.SCM)
+	webhook.AddRoutes(ws, deps.Receiver)
 	pipelines := pipeline.Deps{Deps: deps.Deps, Client: deps.Client, Authorizer: deps.Authorizer, Jenkins: deps.Jenkins, Branches: deps.Branches}
+	binaries := s2ibinary.New(deps.Deps, deps.Binaries)
 	for _, family := range crud.Families {
 		pipeline.AddRoutes(ws, pipelines, family)
 		credential.AddRoutes(ws, deps.Deps, deps.Credentials, family)
@@ -77,6 +90,7 @@ func WebService(deps Deps) *restful.WebService {
 		sonar.AddRoutes(ws, deps.Deps, deps.Jenkins, deps.SonarQube, family)
 		jenkinsproxy.AddRoutes(ws, deps.GitLab, family)
 		run.AddRoutes(ws, runs, family)
+		s2ibinary.AddRoutes(ws, binaries, family)
 	}
 	return ws
 }

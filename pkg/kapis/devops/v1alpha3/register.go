@@ -19,9 +19,12 @@ import (
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/nodelabel"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipeline"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/pipelinerun"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/scm"
+	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/scmwebhook"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/steptemplate"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/template"
 	"github.com/slipway-dev/slipway/pkg/kapis/devops/v1alpha3/webhook"
+	"github.com/slipway-dev/slipway/pkg/scm/hook"
 )
 
 // Deps is what the group needs.
@@ -41,8 +44,14 @@ type Deps struct {
 	Labels nodelabel.Jenkins
 	// Branches gives the branches of multi-branch pipelines; it is shared with v1alpha2.
 	Branches *jenkinsjob.Branches
+	// Files reads and writes the files of git repositories.
+	Files gitrepository.FilesDeps
 	// Webhook takes the events of Jenkins.
 	Webhook webhook.Deps
+	// SCM talks to source code servers.
+	SCM scm.Deps
+	// Receiver takes the events of source code servers; it is shared with v1alpha2.
+	Receiver *hook.Receiver
 }
 
 // WebService gives the routes of the group, in both families of paths.
@@ -53,13 +62,18 @@ func WebService(deps Deps) *restful.WebService {
 	devopsproject.AddMemberRoutes(ws, deps.Deps, deps.Authorizer)
 	nodelabel.AddRoutes(ws, deps.Deps, deps.Authorizer, deps.Labels)
 	webhook.AddRoutes(ws, deps.Webhook)
+	webhook.AddSCMRoutes(ws, deps.Receiver)
+	scm.AddRoutes(ws, deps.SCM)
 	template.AddClusterRoutes(ws, deps.Deps)
 	steptemplate.AddRoutes(ws, deps.Deps)
+	files := gitrepository.NewFiles(deps.Deps, deps.Files)
 	for _, family := range crud.Families {
 		pipeline.AddRoutes(ws, deps.Deps, deps.ValidateJenkinsfile, family)
 		pipeline.AddBranchRoutes(ws, deps.Deps, deps.Branches, family)
 		pipelinerun.AddRoutes(ws, deps.Runs, family)
 		gitrepository.AddRoutes(ws, deps.Deps, family)
+		gitrepository.AddFileRoutes(ws, files, family)
+		scmwebhook.AddRoutes(ws, deps.Deps, family)
 		credential.AddRoutes(ws, deps.Deps, deps.Credentials, family)
 		template.AddRoutes(ws, deps.Deps, family)
 	}

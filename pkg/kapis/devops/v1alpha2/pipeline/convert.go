@@ -210,10 +210,14 @@ func LatestRun(ctx context.Context, s *store.Store, p *devopsv1alpha3.Pipeline) 
 	if err != nil || len(page.Items) == 0 {
 		return nil, err
 	}
+	return runOf(page.Items[0].Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]), nil
+}
+
+// runOf reads a run's annotation. Users can write annotations; what is no run is none.
+func runOf(text string) *jenkins.Run {
 	run := &jenkins.Run{}
-	if json.Unmarshal([]byte(page.Items[0].Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]), run) != nil {
-		// Users can write annotations; what is no run is none.
-		return nil, nil //nolint:nilnil // no run is no error
+	if json.Unmarshal([]byte(text), run) != nil {
+		return nil
 	}
-	return run, nil
+	return run
 }

@@ -104,7 +104,7 @@ func (h *Handler) Get(req *restful.Request, resp *restful.Response) error {
 // ask reads a pipeline from Jenkins that the controllers have not described yet. A job that is not
 // made yet, or a Jenkins that does not answer, leaves what the spec says.
 func (h *Handler) ask(ctx context.Context, p *devopsv1alpha3.Pipeline, otherwise Pipeline) (Pipeline, error) {
-	if h.deps.Jenkins == nil || jenkinsjob.CheckFolder(ctx, h.deps.Store, p.Namespace) != nil {
+	if h.deps.Jenkins == nil || !jenkinsjob.OwnsFolder(ctx, h.deps.Store, p.Namespace) {
 		return otherwise, nil
 	}
 	info, err := h.deps.Jenkins.GetPipeline(ctx, p.Namespace, p.Name)
@@ -123,7 +123,7 @@ func (h *Handler) taken(ctx context.Context, namespace, name string) (bool, erro
 	if !apierrors.IsNotFound(err) {
 		return err == nil, err
 	}
-	if h.deps.Jenkins == nil || jenkinsjob.CheckFolder(ctx, h.deps.Store, namespace) != nil {
+	if h.deps.Jenkins == nil || !jenkinsjob.OwnsFolder(ctx, h.deps.Store, namespace) {
 		return false, nil
 	}
 	reason, err := h.deps.Jenkins.CheckJobName(ctx, namespace, name)

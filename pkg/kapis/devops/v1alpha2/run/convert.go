@@ -159,6 +159,9 @@ func show(run *devopsv1alpha3.PipelineRun, now time.Time) (map[string]any, error
 	switch {
 	case pipelinerun.Ended(run) && live[state]:
 		shown["state"], shown["result"] = jenkins.StateFinished, results[run.Status.Phase]
+		if reason, _ := why(run); reason == devopsv1alpha3.ReasonUnstable {
+			shown["result"] = jenkins.ResultUnstable
+		}
 		if end := run.Status.CompletionTime; end != nil {
 			shown["endTime"] = end.UTC().Format(time.RFC3339)
 		}

@@ -48,7 +48,7 @@ func New(deps crud.Deps, a authorizer.UnconditionalAuthorizer) *Handler {
 // Search answers with a page. Projects in which the user may not list pipelines are as if they were not there.
 func (h *Handler) Search(req *restful.Request, resp *restful.Response) error {
 	ctx := req.Request.Context()
-	wanted, err := parse(req.QueryParameter("q"))
+	wanted, err := parse(termsOf(req.Request.URL.RawQuery))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,21 @@ type query struct {
 	pattern string
 }
 
+// termsOf gives the parameter q of a raw query. Consoles send its semicolons as they are, and net/url drops a parameter that holds one.
+func termsOf(raw string) string {
+	for pair := range strings.SplitSeq(raw, "&") {
+		value, found := strings.CutPrefix(pair, "q=")
+		if !found {
+			continue
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			value = plain
+		}
+		return value
+	}
+	return ""
+}
+
 // parse reads terms as Blue Ocean has them, key:value or key=value, separated by ";", in any order:
 //
 //	type:pipeline;organization:jenkins;pipeline:project/*keyword*;excludedFromFlattening=jenkins.branch.MultiBranchProject

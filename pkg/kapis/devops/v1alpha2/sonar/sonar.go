@@ -34,8 +34,8 @@ type Jenkins interface {
 	SonarAnalyses(ctx context.Context, folder, job string) ([]jenkins.SonarAnalysis, error)
 }
 
-// SonarQube knows the results; *sonarqube.Client does. Errors are those of pkg/sonarqube.
-type SonarQube interface {
+// Source knows the results; *sonarqube.Client does. Errors are those of pkg/sonarqube.
+type Source interface {
 	Status(ctx context.Context, taskID string) (*sonarqube.Status, error)
 }
 
@@ -57,11 +57,11 @@ type Status struct {
 type Handler struct {
 	deps      crud.Deps
 	jenkins   Jenkins
-	sonarqube SonarQube
+	sonarqube Source
 }
 
 // New makes the handler. Without a SonarQube there are no results.
-func New(deps crud.Deps, j Jenkins, s SonarQube) *Handler {
+func New(deps crud.Deps, j Jenkins, s Source) *Handler {
 	return &Handler{deps: deps, jenkins: j, sonarqube: s}
 }
 
@@ -140,7 +140,7 @@ func badGateway(message string) error {
 }
 
 // AddRoutes adds the routes of one family of paths.
-func AddRoutes(ws *restful.WebService, deps crud.Deps, j Jenkins, s SonarQube, family crud.Family) {
+func AddRoutes(ws *restful.WebService, deps crud.Deps, j Jenkins, s Source, family crud.Family) {
 	h := New(deps, j, s)
 	docs := family.Docs(ws, crud.Docs{
 		Path: "/" + devopsv1alpha3.PipelineResource + "/{" + crud.ParamName + "}", Tag: "SonarQube", Suffix: "V1alpha2",

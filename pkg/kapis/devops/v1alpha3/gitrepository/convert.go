@@ -12,13 +12,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/gitfiles/access"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 )
 
-// prepare refuses a credential in the address: everybody who may read the object would see it.
+// prepare completes the address, and refuses a credential in it: everybody who may read the object would see it.
 func prepare(_ context.Context, w crud.Write[*devopsv1alpha3.GitRepository]) error {
 	repository := w.Object
 	path := field.NewPath("spec", "url")
+	if repository.Spec.URL == "" {
+		repository.Spec.URL = access.CloneURL(repository.Spec)
+	}
 	address, err := url.Parse(repository.Spec.URL)
 	if err != nil && strings.Contains(repository.Spec.URL, "://") {
 		return invalid(repository.Name, field.Invalid(path, "", "is not a valid URL"))
