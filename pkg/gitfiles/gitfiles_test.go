@@ -39,6 +39,7 @@ func names(files []File) string {
 
 // fixture is a repository with three commits on main and a branch feat/x.
 func fixture(t *testing.T) (s *server, first, second string) {
+	t.Helper()
 	s = newServer(t)
 	first = s.commit("main", map[string]string{"README.md": "# one", "src/a.go": "package a", "src/b/b.go": "package b", "bin": "a\x00b"}, "--date=2026-01-01T00:00:00Z")
 	second = s.commit("main", map[string]string{"README.md": "# two", "passwd": "link:/etc/passwd"})
@@ -440,9 +441,8 @@ func TestAddresses(t *testing.T) {
 		"https://e/" + strings.Repeat("a", 3000): "",
 	} {
 		a, err := parseAddress(text)
-		if got := ""; a != nil {
-			got = a.String()
-			if got != want && !strings.HasSuffix(want, "a/b.git") {
+		if a != nil {
+			if got := a.String(); got != want && !strings.HasSuffix(want, "a/b.git") {
 				t.Errorf("%q: got %q, want %q", text, got, want)
 			}
 		} else if want != "" || err == nil {

@@ -168,7 +168,9 @@ func commitOf(db storer.EncodedObjectStorer, hash plumbing.Hash) (*object.Commit
 // at shows the commit of a ref with all its files.
 func (r *Repository) at(ctx context.Context, ref Ref, show func(*database, *object.Commit) error) error {
 	return r.converse(ctx, func(ctx context.Context, conversation *remote) error {
-		l, wanted, hash := layerTips, []plumbing.Hash{}, plumbing.ZeroHash
+		var wanted []plumbing.Hash
+		var hash plumbing.Hash
+		l := layerTips
 		if ref.Commit == "" {
 			h, err := conversation.mustBranch(ref.Branch)
 			if err != nil {

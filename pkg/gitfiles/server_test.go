@@ -33,7 +33,7 @@ const (
 
 // server is a git server with one bare repository.
 type server struct {
-	t       testing.TB
+	t       *testing.T
 	bare    string
 	url     string
 	handler http.Handler
@@ -42,7 +42,7 @@ type server struct {
 }
 
 // run runs git in the bare repository or a work tree.
-func run(t testing.TB, dir string, args ...string) string {
+func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=Dev", "-c", "user.email=dev@example.invalid"}, args...)...)
 	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
@@ -54,7 +54,7 @@ func run(t testing.TB, dir string, args ...string) string {
 }
 
 // newServer serves an empty repository as git itself does.
-func newServer(t testing.TB) *server {
+func newServer(t *testing.T) *server {
 	t.Helper()
 	bin, err := exec.LookPath("git")
 	if err != nil {
@@ -140,7 +140,7 @@ func (s *server) target() Target {
 	return Target{Key: "ns/repo", URL: s.url, Credential: Credential{Username: testUser, Password: testPassword}}
 }
 
-func newCache(t testing.TB, change func(*Options)) *Cache {
+func newCache(t *testing.T, change func(*Options)) *Cache {
 	t.Helper()
 	o := Options{Dir: t.TempDir(), AllowLocal: true, Timeout: 30 * time.Second}
 	if change != nil {
@@ -153,7 +153,7 @@ func newCache(t testing.TB, change func(*Options)) *Cache {
 	return c
 }
 
-func open(t testing.TB, c *Cache, target Target) *Repository {
+func open(t *testing.T, c *Cache, target Target) *Repository {
 	t.Helper()
 	r, err := c.Open(target)
 	if err != nil {
@@ -231,7 +231,7 @@ func (s *server) serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 				_ = req.Reply(true, nil)
 				line := string(req.Payload[4 : 4+binary.BigEndian.Uint32(req.Payload)])
 				name, path, _ := strings.Cut(line, " ")
-				command := exec.Command("git", strings.TrimPrefix(name, "git-"), strings.Trim(path, "'")) //nolint:gosec,noctx // a test's own server
+				command := exec.Command("git", strings.TrimPrefix(name, "git-"), strings.Trim(path, "'"))
 				command.Stdout, command.Stderr = channel, channel.Stderr()
 				in, err := command.StdinPipe()
 				if err == nil {

@@ -138,13 +138,14 @@ func (b *builder) write(entries map[string]object.TreeEntry, dir, name string, c
 	full := path.Join(dir, name)
 	mode := filemode.Regular
 	if old, ok := entries[name]; ok {
-		switch {
-		case old.Mode == filemode.Dir:
+		switch old.Mode {
+		case filemode.Dir:
 			return failure(ErrConflict, "%s is a folder", full)
-		case old.Mode == filemode.Symlink:
+		case filemode.Symlink:
 			return failure(ErrInvalid, "%s is a symbolic link; delete it first", full)
-		case old.Mode == filemode.Submodule:
+		case filemode.Submodule:
 			return failure(ErrInvalid, "%s is a submodule", full)
+		default:
 		}
 		if !b.overwrite {
 			return failure(ErrConflict, "%s exists already; send overwrite: true to replace it", full)

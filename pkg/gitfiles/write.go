@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -24,7 +26,9 @@ import (
 
 const (
 	// maxAttempts is how often a commit is made again because others were quicker.
-	maxAttempts = 8
+	maxAttempts = 30
+	// maxPause bounds the wait between two attempts; it is random, so that replicas do not meet again and again.
+	maxPause = time.Second
 	// maxMessage bounds the message of a commit, in bytes.
 	maxMessage = 64 << 10
 	// maxChanges bounds the files of a commit.
@@ -139,13 +143,28 @@ func (r *Repository) Write(ctx context.Context, c Change) (*object.Commit, error
 	}
 	defer r.cache.writing.Release(weight)
 	w := &writer{Repository: r, change: c}
-	for range maxAttempts {
+	for i := range maxAttempts {
 		commit, again, err := w.attempt(ctx)
 		if !again {
 			return commit, err
 		}
+		if err := pause(ctx, min(20*time.Millisecond<<min(i, 10), maxPause)); err != nil {
+			return nil, r.explain(err)
+		}
 	}
 	return nil, failure(ErrConflict, "the branch %s moves too quickly: %d commits were made while this one was sent; try again", c.Branch, maxAttempts)
+}
+
+// pause waits a random time.
+func pause(ctx context.Context, most time.Duration) error {
+	timer := time.NewTimer(rand.N(most)) //nolint:gosec // G404: nobody gains by guessing it
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err() //nolint:wrapcheck // explain is called on it
+	}
 }
 
 // writer makes one commit, in several attempts.
@@ -363,7 +382,7 @@ func (r *Repository) settle(ctx context.Context, u update, report *packp.ReportS
 	switch {
 	case h.commit == u.New:
 		return false, nil
-	case h.commit != u.Old:
+	case h.commit != u.Old, report != nil && taken(statusOf(report)):
 		return true, nil
 	case report != nil:
 		return false, failure(ErrRefused, "the server refuses the change of the branch %s: %s", u.Name.Short(), r.target.Credential.hide(oneLine(statusOf(report))))
@@ -371,6 +390,11 @@ func (r *Repository) settle(ctx context.Context, u update, report *packp.ReportS
 		return false, r.mayNotWrite()
 	}
 	return false, r.explain(failed)
+}
+
+// taken tells if a server said that somebody else is changing the branch in this moment.
+func taken(status string) bool {
+	return strings.Contains(status, "lock") || strings.Contains(status, "failed to update ref")
 }
 
 // statusOf is what a server said.

@@ -78,7 +78,7 @@ func TestWriteKeepsModes(t *testing.T) {
 	s := newServer(t)
 	work := t.TempDir()
 	run(t, work, "clone", "--quiet", s.bare, ".")
-	if err := os.WriteFile(filepath.Join(work, "run.sh"), []byte("one"), 0o700); err != nil { //nolint:gosec // that it can be executed is what the test is about
+	if err := os.WriteFile(filepath.Join(work, "run.sh"), []byte("one"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	run(t, work, "add", "--all")
@@ -264,7 +264,7 @@ func (d *deaf) WriteHeader(int)             {}
 func TestTheServerRefusesAWrite(t *testing.T) {
 	s, _, _ := fixture(t)
 	hook := filepath.Join(s.bare, "hooks", "update")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\n[ \"$1\" = refs/heads/main ] && { echo protected >&2; exit 1; }; exit 0\n"), 0o700); err != nil { //nolint:gosec // a hook is a program
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\n[ \"$1\" = refs/heads/main ] && { echo protected >&2; exit 1; }; exit 0\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	r := open(t, newCache(t, nil), s.target())

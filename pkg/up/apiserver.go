@@ -5,6 +5,7 @@ package up
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -70,7 +71,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		Gatherers: prometheus.Gatherers{metrics.Registry},
 		Log:       ctrl.LoggerFrom(ctx).WithName("apiserver"),
 	}
-	if err := u.options.SCM.ApplyTo(&settings); err != nil {
+	if err := errors.Join(u.options.SCM.ApplyTo(&settings), u.options.SonarQube.ApplyTo(&settings)); err != nil {
 		return "", err
 	}
 	config, err := settings.Complete()

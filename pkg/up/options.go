@@ -34,6 +34,8 @@ type Options struct {
 	SystemNamespace, WorkerNamespace string
 	// SCM says how source code servers are talked to.
 	SCM options.SCM
+	// SonarQube is where the results of code analyses come from.
+	SonarQube options.SonarQube
 	// AdminUser is the first user.
 	AdminUser string
 
@@ -89,6 +91,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "folder for the data of the embedded parts and for secrets")
 	flags.StringVar(&o.Listen, "listen", o.Listen, "address of the API server; port 0 takes a free one")
 	o.SCM.AddFlags(flags)
+	o.SonarQube.AddFlags(flags)
 	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of Slipway's own Secrets")
 	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
 	flags.StringVar(&o.AdminUser, "admin-user", o.AdminUser, "name of the first user, who may do everything in Slipway")
@@ -129,6 +132,7 @@ func (o *Options) Validate() error {
 		given.JenkinsTokenFile = "given on the command line"
 	}
 	errs = append(errs, given.Validate()...)
+	errs = append(errs, o.SonarQube.Validate()...)
 	if err := o.Notifications.Validate(); err != nil {
 		errs = append(errs, err)
 	}

@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/test/contract/kubesphere"
 	"github.com/slipway-dev/slipway/test/contract/kubesphere/world"
 )
@@ -42,8 +46,9 @@ func TestContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = around.Close() })
-	env := kubesphere.Environment{Base: suite.state.URL, Token: session.API.Token(), OtherToken: stranger(ctx, t, "nobody-in-particular").Token(), S3: true,
-		Agent: fmt.Sprintf("{ kubernetes { yaml '''{spec: {containers: [{name: build, image: %q, command: [sleep, infinity]}]}}'''\n defaultContainer 'build' } }", suite.state.DevImage)}
+	env := kubesphere.Environment{Base: suite.state.URL, Token: session.API.Token(), OtherToken: stranger(ctx, t, "nobody-in-particular").Token(), S3: true, Sonar: true,
+		Prepare: templateMaker(t),
+		Agent:   fmt.Sprintf("{ kubernetes { yaml '''{spec: {containers: [{name: build, image: %q, command: [sleep, infinity]}]}}'''\n defaultContainer 'build' } }", suite.state.DevImage)}
 	around.Fill(&env)
 	report, err := kubesphere.Run(ctx, env, kubesphere.Options{Cases: cases, Done: func(o kubesphere.Outcome) {
 		t.Logf("%s (%s): %d checks, %s %s", o.Case, o.Family, o.Checks, o.Took.Round(time.Millisecond), o.Skipped)
@@ -90,5 +95,23 @@ func checkComplete(t *testing.T, report *kubesphere.Report) {
 	}
 	if !bytes.Equal(stored, table.Bytes()) {
 		t.Errorf("%s is not what this run gives; write it with `make contract-table`", contractTable)
+	}
+}
+
+// templateMaker makes the template of a project by Kubernetes, as its owner would.
+func templateMaker(t *testing.T) func(context.Context, string) error {
+	t.Helper()
+	c, err := demo.NewKubeClient(suite.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(ctx context.Context, namespace string) error {
+		return c.Create(ctx, &devopsv1alpha3.Template{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "contract"},
+			Spec: devopsv1alpha3.TemplateSpec{
+				Parameters: []devopsv1alpha3.TemplateParameter{{Name: "who", Required: true}},
+				Template:   "pipeline { agent none\n stages { stage('a') { steps { echo $(.params.who | quote) } } } }",
+			},
+		})
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/pkg/up"
+	"github.com/slipway-dev/slipway/test/contract/kubesphere/world"
 )
 
 // startTimeout bounds the start of `slipway up`.
@@ -49,6 +50,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	end, err := serveSonar()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer end()
 	suite, err = start(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -63,6 +70,18 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "last lines of slipway up:\n"+suite.output.tail())
 	}
 	return code
+}
+
+// sonarURL is the SonarQube that every `slipway up` of the tests knows.
+var sonarURL string
+
+func serveSonar() (end func(), err error) {
+	url, stop, err := world.ServeSonar(context.Background(), "127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	sonarURL = url
+	return func() { _ = stop() }, nil
 }
 
 // process is a running `slipway up`.
@@ -98,6 +117,7 @@ func start(dir string) (*process, error) {
 		"--kubeconfig", strings.TrimSpace(string(kubeconfig)), "--state-dir", dir, "--listen", "127.0.0.1:0",
 		"--agent-image", "registry.slipway.internal/slipway-agent:dev",
 		"--dev-image", "registry.slipway.internal/dev-base:bookworm", "--host-ip", field(status, "hostIP"),
+		"--sonarqube-url", sonarURL,
 		"--agent-start-timeout", startTimeoutOfRuns.String(), "--agent-leaked-after", leakedAfter.String())
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	began := time.Now()

@@ -76,7 +76,7 @@ func (w *workshop) binary() string {
 		w.Logf("%s was made before", made)
 		return made
 	}
-	w.make(made)
+	made = w.make(made)
 	// What was made for other descriptions is of no more use.
 	old, _ := filepath.Glob(filepath.Join(w.dir, "smoke-*"))
 	for _, path := range old {
@@ -90,8 +90,8 @@ func (w *workshop) binary() string {
 // sources are the files of the program.
 var sources = []string{"main.go", "go.mod", "go.sum"}
 
-// make validates the description, generates the client and compiles it.
-func (w *workshop) make(binary string) {
+// make validates the description, generates the client and compiles it with the program, which it gives.
+func (w *workshop) make(binary string) string {
 	w.Helper()
 	if err := os.MkdirAll(w.dir, 0o750); err != nil {
 		w.Fatal(err)
@@ -120,7 +120,14 @@ func (w *workshop) make(binary string) {
 	w.run("generate the client", module, "go", "run", goSwagger, "generate", "client", "--quiet", "--spec", document, "--target", module, "--name", "slipway")
 	w.run("download the client's modules", module, "go", "mod", "download")
 	w.run("compile all of the client", module, "go", "build", "./...")
-	w.run("compile the program", module, "go", "build", "-o", binary, ".")
+	w.run("compile the program", module, "go", "build", "-o", "smoke", ".")
+	if w.Failed() {
+		binary += "-invalid" // so that the next run looks at the description again
+	}
+	if err := os.Rename(filepath.Join(module, "smoke"), binary); err != nil {
+		w.Fatal(err)
+	}
+	return binary
 }
 
 // checkValidation reads the validator's report: warnings are failures, too, such as examples that do not fit.

@@ -73,7 +73,7 @@ func TestApplyTo(t *testing.T) {
 	var config apiserver.Config
 	for name, step := range map[string]func(*apiserver.Config) error{
 		"serving": o.Serving.ApplyTo, "limits": o.Limits.ApplyTo, "authentication": o.Authentication.ApplyTo,
-		"authorization": o.Authorization.ApplyTo, "backends": func(c *apiserver.Config) error { return applyBackends(&o.Backends, c) },
+		"authorization": o.Authorization.ApplyTo, "backends": func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, c) },
 	} {
 		if err := step(&config); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -102,9 +102,9 @@ func TestMissingFiles(t *testing.T) {
 		"--webhook-secret-file": (&Authentication{JWTSecretFile: file(t, "x"), WebhookSecretFile: "/none"}).ApplyTo(&config),
 		"--jwt-secret-file":     (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
 		"--tls-cert-file":       (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
-		"--jenkins-token-file":  applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &config),
-		"--jenkins-url":         applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &config),
-		"--s3-secret-key-file":  applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &config),
+		"--jenkins-token-file":  applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &Files{}, &config),
+		"--jenkins-url":         applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &Files{}, &config),
+		"--s3-secret-key-file":  applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &Files{}, &config),
 	} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v, want an error that names %s", err, flag)

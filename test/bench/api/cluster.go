@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,6 +31,7 @@ const userName = "bench"
 type cluster struct {
 	env    *envtest.Environment
 	client client.Client
+	etcd   *http.Client
 	// dir holds the files of the server under test, kubeconfig is one of them.
 	dir, kubeconfig string
 	// pids are those of kube-apiserver and etcd.
@@ -64,6 +66,7 @@ func startCluster(ctx context.Context, o *options) (*cluster, error) {
 	// The data end with the bench.
 	c.env.ControlPlane.Etcd.Configure().Append("unsafe-no-fsync", "true")
 	c.first = time.Now().AddDate(0, -2, 0)
+	c.etcd = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: seeders}}
 	if _, err := c.env.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd of %s: %w", assets, err), c.env.Stop())
 	}

@@ -30,8 +30,8 @@ const (
 	objectSize = 4096
 	// minRuns has several pages for the busy pipeline and a run for each of the others.
 	minRuns = 2 * pipelines
-	// seeders is how many transactions of batchSize runs are under way at once.
-	seeders, batchSize = 4, 64
+	// seeders write at once, batchSize runs each.
+	seeders, batchSize = 16, 64
 	progressEvery      = 10_000
 )
 
@@ -118,17 +118,9 @@ func (c *cluster) makeFirst(ctx context.Context) error {
 	return nil
 }
 
-// makeRuns writes the runs from at to before end in one transaction, over etcd's JSON gateway.
+// makeRuns writes the runs from at to before end over etcd's JSON gateway. Each is a write of its own: Kubernetes
+// takes a revision of etcd for one object, and a watch that goes on from it misses others that share it.
 func (c *cluster) makeRuns(ctx context.Context, at, end int) error {
-	type put struct {
-		RequestPut struct {
-			Key   []byte `json:"key"`
-			Value []byte `json:"value"`
-		} `json:"requestPut"`
-	}
-	var transaction struct {
-		Success []put `json:"success"`
-	}
 	for i := at; i < end; i++ {
 		run := c.newRun(i)
 		run.ManagedFields = c.managedFields
@@ -136,22 +128,26 @@ func (c *cluster) makeRuns(ctx context.Context, at, end int) error {
 		if err != nil {
 			return err
 		}
-		var p put
-		p.RequestPut.Key = []byte("/registry/" + devopsv1alpha3.GroupName + "/" + devopsv1alpha3.PipelineRunResource + "/" + run.Namespace + "/" + run.Name)
-		p.RequestPut.Value = value
-		transaction.Success = append(transaction.Success, p)
+		key := "/registry/" + devopsv1alpha3.GroupName + "/" + devopsv1alpha3.PipelineRunResource + "/" + run.Namespace + "/" + run.Name
+		if err := c.put(ctx, key, value); err != nil {
+			return err
+		}
 	}
-	body, err := json.Marshal(transaction)
+	return nil
+}
+
+func (c *cluster) put(ctx context.Context, key string, value []byte) error {
+	body, err := json.Marshal(map[string][]byte{"key": []byte(key), "value": value})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.env.ControlPlane.Etcd.URL.String()+"/v3/kv/txn", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.env.ControlPlane.Etcd.URL.String()+"/v3/kv/put", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.etcd.Do(req)
 	if err != nil {
 		return err
 	}

@@ -55,6 +55,8 @@ const (
 	NeedOther Need = "other"
 	// NeedS3 is an object store behind the server under test.
 	NeedS3 Need = "s3"
+	// NeedTemplate is a Template called contract in each project; no route makes one.
+	NeedTemplate Need = "template"
 )
 
 // Step is a request and what is expected of its answer. In all its texts <<name>> stands for a variable: those of
@@ -71,6 +73,8 @@ type Step struct {
 	Form  map[string]string `json:"form,omitempty"`
 	Text  string            `json:"text,omitempty"`
 	Files map[string]File   `json:"files,omitempty"`
+	// Sign signs the body as a source code server does.
+	Sign *Sign `json:"sign,omitempty"`
 	// Expect is what the console relies on.
 	Expect Expect `json:"expect"`
 	// Within repeats the step until its expectations hold, for at most so many seconds.
@@ -78,6 +82,12 @@ type Step struct {
 	// Save puts parts of the answer into variables: a path of keys and indices of its JSON, separated by slashes
 	// (~1 is a slash in a key, [key] and [key=text] choose of a list), or `header:Name`, or `text`.
 	Save map[string]string `json:"save,omitempty"`
+}
+
+// Sign puts the HMAC-SHA256 of the body into a header, as sha256= and hexadecimal digits (GitHub's format).
+type Sign struct {
+	Key    string `json:"key"`
+	Header string `json:"header"`
 }
 
 // File is a part of a multipart body. Without a file name it is a plain field.
@@ -139,7 +149,7 @@ func Cases(match string) ([]Case, error) {
 }
 
 func (c *Case) check() error {
-	needs := []Need{NeedGit, NeedAgent, NeedSCM, NeedSonar, NeedOther, NeedS3}
+	needs := []Need{NeedGit, NeedAgent, NeedSCM, NeedSonar, NeedOther, NeedS3, NeedTemplate}
 	switch {
 	case !caseName.MatchString(c.Name):
 		return errors.New("the name is no DNS label of at most 30 characters")

@@ -6,6 +6,9 @@ package kubesphere
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +47,8 @@ type Environment struct {
 	SCM, SCMToken string
 	// Sonar and S3 tell that the server under test has them.
 	Sonar, S3 bool
+	// Prepare makes in the namespace of a project what no route makes: the Template of NeedTemplate. It may be nil.
+	Prepare func(ctx context.Context, namespace string) error
 	// Client sends the requests. Default: a client with a time limit of two minutes.
 	Client *http.Client
 }
@@ -63,6 +68,8 @@ func (e *Environment) has(need Need) bool {
 		return e.OtherToken != ""
 	case NeedS3:
 		return e.S3
+	case NeedTemplate:
+		return e.Prepare != nil
 	}
 	return false
 }
@@ -212,6 +219,11 @@ func newProject(ctx context.Context, env *Environment, family Family, routes *Ro
 		}
 	}
 	p.vars["ns"] = s.vars["ns"]
+	if env.Prepare != nil {
+		if err := env.Prepare(ctx, p.vars["ns"]); err != nil {
+			return nil, fmt.Errorf("prepare the project %s: %w", p.vars["ns"], err)
+		}
+	}
 	p.vars["v2ns"] = p.vars["v2"] + "/" + string(family) + "/" + p.vars["ns"]
 	p.vars["v3ns"] = p.vars["v3"] + "/" + string(family) + "/" + p.vars["ns"]
 	return p, nil
@@ -398,7 +410,7 @@ func (s *session) request(ctx context.Context, step Step) (*http.Request, error)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.env.Base, "/")+target, body)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(s.env.Base, "/")+target, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
@@ -414,33 +426,35 @@ func (s *session) request(ctx context.Context, step Step) (*http.Request, error)
 	for name, value := range step.Headers {
 		req.Header.Set(name, s.expand(value))
 	}
+	if step.Sign != nil {
+		mac := hmac.New(sha256.New, []byte(s.expand(step.Sign.Key)))
+		mac.Write(body)
+		req.Header.Set(step.Sign.Header, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	}
 	return req, nil
 }
 
-func (s *session) body(step Step) (io.Reader, string, error) {
+func (s *session) body(step Step) (content []byte, kind string, err error) {
 	switch {
 	case step.JSON != nil:
-		text, err := json.Marshal(s.expandAny(step.JSON))
-		return bytes.NewReader(text), "application/json", err
+		content, err = json.Marshal(s.expandAny(step.JSON))
+		return content, "application/json", err
 	case step.Form != nil:
 		form := url.Values{}
 		for name, value := range step.Form {
 			form.Set(name, s.expand(value))
 		}
-		return strings.NewReader(form.Encode()), "application/x-www-form-urlencoded", nil
+		return []byte(form.Encode()), "application/x-www-form-urlencoded", nil
 	case step.Text != "":
-		return strings.NewReader(s.expand(step.Text)), "text/plain", nil
+		return []byte(s.expand(step.Text)), "text/plain", nil
 	case step.Files == nil:
-		return http.NoBody, "", nil
+		return nil, "", nil
 	}
 	var buffer bytes.Buffer
 	w := multipart.NewWriter(&buffer)
 	for _, field := range slices.Sorted(maps.Keys(step.Files)) {
 		file := step.Files[field]
-		part, err := w.CreateFormField(field)
-		if file.Name != "" {
-			part, err = w.CreateFormFile(field, s.expand(file.Name))
-		}
+		part, err := s.part(w, field, file.Name)
 		if err == nil {
 			_, err = io.WriteString(part, s.expand(file.Content))
 		}
@@ -448,7 +462,15 @@ func (s *session) body(step Step) (io.Reader, string, error) {
 			return nil, "", fmt.Errorf("make multipart body: %w", err)
 		}
 	}
-	return &buffer, w.FormDataContentType(), w.Close()
+	err = w.Close()
+	return buffer.Bytes(), w.FormDataContentType(), err
+}
+
+func (s *session) part(w *multipart.Writer, field, file string) (io.Writer, error) {
+	if file == "" {
+		return w.CreateFormField(field)
+	}
+	return w.CreateFormFile(field, s.expand(file))
 }
 
 var variable = regexp.MustCompile(`<<[a-zA-Z0-9]+>>`)

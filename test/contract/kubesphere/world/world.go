@@ -25,13 +25,10 @@ const Token = "contract-token"
 
 // World is what is served.
 type World struct {
-	// SonarURL is SonarQube's address.
-	SonarURL string
-
 	git     *jenkinsfiles.GitServer
 	repo    *jenkinsfiles.Repo
 	scm     string
-	servers []*http.Server
+	servers []*server
 }
 
 // jenkinsfile is that of a branch: it says which.
@@ -69,23 +66,44 @@ func Serve(ctx context.Context, host, dir string) (*World, error) {
 	if w.scm, err = w.serve(ctx, host, gitea(w.repo.URL)); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	if w.SonarURL, err = w.serve(ctx, host, sonar()); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
 	return w, nil
 }
 
 func (w *World) serve(ctx context.Context, host string, handler http.Handler) (string, error) {
+	server, err := serve(ctx, host, handler)
+	if err != nil {
+		return "", err
+	}
+	w.servers = append(w.servers, server)
+	return server.url, nil
+}
+
+// server is one that runs.
+type server struct {
+	*http.Server
+	url string
+}
+
+func serve(ctx context.Context, host string, handler http.Handler) (*server, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
-		return "", fmt.Errorf("serve: %w", err)
+		return nil, fmt.Errorf("serve: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	w.servers = append(w.servers, server)
+	s := &server{&http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}, "http://" + listener.Addr().String()}
 	// Serve ends when Close is called.
-	go func() { _ = server.Serve(listener) }()
-	return "http://" + listener.Addr().String(), nil
+	go func() { _ = s.Serve(listener) }()
+	return s, nil
+}
+
+// ServeSonar serves a SonarQube on a free port of a host until it is closed: a server under test is told of it when
+// it is started.
+func ServeSonar(ctx context.Context, host string) (url string, end func() error, err error) {
+	s, err := serve(ctx, host, sonar())
+	if err != nil {
+		return "", nil, err
+	}
+	return s.url, s.Close, nil
 }
 
 // Fill adds what is served to an environment.
