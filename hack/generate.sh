@@ -22,7 +22,8 @@ for name in controller-manager apiserver; do
 done
 sed 's/namespace: kubesphere-devops-worker/namespace: {{ .Values.workerNamespace }}/' config/rbac/jenkins/role.yaml \
   >charts/slipway/files/jenkins-role.yaml
-cp config/rbac/users/roles.yaml charts/slipway/files/user-roles.yaml
+sed 's/namespace: kubesphere-devops-system/namespace: {{ .Release.Namespace }}/' config/rbac/users/roles.yaml \
+  >charts/slipway/files/user-roles.yaml
 rm -rf charts/slipway/files/templates
 mkdir -p charts/slipway/files/templates
 cp config/templates/clustertemplates/*.yaml config/templates/clustersteptemplates/*.yaml charts/slipway/files/templates/

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -32,6 +33,8 @@ const (
 	headerTimeout    = 20 * time.Second
 	idleTimeout      = 60 * time.Second
 	idleConnections  = 4
+	// maxHeader bounds the header of an answer in bytes.
+	maxHeader = 256 << 10
 )
 
 // Options say how a client is to be.
@@ -58,6 +61,8 @@ func Client(o Options) (*http.Client, error) {
 		IdleConnTimeout:       idleTimeout,
 		MaxIdleConnsPerHost:   idleConnections,
 		ForceAttemptHTTP2:     true,
+
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	if o.TLS != nil {
 		if err := o.TLS(transport); err != nil {
@@ -93,10 +98,49 @@ func check(address string) error {
 		return fmt.Errorf("%w: %s", ErrRefused, address)
 	}
 	ip := host.Addr().Unmap()
-	if ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() || ip.IsInterfaceLocalMulticast() {
+	if isLocal(ip) || isLocal(translated(ip)) {
 		return fmt.Errorf("%w: %s is local to the server", ErrRefused, ip)
 	}
 	return nil
+}
+
+// services are what clouds answer their machines at, beside the link-local addresses, such as with credentials.
+var services = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),          // this machine (RFC 1122, 3.2.1.3)
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
+	netip.MustParsePrefix("fd00:ec2::/32"),      // AWS
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Cloud
+}
+
+func isLocal(ip netip.Addr) bool {
+	if !ip.IsValid() {
+		return false
+	}
+	// A zone, as in fe80::1%eth0, is in no prefix.
+	ip = ip.WithZone("")
+	return ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() ||
+		slices.ContainsFunc(services, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// embedding are the prefixes of IPv6 addresses that stand for an IPv4 address, with the byte at which it begins.
+var embedding = map[netip.Prefix]int{
+	netip.MustParsePrefix("::/96"):        12, // IPv4-compatible (RFC 4291, 2.5.5.1)
+	netip.MustParsePrefix("64:ff9b::/96"): 12, // NAT64 (RFC 6052)
+	netip.MustParsePrefix("2002::/16"):    2,  // 6to4 (RFC 3056)
+}
+
+// translated gives the IPv4 address that an IPv6 address stands for; it is not valid if there is none.
+func translated(ip netip.Addr) netip.Addr {
+	ip = ip.WithZone("")
+	for prefix, at := range embedding {
+		if prefix.Contains(ip) {
+			bytes := ip.As16()
+			return netip.AddrFrom4([4]byte(bytes[at : at+4]))
+		}
+	}
+	return netip.Addr{}
 }
 
 // checkRedirect follows a few redirects, none of which may leave HTTPS.

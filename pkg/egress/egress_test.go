@@ -62,6 +62,21 @@ func TestClient(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"192.0.2.1:443": true, "10.96.0.1:443": true, "[2001:db8::1]:443": true, "100.64.0.1:80": true, "[64:ff9b::c000:201]:80": true, "[2002:c000:201::1]:80": true,
+		"127.0.0.1:80": false, "127.8.8.8:80": false, "[::1]:80": false, "0.0.0.0:80": false, "0.1.2.3:80": false, "[::]:80": false, "169.254.169.254:80": false,
+		"[fe80::1]:80": false, "[fe80::1%eth0]:80": false, "224.0.0.1:80": false, "[ff02::1]:80": false, "[::ffff:169.254.169.254]:80": false,
+		"100.100.100.200:80": false, "168.63.129.16:80": false, "192.0.0.192:80": false, "[fd00:ec2::254]:80": false, "[fd20:ce::254]:80": false,
+		"[64:ff9b::a9fe:a9fe]:80": false, "[2002:7f00:1::1]:80": false, "[::7f00:1]:80": false, "[fd00:ec2::254%eth0]:80": false,
+		"": false, "example.org:80": false, "192.0.2.1": false,
+	} {
+		if err := check(address); (err == nil) != ok || err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
 func TestParseURL(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"https://git.example.org/x": true, "http://10.0.0.1:8080": true,

@@ -97,7 +97,8 @@ func (c Credential) hide(text string) string {
 
 // Target says which repository is meant, and as whom.
 type Target struct {
-	// Key separates caches: what is read under one key is not used under another. Required.
+	// Key separates caches: what is read under one key is not used under another. What is before its first slash
+	// is the project, which has a bounded share of what can be done at once. Required.
 	Key string
 	// URL is the address to clone from: of HTTP, HTTPS or SSH, or user@host:path.
 	URL string
@@ -113,6 +114,7 @@ type Target struct {
 type Cache struct {
 	opts    Options
 	shelf   *shelf
+	turns   *turns
 	writing *semaphore.Weighted
 }
 
@@ -130,7 +132,7 @@ func New(o Options) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("gitfiles: make the cache: %w", err)
 	}
-	return &Cache{opts: o, shelf: newShelf(dir, o.MaxCacheBytes, o.Now), writing: semaphore.NewWeighted(writing)}, nil
+	return &Cache{opts: o, shelf: newShelf(dir, o.MaxCacheBytes, o.Now), turns: newTurns(), writing: semaphore.NewWeighted(writing)}, nil
 }
 
 // MaxFileBytes is the bound of one file.

@@ -49,14 +49,7 @@ type Ref struct {
 
 // Check asks the server for its branches, and nothing more: it succeeds if the repository can be read.
 func (r *Repository) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.cache.opts.Timeout)
-	defer cancel()
-	conversation, err := r.connect(ctx)
-	if err != nil {
-		return err
-	}
-	conversation.close()
-	return nil
+	return r.converse(ctx, func(context.Context, *remote) error { return nil })
 }
 
 // Branches lists a page of the branches, by name, and says how many there are.
@@ -111,6 +104,11 @@ func (r *Repository) Pull(ctx context.Context, name string) error {
 func (r *Repository) converse(ctx context.Context, talk func(context.Context, *remote) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cache.opts.Timeout)
 	defer cancel()
+	done, err := r.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	conversation, err := r.connect(ctx)
 	if err != nil {
 		return err
@@ -324,6 +322,8 @@ func (r *Repository) List(ctx context.Context, branch, dir string, o ListOptions
 	if dir, err = CleanDir(dir); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.cache.opts.Timeout)
+	defer cancel()
 	list = []File{}
 	show := func(db *database, c *object.Commit) error {
 		tree, err := folderOf(db, c, dir)
@@ -335,6 +335,10 @@ func (r *Repository) List(ctx context.Context, branch, dir string, o ListOptions
 		}
 		left := r.cache.opts.MaxFileBytes
 		for _, e := range tree.Entries {
+			// A folder can have a million names of one large file, each of which is read.
+			if err := ctx.Err(); err != nil {
+				return r.explain(err)
+			}
 			switch e.Mode {
 			case filemode.Dir:
 				list = append(list, File{Name: e.Name, Folder: true})

@@ -138,6 +138,11 @@ func (r *Repository) Write(ctx context.Context, c Change) (*object.Commit, error
 		weight += int64(len(p.Content))
 	}
 	weight = min(weight, writing)
+	done, err := r.turn(ctx)
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	defer done()
 	if err := r.cache.writing.Acquire(ctx, weight); err != nil {
 		return nil, r.explain(err)
 	}
@@ -223,7 +228,7 @@ func (w *writer) build(ctx context.Context, conversation *remote) (m made, err e
 		if err != nil {
 			return err
 		}
-		if err := w.compare(db, head); err != nil {
+		if err := w.compare(ctx, db, head); err != nil {
 			return err
 		}
 		m, err = w.commit(db, head)
@@ -244,14 +249,14 @@ func (w *writer) look(ctx context.Context, conversation *remote, h head) error {
 		if err != nil {
 			return err
 		}
-		w.seen, err = entriesAt(db, c, w.change.paths())
+		w.seen, err = entriesAt(ctx, db, c, w.change.paths())
 		return err
 	})
 }
 
 // compare fails if somebody changed what the author saw.
-func (w *writer) compare(db *database, head *object.Commit) error {
-	now, err := entriesAt(db, head, w.change.paths())
+func (w *writer) compare(ctx context.Context, db *database, head *object.Commit) error {
+	now, err := entriesAt(ctx, db, head, w.change.paths())
 	if err != nil {
 		return err
 	}
@@ -267,9 +272,12 @@ func (w *writer) compare(db *database, head *object.Commit) error {
 }
 
 // entriesAt gives the hashes of what is at paths; zero where nothing is.
-func entriesAt(db *database, c *object.Commit, paths []string) (map[string]plumbing.Hash, error) {
+func entriesAt(ctx context.Context, db *database, c *object.Commit, paths []string) (map[string]plumbing.Hash, error) {
 	found := map[string]plumbing.Hash{}
 	for _, name := range paths {
+		if err := ctx.Err(); err != nil {
+			return nil, &Error{kind: ErrUnavailable, cause: err, Message: "the repository could not be looked through in time"}
+		}
 		at := hashes{db: db, name: name, known: map[plumbing.Hash]plumbing.Hash{}}
 		hash, err := at.of(c)
 		if err != nil {

@@ -42,7 +42,8 @@ func Keep(dir string, pack io.Reader, maxBytes int64) (f *os.File, err error) {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		// What is left there would be kept, and there may be many.
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
 	return f, nil
 }

@@ -8,6 +8,7 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -60,6 +61,36 @@ func TestCheckPack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if err := Check(bytes.NewReader(tc.pack), tc.left); !errors.Is(err, tc.want) {
 				t.Errorf("%s: got %v, want %v", tc.reason, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestKeep: a pack that is refused leaves nothing behind.
+func TestKeep(t *testing.T) {
+	good := packed(t, byte(plumbing.BlobObject), 4, []byte("text"))
+	for name, tc := range map[string]struct {
+		pack []byte
+		most int64
+		ok   bool
+	}{
+		"good": {pack: good, most: 1 << 20, ok: true}, "too long": {pack: good, most: int64(len(good)) - 1},
+		"damaged": {pack: good[:len(good)-4], most: 1 << 20}, "none": {pack: []byte("<html>"), most: 1 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			f, err := Keep(dir, bytes.NewReader(tc.pack), tc.most)
+			if (err == nil) != tc.ok || (f != nil) != tc.ok {
+				t.Fatalf("got %v, %v", f, err)
+			}
+			if f != nil {
+				if err := f.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			left, err := os.ReadDir(dir)
+			if err != nil || (len(left) > 0) != tc.ok {
+				t.Errorf("there is %v, %v", left, err)
 			}
 		})
 	}

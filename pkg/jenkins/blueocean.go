@@ -242,7 +242,7 @@ type Stage struct {
 	Result          string `json:"result,omitempty"`
 	StartTime       Time   `json:"startTime"`
 	DurationMillis  int64  `json:"durationInMillis,omitempty"`
-	Edges           []Edge `json:"edges,omitempty"`
+	Edges           []Edge `json:"edges"`
 	FirstParent     string `json:"firstParent,omitempty"`
 	Restartable     bool   `json:"restartable,omitempty"`
 	CauseOfBlockage string `json:"causeOfBlockage,omitempty"`

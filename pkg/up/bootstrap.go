@@ -66,6 +66,9 @@ func bootstrap(ctx context.Context, c client.Client, options *Options) (*serverK
 		return nil, err
 	}
 	for _, role := range roles {
+		if role.GetNamespace() != "" {
+			role.SetNamespace(options.SystemNamespace)
+		}
 		if err := apply(ctx, c, role); err != nil {
 			return nil, err
 		}

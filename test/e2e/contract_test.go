@@ -6,6 +6,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	devopsv1alpha1 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/test/contract/kubesphere"
@@ -47,7 +49,7 @@ func TestContract(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = around.Close() })
 	env := kubesphere.Environment{Base: suite.state.URL, Token: session.API.Token(), OtherToken: stranger(ctx, t, "nobody-in-particular").Token(), S3: true, Sonar: true,
-		Prepare: templateMaker(t),
+		Prepare: objectMaker(t),
 		Agent:   fmt.Sprintf("{ kubernetes { yaml '''{spec: {containers: [{name: build, image: %q, command: [sleep, infinity]}]}}'''\n defaultContainer 'build' } }", suite.state.DevImage)}
 	around.Fill(&env)
 	report, err := kubesphere.Run(ctx, env, kubesphere.Options{Cases: cases, Done: func(o kubesphere.Outcome) {
@@ -98,20 +100,21 @@ func checkComplete(t *testing.T, report *kubesphere.Report) {
 	}
 }
 
-// templateMaker makes the template of a project by Kubernetes, as its owner would.
-func templateMaker(t *testing.T) func(context.Context, string) error {
+// objectMaker makes the template and the binary of a project by Kubernetes, as its owner would.
+func objectMaker(t *testing.T) func(context.Context, string) error {
 	t.Helper()
 	c, err := demo.NewKubeClient(suite.state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func(ctx context.Context, namespace string) error {
-		return c.Create(ctx, &devopsv1alpha3.Template{
+		binary := &devopsv1alpha1.S2iBinary{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "contract"}}
+		return errors.Join(c.Create(ctx, binary), c.Create(ctx, &devopsv1alpha3.Template{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "contract"},
 			Spec: devopsv1alpha3.TemplateSpec{
 				Parameters: []devopsv1alpha3.TemplateParameter{{Name: "who", Required: true}},
 				Template:   "pipeline { agent none\n stages { stage('a') { steps { echo $(.params.who | quote) } } } }",
 			},
-		})
+		}))
 	}
 }

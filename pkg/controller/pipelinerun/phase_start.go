@@ -213,7 +213,11 @@ func (s *scope) notStarted(ctx context.Context, err error) error {
 		// The client did not even send it.
 		return s.endUnstarted(devopsv1alpha3.Failed, devopsv1alpha3.ReasonInvalidParameters, err.Error())
 	case status == http.StatusBadRequest:
-		return s.endUnstarted(devopsv1alpha3.Failed, reasonStartRefused, err.Error())
+		message := err.Error()
+		if s.run.Spec.SCM != nil && len(s.run.Spec.Parameters) > 0 {
+			message += "; a branch whose Jenkinsfile was not run yet has no parameters in Jenkins: start it once without any"
+		}
+		return s.endUnstarted(devopsv1alpha3.Failed, reasonStartRefused, message)
 	case status == http.StatusUnauthorized:
 		s.takeBack()
 		return s.failed(err)

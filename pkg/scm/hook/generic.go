@@ -77,6 +77,7 @@ func (r *Receiver) Generic(ctx context.Context, q Request) error {
 		return nil
 	}
 	delivery := q.delivery()
+	q.Body = nil // many may wait, and no variable is of the body
 	return r.later(ctx, "", func(ctx context.Context) error {
 		var errs []error
 		for i := range list.Items {

@@ -125,7 +125,7 @@ func (r *Receiver) Deliver(ctx context.Context, h http.Header, body []byte) erro
 	if err != nil || other {
 		return err
 	}
-	key := deliveryKey(event, body)
+	key := deliveryKey(event, sig)
 	if key != "" {
 		if _, known := r.known.Get(key); known {
 			return nil
@@ -144,14 +144,14 @@ func carriesSignature(h http.Header) bool {
 	return false
 }
 
-// deliveryKey tells deliveries apart. The body is a part of it: else who knows one secret could take the
-// place of another's delivery.
-func deliveryKey(e *Event, body []byte) string {
+// deliveryKey tells deliveries apart. The body and the signature are a part of it: servers tell all webhooks of a
+// repository of an event by one name and in the same words, and each of their secrets reaches other pipelines.
+func deliveryKey(e *Event, s signature) string {
 	if e.Delivery == "" {
 		return ""
 	}
-	sum := sha256.Sum256(body)
-	return string(e.Provider) + "\n" + e.Delivery + "\n" + string(sum[:])
+	sum := sha256.Sum256(s.body)
+	return string(e.Provider) + "\n" + e.Delivery + "\n" + string(sum[:]) + string(s.token[:]) + string(s.mac)
 }
 
 // later deals with a delivery after the request. A delivery that could not be dealt with may come again.

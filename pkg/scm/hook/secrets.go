@@ -5,8 +5,10 @@ package hook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,47 +70,60 @@ func (r *Receiver) granted(ctx context.Context, event *Event, sig signature, sig
 	if err != nil {
 		return g, err
 	}
-	tried := 0
-	fits := func(key client.ObjectKey) (bool, error) {
-		if tried++; tried > maxTried {
-			return false, nil
-		}
-		secret, err := r.secrets.get(ctx, key)
-		return err == nil && sig.fits(secret), err
-	}
-	for _, p := range pipelines {
-		name := p.Annotations[SecretAnnotation]
-		if name == "" {
-			continue
-		}
-		ok, err := fits(client.ObjectKey{Namespace: p.Namespace, Name: name})
-		if err != nil {
-			return g, err
-		}
-		if ok {
-			g.pipelines[client.ObjectKeyFromObject(p)] = true
-		}
-	}
 	webhooks, err := r.webhooks(ctx, event.Keys)
 	if err != nil {
 		return g, err
 	}
-	for _, key := range webhooks {
-		if g.namespaces[key.Namespace] {
-			continue
+	candidates := slices.Clone(webhooks)
+	for _, p := range pipelines {
+		if key, ok := secretOf(p); ok {
+			candidates = append(candidates, key)
 		}
-		ok, err := fits(key)
+	}
+	fitting := map[client.ObjectKey]bool{}
+	for _, key := range inTurn(candidates) {
+		secret, err := r.secrets.get(ctx, key)
 		if err != nil {
 			return g, err
 		}
-		if ok {
+		fitting[key] = sig.fits(secret)
+	}
+	for _, key := range webhooks {
+		if fitting[key] {
 			g.namespaces[key.Namespace] = true
+		}
+	}
+	for _, p := range pipelines {
+		if key, ok := secretOf(p); ok && fitting[key] {
+			g.pipelines[client.ObjectKeyFromObject(p)] = true
 		}
 	}
 	if len(g.namespaces) == 0 && len(g.pipelines) == 0 {
 		return g, ErrSignature
 	}
 	return g, nil
+}
+
+// secretOf names the Secret of a pipeline's own; ok is false if it has none.
+func secretOf(p *devopsv1alpha3.Pipeline) (key client.ObjectKey, ok bool) {
+	name := p.Annotations[SecretAnnotation]
+	return client.ObjectKey{Namespace: p.Namespace, Name: name}, name != ""
+}
+
+// inTurn gives each of the Secrets once, and maxTried at most: first one of each namespace, then a second one of
+// each, so that no project takes the place of another's by having many.
+func inTurn(keys []client.ObjectKey) []client.ObjectKey {
+	rank, count := map[client.ObjectKey]int{}, map[string]int{}
+	var list []client.ObjectKey
+	for _, key := range keys {
+		if _, known := rank[key]; !known {
+			rank[key] = count[key.Namespace]
+			count[key.Namespace]++
+			list = append(list, key)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b client.ObjectKey) int { return cmp.Compare(rank[a], rank[b]) })
+	return list[:min(len(list), maxTried)]
 }
 
 // webhooks gives the Secrets of the Webhook objects of a repository.

@@ -98,8 +98,8 @@ type instance struct {
 }
 
 // Main runs the tests of m and stops the server afterwards, if one was started. It gives the code
-// to exit with.
-func Main(m *testing.M) int {
+// to exit with. What uses the server beyond the tests is ended before: by the functions, in their order.
+func Main(m *testing.M, before ...func()) int {
 	shared.managed = true
 	ctrl.SetLogger(logr.Discard()) // else controller-runtime prints a stack that says there is none
 	flag.Parse()                   // m.Run would do it, too late for the time limit
@@ -108,6 +108,9 @@ func Main(m *testing.M) int {
 		defer time.AfterFunc(limit-stopAhead, func() { _ = shared.stop() }).Stop()
 	}
 	code := m.Run()
+	for _, end := range before {
+		end()
+	}
 	if err := shared.stop(); err != nil {
 		fmt.Fprintf(os.Stderr, "envtest: stop: %v\n", err)
 		if code == 0 {

@@ -55,8 +55,8 @@ const (
 	NeedOther Need = "other"
 	// NeedS3 is an object store behind the server under test.
 	NeedS3 Need = "s3"
-	// NeedTemplate is a Template called contract in each project; no route makes one.
-	NeedTemplate Need = "template"
+	// NeedObjects are a Template and an S2iBinary called contract in each project; no route makes them.
+	NeedObjects Need = "objects"
 )
 
 // Step is a request and what is expected of its answer. In all its texts <<name>> stands for a variable: those of
@@ -149,7 +149,7 @@ func Cases(match string) ([]Case, error) {
 }
 
 func (c *Case) check() error {
-	needs := []Need{NeedGit, NeedAgent, NeedSCM, NeedSonar, NeedOther, NeedS3, NeedTemplate}
+	needs := []Need{NeedGit, NeedAgent, NeedSCM, NeedSonar, NeedOther, NeedS3, NeedObjects}
 	switch {
 	case !caseName.MatchString(c.Name):
 		return errors.New("the name is no DNS label of at most 30 characters")

@@ -47,7 +47,7 @@ type Environment struct {
 	SCM, SCMToken string
 	// Sonar and S3 tell that the server under test has them.
 	Sonar, S3 bool
-	// Prepare makes in the namespace of a project what no route makes: the Template of NeedTemplate. It may be nil.
+	// Prepare makes in the namespace of a project what no route makes: the objects of NeedObjects. It may be nil.
 	Prepare func(ctx context.Context, namespace string) error
 	// Client sends the requests. Default: a client with a time limit of two minutes.
 	Client *http.Client
@@ -68,7 +68,7 @@ func (e *Environment) has(need Need) bool {
 		return e.OtherToken != ""
 	case NeedS3:
 		return e.S3
-	case NeedTemplate:
+	case NeedObjects:
 		return e.Prepare != nil
 	}
 	return false

@@ -408,8 +408,9 @@ type submitter struct {
 	user      user.Info
 	client    client.Client
 	namespace string
-	// admin is nil until it was asked for.
-	admin *bool
+	// acts is nil until it was asked if the user may act on the namespace's runs at all, admin until it was asked if the user may
+	// change the project itself.
+	acts, admin *bool
 }
 
 func (h *Handler) submitter(ctx context.Context, namespace string) (*submitter, error) {
@@ -424,6 +425,10 @@ func (h *Handler) submitter(ctx context.Context, namespace string) (*submitter, 
 // may tells if the user may answer an input with this list of submitters: one that the list names or that
 // is in a group which it names, and administrators of the project, as in Jenkins.
 func (s *submitter) may(ctx context.Context, list string) (bool, error) {
+	acts, err := s.has(ctx, &s.acts, devopsv1alpha3.PipelineRunResource, s.namespace, "")
+	if err != nil || !acts {
+		return false, err
+	}
 	if strings.TrimSpace(list) == "" {
 		return true, nil
 	}
@@ -432,25 +437,22 @@ func (s *submitter) may(ctx context.Context, list string) (bool, error) {
 			return true, nil
 		}
 	}
-	if s.admin == nil {
-		admin, err := s.administers(ctx)
-		if err != nil {
-			return false, err
-		}
-		s.admin = &admin
-	}
-	return *s.admin, nil
+	return s.has(ctx, &s.admin, "devopsprojects", "", s.namespace)
 }
 
-// administers asks Kubernetes, as the user, if the user may change the project itself.
-func (s *submitter) administers(ctx context.Context) (bool, error) {
+// has asks Kubernetes, as the user, if the user may change something, and remembers the answer.
+func (s *submitter) has(ctx context.Context, known **bool, resource, namespace, name string) (bool, error) {
+	if *known != nil {
+		return **known, nil
+	}
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: "update", Group: devopsv1alpha3.GroupName, Resource: "devopsprojects", Name: s.namespace,
+			Verb: "update", Group: devopsv1alpha3.GroupName, Resource: resource, Namespace: namespace, Name: name,
 		},
 	}}
 	if err := s.client.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("ask if the user administers the project: %w", err)
+		return false, fmt.Errorf("ask if the user may change %s: %w", resource, err)
 	}
+	*known = &review.Status.Allowed
 	return review.Status.Allowed, nil
 }

@@ -213,6 +213,9 @@ func (h *Handler) show(ctx context.Context, run *devopsv1alpha3.PipelineRun, sta
 	judge := h.judge(run)
 	shown := make([]Stage, 0, len(stages))
 	for _, stage := range stages {
+		if stage.Edges == nil {
+			stage.Edges = []jenkins.Edge{} // consoles read it without a look
+		}
 		out := Stage{Stage: stage, Steps: make([]Step, 0, len(stage.Steps))}
 		for _, step := range stage.Steps {
 			own := Step{Step: step, Answer: answers[[2]string{stage.ID, step.ID}]}
