@@ -80,7 +80,7 @@ func (r *Repository) explain(err error) error {
 	case err == nil, errors.As(err, &own), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, gitpack.ErrTooLarge):
-		return failure(ErrTooLarge, "the repository %s has more than the %s that are read of one", r.address, size(r.cache.opts.MaxRepositoryBytes))
+		return failure(ErrTooLarge, "the repository %s has more than the %s, with %s of branches and tags, that are read of one", r.address, size(r.cache.opts.MaxRepositoryBytes), size(maxGreeting))
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{kind: ErrUnavailable, cause: err, Message: r.address.String() + " did not answer in time"}
 	case errors.Is(err, egress.ErrRefused):

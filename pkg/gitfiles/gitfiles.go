@@ -27,6 +27,9 @@ const (
 	// DefaultTimeout bounds a call.
 	DefaultTimeout = 2 * time.Minute
 
+	// maxGreeting bounds the names of a repository's branches and tags, in bytes.
+	maxGreeting = 32 << 20
+
 	// writing is how many bytes of files may be on their way to servers at once: they are held in memory.
 	writing = 128 << 20
 )

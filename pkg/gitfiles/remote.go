@@ -162,7 +162,7 @@ func (r *Repository) http() (transport.Transport, transport.AuthMethod, *transpo
 		return nil, nil, nil, nil, err //nolint:wrapcheck // explain is called on it
 	}
 	base := client.Transport
-	client.Transport = gitpack.NewBudget(r.cache.opts.MaxRepositoryBytes).RoundTripper(base)
+	client.Transport = gitpack.NewBudget(r.cache.opts.MaxRepositoryBytes).RoundTripper(greeting{base})
 	client.CheckRedirect = sameServer
 	var auth transport.AuthMethod
 	if c := r.target.Credential; c.Password != "" {
@@ -178,6 +178,18 @@ func (r *Repository) http() (transport.Transport, transport.AuthMethod, *transpo
 		}
 	}
 	return githttp.NewClient(client), auth, end, []func(){idle}, nil
+}
+
+// greeting bounds what a server says first, which is held in memory: its branches and tags.
+type greeting struct{ inner http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (g greeting) RoundTrip(req *http.Request) (*http.Response, error) {
+	inner := g.inner
+	if strings.HasSuffix(req.URL.Path, "/info/refs") {
+		inner = gitpack.NewBudget(maxGreeting).RoundTripper(inner)
+	}
+	return inner.RoundTrip(req) //nolint:wrapcheck // the caller looks into it
 }
 
 // tls sets what the target says of certificates.

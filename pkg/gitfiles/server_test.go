@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -249,5 +250,75 @@ func (s *server) serveSSH(conn net.Conn, config *ssh.ServerConfig) {
 				_ = channel.Close()
 			}
 		}()
+	}
+}
+
+// TestHugeGreeting: a server cannot fill the memory with names of branches.
+func TestHugeGreeting(t *testing.T) {
+	packet := func(text string) []byte { return fmt.Appendf(nil, "%04x%s", len(text)+4, text) }
+	commit := strings.Repeat("a", 40)
+	line := packet(commit + " refs/heads/other\n")
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		_, _ = io.WriteString(w, "001e# service=git-upload-pack\n0000")
+		_, _ = w.Write(packet(commit + " refs/heads/main\x00ofs-delta\n"))
+		for range maxGreeting/len(line) + 1000 {
+			if _, err := w.Write(line); err != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(w, "0000")
+	}))
+	defer web.Close()
+	c, err := New(Options{Dir: t.TempDir(), AllowLocal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := c.Open(Target{Key: "ns/uid", URL: web.URL + "/r.git"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.Check(t.Context()); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBrokenPack: what a server sends that cannot be used is not kept.
+func TestBrokenPack(t *testing.T) {
+	s := newServer(t)
+	s.commit("main", map[string]string{"a": "one"})
+	dir := t.TempDir()
+	c, err := New(Options{Dir: dir, AllowLocal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "git-upload-pack") {
+			return false
+		}
+		recorder := httptest.NewRecorder()
+		s.before.Store(nil)
+		s.handler.ServeHTTP(recorder, r)
+		body := recorder.Body.Bytes()
+		body[len(body)-1] ^= 1 // the checksum of the pack
+		_, _ = w.Write(body)
+		return true
+	}
+	repo, err := c.Open(Target{Key: "ns/uid", URL: s.url, Credential: Credential{Username: testUser, Password: testPassword}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.before.Store(&broken)
+		if err := repo.Pull(t.Context(), "main"); err == nil {
+			t.Fatal("a pack with a wrong checksum was taken")
+		}
+		if n, err := sizeOf(dir); err != nil || n > 200 {
+			t.Errorf("%d bytes are left, %v", n, err)
+		}
+	}
+	s.before.Store(nil)
+	if err := repo.Pull(t.Context(), "main"); err != nil {
+		t.Errorf("what the server sends now: %v", err)
 	}
 }

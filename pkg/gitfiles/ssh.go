@@ -23,6 +23,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/slipway-dev/slipway/pkg/egress"
+	"github.com/slipway-dev/slipway/pkg/gitpack"
 )
 
 // KnownHostsKey is the key of a Secret under which the keys of SSH servers are.
@@ -188,7 +189,7 @@ func (s *sshSession) references(receive bool) (*packp.AdvRefs, error) {
 		return s.adv, nil
 	}
 	adv := packp.NewAdvRefs()
-	err := adv.Decode(s.out)
+	err := adv.Decode(gitpack.NewBudget(maxGreeting).Reader(s.out))
 	var line *pktline.ErrorLine
 	switch {
 	case errors.Is(err, packp.ErrEmptyInput), errors.As(err, &line):

@@ -69,10 +69,14 @@ func (d *database) has(commit plumbing.Hash) bool {
 	return err == nil
 }
 
-// worn tells if there are so many packs that starting again is better.
-func (d *database) worn() bool {
+// worn tells if there are so many packs, or bytes, that starting again is better.
+func (d *database) worn(maxBytes int64) bool {
 	packs, err := d.ObjectPacks()
-	return err != nil || len(packs) > maxPacks
+	if err != nil || len(packs) > maxPacks {
+		return true
+	}
+	bytes, err := sizeOf(d.dir)
+	return err != nil || bytes > maxBytes
 }
 
 // haves are the commits that are here, at most so many as a server is told.
@@ -125,7 +129,8 @@ func (r *Repository) fill(ctx context.Context, b *box, conversation *remote, l l
 	if len(missing) == 0 {
 		return d, nil
 	}
-	if d.worn() {
+	// One repository must not fill the disk while it is in use, and so not removed.
+	if d.worn(2 * r.cache.opts.MaxRepositoryBytes) {
 		if err := errors.Join(d.Close(), os.RemoveAll(d.dir)); err != nil {
 			return nil, fmt.Errorf("renew cache: %w", err)
 		}
@@ -190,6 +195,13 @@ func (d *database) keep(pack io.Reader, maxBytes int64) error {
 	err = packfile.UpdateObjectStorage(d.Storage, checked)
 	if errors.Is(err, packfile.ErrEmptyPackfile) {
 		err = nil
+	}
+	if err != nil {
+		// The library leaves what it could not use.
+		rest, _ := filepath.Glob(filepath.Join(d.dir, "objects", "pack", "tmp_*")) // it fails of a bad pattern only
+		for _, name := range rest {
+			err = errors.Join(err, os.Remove(name))
+		}
 	}
 	return errors.Join(err, checked.Close(), os.Remove(checked.Name()))
 }

@@ -408,24 +408,26 @@ type submitter struct {
 	user      user.Info
 	client    client.Client
 	namespace string
-	// acts is nil until it was asked if the user may act on the namespace's runs at all, admin until it was asked if the user may
-	// change the project itself.
+	run       string
+	// acts is nil until it was asked if the user may act on the run at all, admin until it was asked if the user may change the
+	// project itself.
 	acts, admin *bool
 }
 
-func (h *Handler) submitter(ctx context.Context, namespace string) (*submitter, error) {
+func (h *Handler) submitter(ctx context.Context, run *devopsv1alpha3.PipelineRun) (*submitter, error) {
 	c, _, err := kapis.ClientFor(ctx, h.deps.Clients)
 	if err != nil {
 		return nil, err
 	}
 	u, _ := request.UserFrom(ctx)
-	return &submitter{user: u, client: c, namespace: namespace}, nil
+	return &submitter{user: u, client: c, namespace: run.Namespace, run: run.Name}, nil
 }
 
 // may tells if the user may answer an input with this list of submitters: one that the list names or that
-// is in a group which it names, and administrators of the project, as in Jenkins.
+// is in a group which it names, and administrators of the project, as in Jenkins; without a list everybody
+// who may act on the run.
 func (s *submitter) may(ctx context.Context, list string) (bool, error) {
-	acts, err := s.has(ctx, &s.acts, devopsv1alpha3.PipelineRunResource, s.namespace, "")
+	acts, err := s.has(ctx, &s.acts, devopsv1alpha3.PipelineRunResource, s.namespace, s.run)
 	if err != nil || !acts {
 		return false, err
 	}

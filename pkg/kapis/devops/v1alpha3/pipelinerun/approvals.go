@@ -38,7 +38,7 @@ func (h *Handler) judge(run *devopsv1alpha3.PipelineRun) *judge { return &judge{
 // of tells if the user may answer the input of a step, and until when it waits; nil: for ever.
 func (j *judge) of(ctx context.Context, step jenkins.Step) (may bool, deadline *metav1.Time, err error) {
 	if j.who == nil {
-		if j.who, err = j.h.submitter(ctx, j.run.Namespace); err != nil {
+		if j.who, err = j.h.submitter(ctx, j.run); err != nil {
 			return false, nil, err
 		}
 	}
