@@ -127,8 +127,15 @@ func newGitWorld(t *testing.T) (w *world, bare string) {
 		}
 		return r
 	}
+	elsewhere, ok := repo("elsewhere", "cred", url).(*devopsv1alpha3.GitRepository)
+	if !ok {
+		t.Fatal("it is a GitRepository")
+	}
+	elsewhere.Spec.Secret.Namespace = "ann-prod"
+	others := secret.DeepCopy()
+	others.Namespace = "ann-prod"
 	return newWorld(t, func(c *Config) { c.Git, c.GitUploads = git, testStore(t) },
-		secret, wrong, repo("app", "cred", url), repo("nosecret", "nope", url), repo("wrong", "wrong", url), repo("public", "", url), repo("file", "", "file:///etc")), bare
+		others, elsewhere, secret, wrong, repo("app", "cred", url), repo("nosecret", "nope", url), repo("wrong", "wrong", url), repo("public", "", url), repo("file", "", "file:///etc")), bare
 }
 
 const gitPath = devops + "/namespaces/ann-dev/gitrepositories/app"
@@ -317,9 +324,12 @@ func TestGitFilesErrors(t *testing.T) {
 		"large":        {call{method: "POST", path: gitPath + "/branches/main/files", user: "ann", body: large}, 413, "limit"},
 		"bad archive":  {call{method: "POST", path: gitPath + "/branches/main/files", user: "ann", body: `{"files":[{"name":"d","data":"AAAA"}],"message":"m","unpack":true}`}, 400, "archive"},
 		"not uploaded": {call{method: "POST", path: gitPath + "/branches/main/files", user: "ann", body: `{"files":[{"name":"d"}],"message":"m","uploaded":true}`}, 404, "uploaded"},
-		"no form":      {call{method: "POST", path: gitPath + "/uploads", user: "ann", body: `{}`}, 415, ""},
-		"author":       {call{method: "PUT", path: gitPath + "/configs/default", user: "ann", body: `{"config":{"User":{"Name":"a<b>"}}}`}, 400, "config"},
-		"config":       {call{method: "PUT", path: gitPath + "/configs/default", user: "ann", body: `{}`}, 400, "required"},
+		"many uploads": {call{method: "POST", path: gitPath + "/branches/main/files", user: "ann",
+			body: `{"files":[{"name":"d"}` + strings.Repeat(`,{"name":"d"}`, 100) + `],"message":"m","uploaded":true}`}, 400, "101"},
+		"elsewhere": {call{path: repos + "elsewhere/branches", user: "ann"}, 400, "another namespace"},
+		"no form":   {call{method: "POST", path: gitPath + "/uploads", user: "ann", body: `{}`}, 415, ""},
+		"author":    {call{method: "PUT", path: gitPath + "/configs/default", user: "ann", body: `{"config":{"User":{"Name":"a<b>"}}}`}, 400, "config"},
+		"config":    {call{method: "PUT", path: gitPath + "/configs/default", user: "ann", body: `{}`}, 400, "required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := w.do(tc.call)

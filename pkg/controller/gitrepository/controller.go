@@ -37,8 +37,6 @@ const (
 
 // Reasons besides those of pkg/gitfiles.
 const (
-	// ReasonSecretElsewhere: the Secret is in another namespace, which this controller does not read.
-	ReasonSecretElsewhere = "SecretInOtherNamespace"
 	// ReasonNoAddress: there is no URL, and the other fields do not make one.
 	ReasonNoAddress = "NoAddress"
 	// ReasonError is that of failures without a name.
@@ -175,9 +173,6 @@ func observed(g *devopsv1alpha3.GitRepository, secret *corev1.Secret) string {
 // secret reads the Secret. Whoever may name a Secret decides where it is sent to; so only credentials of the
 // same namespace are taken, which everybody who may run pipelines there has the use of anyway.
 func (r *Reconciler) secret(ctx context.Context, g *devopsv1alpha3.GitRepository) (*corev1.Secret, error) {
-	if ref := g.Spec.Secret; ref != nil && ref.Namespace != "" && ref.Namespace != g.Namespace {
-		return nil, &access.Error{Reason: ReasonSecretElsewhere, Message: "the Secret is in another namespace; the connection is not checked with it, as that is for users who may read it"}
-	}
 	secret, err := access.Readers{Objects: r.Reader}.SecretOf(ctx, g)
 	if err != nil || secret == nil {
 		return nil, err //nolint:wrapcheck // it is for the user

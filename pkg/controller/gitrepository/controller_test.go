@@ -103,7 +103,7 @@ func TestReconciler(t *testing.T) {
 		"none":      {spec: devopsv1alpha3.GitRepositorySpec{URL: url}, reason: "AuthenticationFailed"},
 		"missing":   {spec: devopsv1alpha3.GitRepositorySpec{URL: url, Secret: ref("missing")}, reason: access.ReasonSecretNotFound},
 		"plain":     {spec: devopsv1alpha3.GitRepositorySpec{URL: url, Secret: ref("plain")}, reason: access.ReasonSecretInvalid},
-		"elsewhere": {spec: devopsv1alpha3.GitRepositorySpec{URL: url, Secret: &corev1.SecretReference{Namespace: "default", Name: other.Name}}, reason: ReasonSecretElsewhere},
+		"elsewhere": {spec: devopsv1alpha3.GitRepositorySpec{URL: url, Secret: &corev1.SecretReference{Namespace: "default", Name: other.Name}}, reason: access.ReasonSecretElsewhere},
 		"empty":     {reason: ReasonNoAddress},
 		"gone":      {spec: devopsv1alpha3.GitRepositorySpec{URL: strings.Replace(url, "r.git", "x.git", 1), Secret: ref("good")}, reason: "NotFound"},
 		"completed": {spec: devopsv1alpha3.GitRepositorySpec{Provider: "gitlab", Server: "http://127.0.0.1:1", Owner: "o", Repo: "r"}, url: "http://127.0.0.1:1/o/r.git", reason: "Unavailable"},

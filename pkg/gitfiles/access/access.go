@@ -32,6 +32,8 @@ const tokenKey = "token"
 const (
 	ReasonSecretNotFound  = "SecretNotFound"
 	ReasonSecretForbidden = "SecretForbidden"
+	// ReasonSecretElsewhere: the Secret is in another namespace.
+	ReasonSecretElsewhere = "SecretInOtherNamespace"
 	ReasonSecretInvalid   = "SecretInvalid"
 	ReasonCertsInvalid    = "CertificatesInvalid"
 )
@@ -60,14 +62,18 @@ type Readers struct {
 	Shared client.Reader
 }
 
-// SecretOf reads the Secret of a repository; nil if it has none.
+// SecretOf reads the Secret of a repository; nil if it has none. One of another namespace is not read, also if the
+// reader may: who writes the repository chooses the server that the credential is sent to.
 func (r Readers) SecretOf(ctx context.Context, repo *devopsv1alpha3.GitRepository) (*corev1.Secret, error) {
 	ref := repo.Spec.Secret
 	if ref == nil || ref.Name == "" {
 		return nil, nil
 	}
+	if ref.Namespace != "" && ref.Namespace != repo.Namespace {
+		return nil, problem(ReasonSecretElsewhere, "spec.secret names a Secret of another namespace; name one of the repository's own, so that no credential gets to a server that somebody else has chosen")
+	}
 	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: cmp.Or(ref.Namespace, repo.Namespace), Name: ref.Name}
+	key := client.ObjectKey{Namespace: repo.Namespace, Name: ref.Name}
 	err := r.Objects.Get(ctx, key, secret)
 	switch {
 	case apierrors.IsNotFound(err):

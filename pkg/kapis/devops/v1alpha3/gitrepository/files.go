@@ -50,12 +50,14 @@ type FilesDeps struct {
 type Files struct {
 	deps  crud.Deps
 	files FilesDeps
+	// large are the requests with files that are under way.
+	large *shares
 }
 
 // NewFiles makes the handler.
 func NewFiles(deps crud.Deps, files FilesDeps) *Files {
 	deps.SetDefaults()
-	return &Files{deps: deps, files: files}
+	return &Files{deps: deps, files: files, large: newShares()}
 }
 
 // opened is a repository as a user sees it.

@@ -108,6 +108,11 @@ func (h *Files) AddFiles(req *restful.Request, resp *restful.Response) error {
 	if err != nil {
 		return err
 	}
+	done, err := h.large.take(repo.user)
+	if err != nil {
+		return err
+	}
+	defer done()
 	// Base64 needs four bytes for three.
 	if err := limit(req, resp, h.files.Git.MaxFileBytes()*4/3+1<<20); err != nil {
 		return err

@@ -79,6 +79,11 @@ func (h *Files) Upload(req *restful.Request, resp *restful.Response) error {
 	if err := h.noUploads(); err != nil {
 		return err
 	}
+	done, err := h.large.take(repo.user)
+	if err != nil {
+		return err
+	}
+	defer done()
 	most := h.files.Git.MaxFileBytes()
 	if err := limit(req, resp, maxUploads*(most+1<<16)); err != nil {
 		return err
@@ -171,6 +176,10 @@ func (h *Files) room(ctx context.Context, repo *opened) error {
 func (h *Files) fill(ctx context.Context, repo *opened, files []NamedData) ([]string, error) {
 	if err := h.noUploads(); err != nil {
 		return nil, err
+	}
+	if len(files) > maxKept {
+		// Each is asked for at the object store.
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("files: there are %d; no more than %d can be uploaded before a commit", len(files), maxKept))
 	}
 	var keys []string
 	left := h.files.Git.MaxCommitBytes()
