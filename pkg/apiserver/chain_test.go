@@ -147,7 +147,7 @@ func TestBadInput(t *testing.T) {
 		"parameter twice": {reason: "which one counts", call: call{method: "POST", user: "ann", path: runs, body: `{"parameters":[{"name":"TARGET","value":"a"},{"name":"TARGET","value":"b"}]}`}, wantCode: 400, wantMessage: "given twice"},
 		"run of nothing":  {reason: "the pipeline is not there", call: call{method: "POST", user: "ann", path: devops + "/namespaces/ann-demo/pipelines/nope/pipelineruns"}, wantCode: 404, wantMessage: `"nope" not found`},
 		"run of a branch": {reason: "it has none", call: call{method: "POST", user: "ann", path: runs + "?branch=main"}, wantCode: 400, wantMessage: "has no branches"},
-		"log offset":      {reason: "it is a number", call: call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/r/log?start=-1"}, wantCode: 400, wantMessage: "start must be an offset"},
+		"log offset":      {reason: "it is a number", call: call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/given/log?start=-1"}, wantCode: 400, wantMessage: "start must be an offset"},
 		"artifact path":   {reason: "no way out", call: call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/r/artifacts/download?filename=..%2f..%2fother"}, wantCode: 400, wantMessage: "relative, without .."},
 		"artifact none":   {reason: "one is named", call: call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/r/artifacts/download"}, wantCode: 400, wantMessage: "?filename="},
 
@@ -167,7 +167,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, tc.change,
 				samplePipeline("ann-demo", "build", devopsv1alpha3.PipelineSpec{Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{Jenkinsfile: declarative}}),
-				samplePipeline("bob-demo", "there", devopsv1alpha3.PipelineSpec{Type: "pipeline"}))
+				samplePipeline("bob-demo", "there", devopsv1alpha3.PipelineSpec{Type: "pipeline"}), sampleRun("given", nil))
 			answer := w.do(tc.call)
 			if answer.Code != tc.wantCode {
 				t.Fatalf("%s: %d, want %d: %.400s", tc.reason, answer.Code, tc.wantCode, answer.Body)

@@ -259,7 +259,7 @@ func TestStages(t *testing.T) {
 		code int
 		body string
 	}{
-		"good": {200, `[{"id":"1","displayName":"a","startTime":null,"steps":[]}]`}, "none": {200, `[]`}, "bad": {500, "internal error"}, "no-run": {404, "not found"},
+		"good": {200, `[{"id":"1","displayName":"a","startTime":null,"edges":[],"steps":[]}]`}, "none": {200, `[]`}, "bad": {500, "internal error"}, "no-run": {404, "not found"},
 	} {
 		got := w.do(call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns/" + name + "/nodedetails"})
 		if got.Code != want.code || !strings.Contains(got.Body.String(), want.body) {

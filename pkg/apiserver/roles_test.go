@@ -60,6 +60,9 @@ func (k *kube) bindRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, object := range objects {
+		if object.GetNamespace() != "" {
+			object.SetNamespace(k.namespace) // the system namespace of an installation
+		}
 		k.create(t, object)
 	}
 	for _, role := range []string{roleAdmin, roleRunner, roleViewer} {

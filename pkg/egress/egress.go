@@ -92,6 +92,19 @@ func Dialer(allowLocal bool) *net.Dialer {
 	return d
 }
 
+// NearbyDialer gives a dialer for programs whose users have a reason to name this machine, as a Jenkins with the
+// repositories beside it. It refuses link-local addresses and the services of clouds for their machines.
+func NearbyDialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
+		if host, err := netip.ParseAddrPort(address); err == nil {
+			if ip := host.Addr().Unmap().WithZone(""); ip.IsLoopback() || ip.IsUnspecified() {
+				return nil
+			}
+		}
+		return check(address)
+	}}
+}
+
 func check(address string) error {
 	host, err := netip.ParseAddrPort(address)
 	if err != nil {

@@ -62,6 +62,18 @@ func TestClient(t *testing.T) {
 	}
 }
 
+func TestNearbyDialer(t *testing.T) {
+	d := NearbyDialer()
+	for address, ok := range map[string]bool{
+		"127.0.0.1:80": true, "[::1]:80": true, "10.0.0.1:80": true, "169.254.169.254:80": false, "[::ffff:169.254.169.254]:80": false, "[fe80::1%eth0]:80": false,
+		"100.100.100.200:80": false, "[fd00:ec2::254]:80": false, "nothing": false,
+	} {
+		if err := d.Control("tcp", address, nil); (err == nil) != ok {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"192.0.2.1:443": true, "10.96.0.1:443": true, "[2001:db8::1]:443": true, "100.64.0.1:80": true, "[64:ff9b::c000:201]:80": true, "[2002:c000:201::1]:80": true,

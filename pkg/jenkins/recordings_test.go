@@ -159,6 +159,7 @@ func orNil(err error) error {
 var special = map[string]error{
 	"one: cancel again":                nil,         // 500, and the client asks why: it is cancelled already
 	"artifact directory without slash": ErrNotFound, // 302 to a page
+	"step log ?start=100000":           nil,         // 500, for an offset at which there is nothing yet
 	// After a 403 the client renews its crumb, and gets the answer that was recorded with it.
 	"sub: blue, wrong user proceeds": ErrInvalid,
 	"sub: blue, wrong user aborts":   nil,

@@ -46,11 +46,11 @@ func definitionOf(p *devopsv1alpha3.NoScmPipeline) (definition, error) {
 	if err := required("source.url", s.URL); err != nil {
 		return definition{}, err
 	}
-	if err := required("source.ref", s.Ref); err != nil {
-		return definition{}, err
-	}
 	if notInRef.MatchString(s.Ref) {
 		return definition{}, fmt.Errorf("%w: source.ref is no branch, tag or commit: %q", ErrInvalid, s.Ref)
+	}
+	if err := required("source.ref", s.Ref); err != nil {
+		return definition{}, err
 	}
 	script := s.ScriptPath
 	if script == "" {

@@ -23,14 +23,15 @@ func TestSourceThatJenkinsWouldTakeForAnother(t *testing.T) {
 		change func(*devopsv1alpha3.NoScmPipeline)
 		says   string
 	}{
-		"both":     {"which one counts nobody could tell", func(p *devopsv1alpha3.NoScmPipeline) { p.Jenkinsfile = "x" }, "not both"},
-		"no url":   {"nothing to clone", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.URL = "" }, "source.url is empty"},
-		"no ref":   {"Jenkins would build any branch", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "" }, "source.ref is empty"},
-		"pattern":  {"Jenkins would build whatever matches", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "*/main" }, "no branch, tag or commit"},
-		"regex":    {"the same in another form", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = ":.*" }, "no branch, tag or commit"},
-		"option":   {"git would take it for an option", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "--upload-pack=x" }, "no branch, tag or commit"},
-		"range":    {"git allows it in no name", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "a..b" }, "no branch, tag or commit"},
-		"new line": {"git allows it in no name", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "a\nb" }, "no branch, tag or commit"},
+		"both":          {"which one counts nobody could tell", func(p *devopsv1alpha3.NoScmPipeline) { p.Jenkinsfile = "x" }, "not both"},
+		"url as option": {"git would take it for one", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.URL = "--upload-pack=touch /tmp/x" }, "source.url begins with -"},
+		"no url":        {"nothing to clone", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.URL = "" }, "source.url is empty"},
+		"no ref":        {"Jenkins would build any branch", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "" }, "source.ref is empty"},
+		"pattern":       {"Jenkins would build whatever matches", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "*/main" }, "no branch, tag or commit"},
+		"regex":         {"the same in another form", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = ":.*" }, "no branch, tag or commit"},
+		"option":        {"git would take it for an option", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "--upload-pack=x" }, "no branch, tag or commit"},
+		"range":         {"git allows it in no name", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "a..b" }, "no branch, tag or commit"},
+		"new line":      {"git allows it in no name", func(p *devopsv1alpha3.NoScmPipeline) { p.Source.Ref = "a\nb" }, "no branch, tag or commit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := fromRepository()

@@ -152,9 +152,13 @@ func sourceOf(p *devopsv1alpha3.MultiBranchPipeline) (scmSource, error) {
 	return scmSource{}, fmt.Errorf("%w: %q", ErrUnsupportedSource, p.SourceType)
 }
 
+// required refuses what is missing, and what a program that Jenkins gives it to would take for an option.
 func required(field, value string) error {
 	if value == "" {
 		return fmt.Errorf("%w: %s is empty", ErrInvalid, field)
+	}
+	if value[0] == '-' {
+		return fmt.Errorf("%w: %s begins with -, as an option of a program", ErrInvalid, field)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ import (
 	gitserver "github.com/go-git/go-git/v5/plumbing/transport/server"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
+	"github.com/slipway-dev/slipway/pkg/egress"
 	"github.com/slipway-dev/slipway/pkg/gitpack"
 )
 
@@ -149,7 +150,7 @@ func (r *Remote) connect(u *url.URL) (transport.UploadPackSession, error) {
 	}
 	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // nothing replaces it
 	base.ResponseHeaderTimeout = answerTimeout
-	base.DialContext = (&net.Dialer{Timeout: 30 * time.Second}).DialContext
+	base.DialContext = egress.NearbyDialer().DialContext
 	base.DisableKeepAlives = true
 	client := githttp.NewClient(&http.Client{Transport: left.RoundTripper(base), CheckRedirect: sameServer})
 	var auth transport.AuthMethod
@@ -436,6 +437,8 @@ func (r *Remote) explain(err error) error {
 		return err
 	case errors.Is(err, ErrURL):
 		return fmt.Errorf("%w: its server redirects to another one, or too often", ErrURL)
+	case errors.Is(err, egress.ErrRefused):
+		return fmt.Errorf("%w: %s is at an address that is not connected to", ErrURL, r.url)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not answer in time: %w", r.url, err)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), errors.Is(err, transport.ErrInvalidAuthMethod):

@@ -180,6 +180,9 @@ func TestServerFailures(t *testing.T) {
 		return err
 	}
 	opts := options(t)
+	if err := list(t.Context(), "http://169.254.169.254/r.git", opts); !errors.Is(err, ErrURL) {
+		t.Errorf("the metadata service of a cloud: %v", err)
+	}
 	if err := list(t.Context(), address, opts); !errors.Is(err, ErrAuthentication) || strings.Contains(err.Error(), "not shown") {
 		t.Errorf("without a credential: %v", err)
 	}

@@ -78,13 +78,13 @@ func (r *Receiver) Generic(ctx context.Context, q Request) error {
 	}
 	delivery := q.delivery()
 	q.Body = nil // many may wait, and no variable is of the body
-	return r.later(ctx, "", func(ctx context.Context) error {
+	return r.later(ctx, task{project: list.Items[0].Namespace, work: func(ctx context.Context) error {
 		var errs []error
 		for i := range list.Items {
 			errs = append(errs, r.generic(ctx, &list.Items[i], q, delivery))
 		}
 		return errors.Join(errs...)
-	})
+	}})
 }
 
 // delivery identifies a request, by what its sender calls it or else by a number: each request without a
@@ -250,7 +250,7 @@ func (r *Receiver) Notify(ctx context.Context, address, branches, commit string,
 			e.Changes = append(e.Changes, Change{Ref: "refs/heads/" + strings.TrimPrefix(branch, "refs/heads/"), After: commit})
 		}
 	}
-	return r.later(ctx, "", func(ctx context.Context) error { return r.apply(ctx, e, g) })
+	return r.later(ctx, task{work: func(ctx context.Context) error { return r.apply(ctx, e, g) }})
 }
 
 // addNamed adds the keys by which pipelines name a repository on a GitLab server of the list.

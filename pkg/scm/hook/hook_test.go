@@ -80,7 +80,7 @@ func newWorld(t *testing.T, o Options, objects ...client.Object) *world {
 			if obj.GetName() == "" {
 				t.Error("a run without a name")
 			}
-			obj.SetCreationTimestamp(metav1.NewTime(w.now))
+			obj.SetCreationTimestamp(metav1.NewTime(w.time()))
 			if err := c.Create(ctx, obj, opts...); err != nil {
 				return err
 			}
@@ -97,9 +97,21 @@ func newWorld(t *testing.T, o Options, objects ...client.Object) *world {
 		},
 	})
 	o.Reader, o.Client = w.kube, w.kube
-	o.Now = func() time.Time { return w.now }
+	o.Now = w.time
 	w.receiver = New(o)
 	return w
+}
+
+func (w *world) time() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) later(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
 }
 
 // done waits until nothing is worked on, and gives what was written since the last time.
@@ -485,7 +497,7 @@ func TestOnce(t *testing.T) {
 		{"the same delivery is known", func(*delivery) {}, nil},
 		{"another replica does not know it, and does the same again", func(*delivery) { w.receiver = New(w.receiver.opts) }, []string{"scan p/multi"}},
 		{"the webhook of the organization tells it, too", func(d *delivery) { d.header["X-GitHub-Delivery"] = "2" }, []string{"scan p/multi"}},
-		{"the branch came back to the commit later", func(d *delivery) { d.header["X-GitHub-Delivery"] = "3"; w.now = w.now.Add(time.Hour) }, started},
+		{"the branch came back to the commit later", func(d *delivery) { d.header["X-GitHub-Delivery"] = "3"; w.later(time.Hour) }, started},
 		{"and that is told again", func(*delivery) { w.receiver = New(w.receiver.opts) }, []string{"scan p/multi"}},
 		{"a delivery without a name is taken for the same", func(d *delivery) { delete(d.header, "X-GitHub-Delivery") }, []string{"scan p/multi"}},
 		{"another commit", func(d *delivery) { d.body.(object)["after"] = commitA; d.header["X-GitHub-Delivery"] = "4" }, started},

@@ -20,9 +20,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -82,6 +82,10 @@ type Receiver struct {
 	waiting, working chan struct{}
 	// known has the deliveries that were taken.
 	known *lru.Cache
+
+	mu sync.Mutex
+	// shares are those of the projects that deliveries are dealt with for.
+	shares map[string]*share
 }
 
 // New makes a receiver.
@@ -93,7 +97,7 @@ func New(o Options) *Receiver {
 		o.Servers = scm.NewDirectory(nil, nil, "")
 	}
 	return &Receiver{opts: o, secrets: newSecrets(o.Client, o.Now), known: lru.New(remembered),
-		waiting: make(chan struct{}, maxWaiting), working: make(chan struct{}, workers)}
+		shares: map[string]*share{}, waiting: make(chan struct{}, maxWaiting), working: make(chan struct{}, workers)}
 }
 
 // Configured tells if any delivery could be taken by the settings of the server alone.
@@ -131,7 +135,7 @@ func (r *Receiver) Deliver(ctx context.Context, h http.Header, body []byte) erro
 			return nil
 		}
 	}
-	return r.later(ctx, key, func(ctx context.Context) error { return r.apply(ctx, event, reach) })
+	return r.later(ctx, task{key: key, project: reach.project(), work: func(ctx context.Context) error { return r.apply(ctx, event, reach) }})
 }
 
 // carriesSignature tells if a delivery has a signature that could not be read.
@@ -152,40 +156,6 @@ func deliveryKey(e *Event, s signature) string {
 	}
 	sum := sha256.Sum256(s.body)
 	return string(e.Provider) + "\n" + e.Delivery + "\n" + string(sum[:]) + string(s.token[:]) + string(s.mac)
-}
-
-// later deals with a delivery after the request. A delivery that could not be dealt with may come again.
-func (r *Receiver) later(ctx context.Context, key string, work func(context.Context) error) error {
-	select {
-	case r.waiting <- struct{}{}:
-	default:
-		return ErrBusy
-	}
-	if key != "" {
-		r.known.Add(key, struct{}{})
-	}
-	ctx = context.WithoutCancel(ctx)
-	go func() {
-		defer func() { <-r.waiting }()
-		r.working <- struct{}{}
-		defer func() { <-r.working }()
-		ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-		defer cancel()
-		var last error
-		if err := wait.ExponentialBackoffWithContext(ctx, retries, func(ctx context.Context) (bool, error) {
-			last = work(ctx)
-			return last == nil, nil
-		}); err != nil {
-			if key != "" {
-				r.known.Remove(key)
-			}
-			if last != nil {
-				err = last
-			}
-			logr.FromContextOrDiscard(ctx).Error(err, "an event of a source code server was not passed on")
-		}
-	}()
-	return nil
 }
 
 // addServers adds the keys that need the list of servers: those of GitLab servers that pipelines name, and

@@ -25,6 +25,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/kapis/shares"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
 )
 
@@ -60,6 +61,8 @@ type Options struct {
 type Handler struct {
 	deps    crud.Deps
 	options Options
+	// uploads are those under way: each holds a part of its file in memory.
+	uploads *shares.Shares
 	// beat is how often an upload shows that it lives; now tells the time.
 	beat time.Duration
 	now  func() time.Time
@@ -71,7 +74,7 @@ func New(deps crud.Deps, options Options) *Handler {
 	if options.MaxBytes <= 0 {
 		options.MaxBytes = DefaultMaxBytes
 	}
-	return &Handler{deps: deps, options: options, beat: heartbeat, now: time.Now}
+	return &Handler{deps: deps, options: options, uploads: shares.New(), beat: heartbeat, now: time.Now}
 }
 
 func (h *Handler) noStore() error {
@@ -87,10 +90,15 @@ func (h *Handler) Upload(req *restful.Request, resp *restful.Response) error {
 		return err
 	}
 	ctx := req.Request.Context()
-	kube, _, err := kapis.ClientFor(ctx, h.deps.Clients)
+	kube, user, err := kapis.ClientFor(ctx, h.deps.Clients)
 	if err != nil {
 		return err
 	}
+	done, err := h.uploads.Take(user)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if n := req.Request.ContentLength; n > h.options.MaxBytes+formOverhead {
 		// The body is not read: the connection cannot be used again.
 		resp.Header().Set("Connection", "close")

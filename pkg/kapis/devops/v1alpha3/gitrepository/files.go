@@ -26,6 +26,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/gitfiles/access"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
+	"github.com/slipway-dev/slipway/pkg/kapis/shares"
 )
 
 const (
@@ -51,13 +52,13 @@ type Files struct {
 	deps  crud.Deps
 	files FilesDeps
 	// large are the requests with files that are under way.
-	large *shares
+	large *shares.Shares
 }
 
 // NewFiles makes the handler.
 func NewFiles(deps crud.Deps, files FilesDeps) *Files {
 	deps.SetDefaults()
-	return &Files{deps: deps, files: files, large: newShares()}
+	return &Files{deps: deps, files: files, large: shares.New()}
 }
 
 // opened is a repository as a user sees it.

@@ -108,7 +108,7 @@ func (h *Files) AddFiles(req *restful.Request, resp *restful.Response) error {
 	if err != nil {
 		return err
 	}
-	done, err := h.large.take(repo.user)
+	done, err := h.large.Take(repo.user)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (h *Files) Upload(req *restful.Request, resp *restful.Response) error {
 	if err := h.noUploads(); err != nil {
 		return err
 	}
-	done, err := h.large.take(repo.user)
+	done, err := h.large.Take(repo.user)
 	if err != nil {
 		return err
 	}
@@ -241,6 +241,7 @@ func unpack(archive NamedData, maxFile, maxAll int64) ([]gitfiles.Put, error) {
 	// What is between the files counts, too: zeros pack well.
 	in := tar.NewReader(io.LimitReader(zipped, maxAll+maxUnpacked*1024))
 	var list []gitfiles.Put
+	left := maxAll
 	for {
 		entry, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -248,6 +249,11 @@ func unpack(archive NamedData, maxFile, maxAll int64) ([]gitfiles.Put, error) {
 		}
 		if err != nil {
 			return nil, apierrors.NewBadRequest("files[0].data is no tar archive with gzip, is damaged or unpacks to too much")
+		}
+		// A file with holes takes no room in the archive.
+		if left -= entry.Size; left < 0 {
+			return nil, response.NewStatus(http.StatusRequestEntityTooLarge, metav1.StatusReasonRequestEntityTooLarge,
+				fmt.Sprintf("the files of the archive have more than %d bytes together", maxAll))
 		}
 		put, err := unpackEntry(in, entry, maxFile)
 		switch {

@@ -1,7 +1,7 @@
 // Copyright 2026 The Slipway Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package gitrepository
+package shares
 
 import (
 	"fmt"
@@ -12,21 +12,21 @@ import (
 
 // TestShares: one user cannot take all that there is, and all together have a bound.
 func TestShares(t *testing.T) {
-	s := newShares()
+	s := New()
 	var given []func()
-	for i := range largeAtOnce {
-		done, err := s.take(fmt.Sprint("user", i/largePerUser))
+	for i := range AtOnce {
+		done, err := s.Take(fmt.Sprint("user", i/PerUser))
 		if err != nil {
 			t.Fatal(i, err)
 		}
 		given = append(given, done)
-		if i == largePerUser-1 {
-			if _, err := s.take("user0"); !apierrors.IsTooManyRequests(err) {
+		if i == PerUser-1 {
+			if _, err := s.Take("user0"); !apierrors.IsTooManyRequests(err) {
 				t.Errorf("one more of the same user: %v", err)
 			}
 		}
 	}
-	if _, err := s.take("other"); !apierrors.IsTooManyRequests(err) {
+	if _, err := s.Take("other"); !apierrors.IsTooManyRequests(err) {
 		t.Errorf("one more of all: %v", err)
 	}
 	for _, done := range given {
