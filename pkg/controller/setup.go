@@ -8,7 +8,12 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/controller/agenttemplate"
@@ -23,6 +28,18 @@ import (
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/sealing"
 )
+
+// CacheOptions say what of a kind the manager's cache is to hold, where that is not all: of Pods, Secrets and Namespaces only what is
+// Slipway's.
+func CacheOptions() map[client.Object]cache.ByObject {
+	options := devcontainer.CacheOptions()
+	ofProject, err := labels.NewRequirement(devopsv1alpha3.DevOpsProjectLabel, selection.Exists, nil)
+	if err != nil {
+		panic(err) // the label is a constant
+	}
+	options[&corev1.Namespace{}] = cache.ByObject{Label: labels.NewSelector().Add(*ofProject), Transform: cache.TransformStripManagedFields()}
+	return options
+}
 
 // Setup registers all controllers and the fields they search by. The context is used for that only;
 // the manager's own decides how long they run. The manager's scheme must know the types of Kubernetes

@@ -5,6 +5,7 @@ package gitfiles
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 )
@@ -71,7 +72,7 @@ func (t *turns) take(ctx context.Context, project string) (done func(), err erro
 func (r *Repository) turn(ctx context.Context) (done func(), err error) {
 	project, _, _ := strings.Cut(r.target.Key, "/")
 	done, err = r.cache.turns.take(ctx, project)
-	if err != nil && context.Cause(ctx) == context.Canceled {
+	if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil, ctx.Err() //nolint:wrapcheck // explain is called on it
 	}
 	return done, err

@@ -140,7 +140,7 @@ func newManager(options *Options) (ctrl.Manager, error) {
 	config.QPS, config.Burst = options.QPS, options.Burst
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme.New(),
-		Cache:                         cache.Options{ByObject: devcontainer.CacheOptions()},
+		Cache:                         cache.Options{ByObject: controller.CacheOptions()},
 		Metrics:                       metricsserver.Options{BindAddress: options.MetricsAddress},
 		HealthProbeBindAddress:        options.HealthAddress,
 		LeaderElection:                options.LeaderElect,

@@ -201,7 +201,7 @@ func (u *instance) start(work, servers context.Context, frontends, backends *err
 func (u *instance) setupManager(ctx context.Context) (err error) {
 	u.manager, err = ctrl.NewManager(u.rest, ctrl.Options{
 		Scheme:                              u.scheme,
-		Cache:                               cache.Options{ByObject: devcontainer.CacheOptions(), DefaultTransform: store.Transform()},
+		Cache:                               cache.Options{ByObject: controller.CacheOptions(), DefaultTransform: store.Transform()},
 		Metrics:                             metricsserver.Options{BindAddress: "0"}, // the API server shows the metrics of the process
 		LeaderElection:                      true,
 		LeaderElectionResourceLockInterface: u.lock,

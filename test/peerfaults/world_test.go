@@ -307,7 +307,7 @@ func (w *world) startControllers() (*life, error) {
 		})
 	}
 	mgr, err := ctrl.NewManager(&rest.Config{Host: w.kubeControllers.URL, QPS: 300, Burst: 600, WrapTransport: mortal}, ctrl.Options{
-		Scheme: scheme.New(), Metrics: metricsserver.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: devcontainer.CacheOptions()},
+		Scheme: scheme.New(), Metrics: metricsserver.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: controller.CacheOptions()},
 		Controller: config.Controller{SkipNameValidation: new(true)}, GracefulShutdownTimeout: new(5 * time.Second),
 	})
 	if err != nil {

@@ -57,9 +57,15 @@ func ensureNamespace(ctx context.Context, s *scope) error {
 	return nil
 }
 
+// readNamespace gives the namespace of the project's name, nil if there is none. The cache may hold only those of projects: what it does
+// not have is asked for.
 func (s *scope) readNamespace(ctx context.Context) (*corev1.Namespace, error) {
 	namespace := &corev1.Namespace{}
-	err := s.Client.Get(ctx, client.ObjectKey{Name: s.project.Name}, namespace)
+	key := client.ObjectKey{Name: s.project.Name}
+	err := s.Client.Get(ctx, key, namespace)
+	if apierrors.IsNotFound(err) {
+		err = s.Reader.Get(ctx, key, namespace)
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil

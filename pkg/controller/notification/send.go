@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -121,6 +122,15 @@ func withoutURL(err error) string {
 	}
 	if errors.Is(err, egress.ErrRefused) {
 		return "the receiver's address is not allowed: it is local to the server"
+	}
+	// Not the whole error: it has addresses of the network that this server is in.
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &dns):
+		return "the receiver cannot be reached: there is no host " + clip(dns.Name)
+	case errors.As(err, &op):
+		err = op.Err
 	}
 	return "the receiver cannot be reached: " + clip(err.Error())
 }

@@ -109,7 +109,7 @@ func TestSignatures(t *testing.T) {
 		if w.reads != before {
 			t.Errorf("%d more reads of Secrets by who knows none", w.reads-before)
 		}
-		w.now = w.now.Add(time.Minute)
+		w.later(time.Minute)
 		d := sends[scm.GitHub]
 		d.secret = own
 		if err := w.deliver(scm.GitHub, d); err != nil || w.reads == before {
