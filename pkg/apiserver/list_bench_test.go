@@ -205,6 +205,7 @@ func BenchmarkListRuns(b *testing.B) {
 var benchClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, DisableCompression: true}}
 
 func fetch(tb testing.TB, url, credential string) {
+	tb.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	if err != nil {
 		tb.Error(err)

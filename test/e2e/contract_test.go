@@ -86,7 +86,7 @@ func checkComplete(t *testing.T, report *kubesphere.Report) {
 		t.Fatal(err)
 	}
 	if os.Getenv("SLIPWAY_UPDATE") != "" {
-		if err := os.WriteFile(contractTable, table.Bytes(), 0o644); err != nil { //nolint:gosec // documentation is for all
+		if err := os.WriteFile(contractTable, table.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

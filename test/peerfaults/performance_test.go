@@ -205,7 +205,8 @@ func TestFault18Crumbs(t *testing.T) {
 		p.reaches(p.startRun("x", ""), devopsv1alpha3.Succeeded)
 		all := p.jenkinsControllers.since(begin, "")
 		posts := kept(all, func(c *call) bool { return c.method == http.MethodPost })
-		crumbs := kept(append(all, p.jenkinsAPI.since(begin, "")...), func(c *call) bool { return strings.Contains(c.path, "crumb") })
+		// One that is kept is asked for once, at the very beginning.
+		crumbs := kept(append(p.jenkinsControllers.since(time.Time{}, ""), p.jenkinsAPI.since(time.Time{}, "")...), func(c *call) bool { return strings.Contains(c.path, "crumb") })
 		if len(crumbs) > 0 || len(posts) == 0 {
 			t.Errorf("%d crumbs for %d calls", len(crumbs), len(posts))
 		}

@@ -209,13 +209,18 @@ func (i *Info) decide(r *http.Request, action []string) {
 		i.Subresource = action[0]
 	}
 	if i.Resource == runResource && i.Verb == VerbGet {
-		// A log from its beginning may be large, and its reader slow.
-		start := query.Get("start")
-		whole := isTrue(query.Get("follow")) || isTrue(query.Get("download")) || r.Header.Get("Range") != "" ||
-			(start == "" || start == "0") && query.Get("thresholdInKB") == ""
 		downloads := i.Subresource == "artifacts" && len(action) > 1 && action[1] == "download"
-		i.LongRunning = i.Subresource == "log" && whole || downloads
+		i.LongRunning = downloads || i.Subresource == "log" && wholeLog(r, query)
 	}
+}
+
+// wholeLog tells if a request for a log may take long: one from its beginning may be large, and its reader slow.
+func wholeLog(r *http.Request, query url.Values) bool {
+	if isTrue(query.Get("follow")) || isTrue(query.Get("download")) || r.Header.Get("Range") != "" {
+		return true
+	}
+	start := query.Get("start")
+	return (start == "" || start == "0") && query.Get("thresholdInKB") == ""
 }
 
 // verb gives the verb of a method on an object or collection.
