@@ -221,11 +221,11 @@ func TestFault06ErrorsOfJenkins(t *testing.T) {
 }
 
 // panics is how many passes of controllers have ended in a panic.
-func panics(t testing.TB) (n float64) {
-	t.Helper()
+func panics(tb testing.TB) (n float64) {
+	tb.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	found := false
 	for _, family := range families {
@@ -237,7 +237,7 @@ func panics(t testing.TB) (n float64) {
 		}
 	}
 	if !found {
-		t.Fatal("controllers do not count their panics")
+		tb.Fatal("controllers do not count their panics")
 	}
 	return n
 }
@@ -553,7 +553,7 @@ func TestFault10RunsTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.world.life = next
+		p.life = next
 		p.reaches(run, devopsv1alpha3.Succeeded)
 		once(p, "crash", 1)
 	})

@@ -286,7 +286,6 @@ func TestFault04NobodyIsAsked(t *testing.T) {
 			t.Errorf("runs were made by %s\n%v, want one by %s", lines(made), made, p.user)
 		}
 		p.reaches(run, devopsv1alpha3.Succeeded)
-		begin = time.Now()
 		if got := p.as("viewer-of-fault04").do(http.MethodDelete, p.v3("pipelineruns/"+run.Name), nil); got.code != http.StatusForbidden {
 			t.Errorf("%v, want it forbidden", got)
 		}

@@ -90,7 +90,8 @@ func (w *wire) serve(rw http.ResponseWriter, r *http.Request) {
 }
 
 // breaks lets a fault work until the test ends, or the function is called.
-func (w *wire) breaks(t testing.TB, f fault) (mend func()) {
+func (w *wire) breaks(tb testing.TB, f fault) (mend func()) {
+	tb.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count++
@@ -101,7 +102,7 @@ func (w *wire) breaks(t testing.TB, f fault) (mend func()) {
 		defer w.mu.Unlock()
 		delete(w.faults, id)
 	}
-	t.Cleanup(mend)
+	tb.Cleanup(mend)
 	return mend
 }
 

@@ -102,15 +102,15 @@ var shared struct {
 }
 
 // theWorld gives the world, which the first test makes.
-func theWorld(t testing.TB) *world {
-	t.Helper()
-	cfg := envtest.Config(t)
+func theWorld(tb testing.TB) *world {
+	tb.Helper()
+	cfg := envtest.Config(tb)
 	shared.once.Do(func() {
 		shared.world = &world{http: &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}}
 		shared.err = shared.world.begin(cfg)
 	})
 	if shared.err != nil {
-		t.Fatal(shared.err)
+		tb.Fatal(shared.err)
 	}
 	return shared.world
 }
@@ -371,6 +371,7 @@ func newProject(t *testing.T, name string) *project {
 
 // in gives the project for a subtest.
 func (p *project) in(t *testing.T) *project {
+	t.Helper()
 	own := *p
 	own.T = t
 	return &own
@@ -416,13 +417,13 @@ type answer struct {
 func (a answer) String() string { return fmt.Sprintf("%d %.600s", a.code, a.body) }
 
 // into reads an answer that must be good.
-func (a answer) into(t testing.TB, out any) {
-	t.Helper()
+func (a answer) into(tb testing.TB, out any) {
+	tb.Helper()
 	if a.code != http.StatusOK && a.code != http.StatusCreated {
-		t.Fatal(a)
+		tb.Fatal(a)
 	}
 	if err := json.Unmarshal([]byte(a.body), out); err != nil {
-		t.Fatal(a, err)
+		tb.Fatal(a, err)
 	}
 }
 
