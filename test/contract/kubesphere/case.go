@@ -79,6 +79,9 @@ type Step struct {
 	Expect Expect `json:"expect"`
 	// Within repeats the step until its expectations hold, for at most so many seconds.
 	Within int `json:"within,omitempty"`
+	// Reread is how many steps before this one are done again, with it, when the answer is 409: a client reads again
+	// what was changed by another, and repeats its own change.
+	Reread int `json:"reread,omitempty"`
 	// Save puts parts of the answer into variables: a path of keys and indices of its JSON, separated by slashes
 	// (~1 is a slash in a key, [key] and [key=text] choose of a list), or `header:Name`, or `text`.
 	Save map[string]string `json:"save,omitempty"`
@@ -166,6 +169,9 @@ func (c *Case) check() error {
 	for i, step := range slices.Concat(c.Steps, c.Cleanup) {
 		if err := step.check(); err != nil {
 			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		if step.Reread < 0 || step.Reread > i {
+			return fmt.Errorf("step %d: reread: there are no %d steps before it", i+1, step.Reread)
 		}
 	}
 	return nil

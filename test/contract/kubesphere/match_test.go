@@ -4,6 +4,7 @@
 package kubesphere
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -105,6 +106,36 @@ func TestRoutesFind(t *testing.T) {
 		if got := table.find(method, address); got != want {
 			t.Errorf("%s: got %q, want %q", target, got, want)
 		}
+	}
+}
+
+// TestReread repeats a change that met a conflict with what is read again.
+func TestReread(t *testing.T) {
+	puts := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodPost:
+			_, _ = w.Write([]byte(`{"metadata":{"name":"p-1"}}`))
+		case http.MethodDelete:
+			_, _ = w.Write([]byte(`{"message":"success"}`))
+		case http.MethodPut:
+			if puts++; r.URL.RawQuery != "2" {
+				w.WriteHeader(http.StatusConflict)
+			}
+			_, _ = w.Write([]byte(`{}`))
+		default:
+			_, _ = fmt.Fprintf(w, `{"version":%d,"status":{"adminNamespace":"p-1"}}`, puts)
+		}
+	}))
+	defer server.Close()
+	put := Step{Do: "PUT /x?<<version>>", Reread: 1}
+	cases := []Case{{Name: "put", Behaviour: "a change", Once: true, Steps: []Step{{Do: "GET /x", Save: map[string]string{"version": "version"}}, put}}}
+	report, err := Run(t.Context(), Environment{Base: server.URL, Token: "t"}, Options{Cases: cases})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := report.Failed(); len(failed) > 0 || puts != 3 {
+		t.Errorf("%d changes were sent, want 3; failed: %+v", puts, failed)
 	}
 }
 

@@ -129,6 +129,8 @@ const (
 	clientTimeout   = 2 * time.Minute
 	stepPoll        = 300 * time.Millisecond
 	maxBody         = 64 << 20
+	// maxConflicts bounds how often a case reads again what was changed.
+	maxConflicts = 10
 	// Workspace is where a run makes its projects.
 	Workspace = "slipway-contract"
 )
@@ -251,11 +253,19 @@ func (p *project) run(ctx context.Context, c Case) Outcome {
 	}
 	s := &session{project: p, vars: maps.Clone(p.vars)}
 	s.vars["id"] = c.Name + "-" + p.vars["run"]
-	for i, step := range c.Steps {
-		if problem := s.do(ctx, step); problem != "" {
-			o.Problem = fmt.Sprintf("step %d: %s", i+1, problem)
-			break
+	conflicts := 0
+	for i := 0; i < len(c.Steps); i++ {
+		problem := s.do(ctx, c.Steps[i])
+		if problem == "" {
+			continue
 		}
+		if c.Steps[i].Reread > 0 && s.code == http.StatusConflict && conflicts < maxConflicts {
+			conflicts++
+			i -= c.Steps[i].Reread + 1
+			continue
+		}
+		o.Problem = fmt.Sprintf("step %d: %s", i+1, problem)
+		break
 	}
 	for i, step := range c.Cleanup {
 		if problem := s.do(context.WithoutCancel(ctx), step); problem != "" && o.Problem == "" {
@@ -273,6 +283,8 @@ type session struct {
 	vars    map[string]string
 	matcher matcher
 	routes  map[string]bool
+	// code is the status of the last answer.
+	code int
 }
 
 // answer is what a request gave.
@@ -329,6 +341,7 @@ func (s *session) try(ctx context.Context, step Step) (problem string, err error
 		}
 		s.routes[route] = true
 	}
+	s.code = resp.StatusCode
 	a := answer{code: resp.StatusCode, header: resp.Header, body: body}
 	if problem := s.compare(step.Expect, a); problem != "" {
 		return problem, nil

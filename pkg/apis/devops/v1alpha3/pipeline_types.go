@@ -110,7 +110,7 @@ type PipelineSpec struct {
 }
 
 // NoScmPipeline is a job with one Jenkinsfile: its own, or one from a repository.
-// +kubebuilder:validation:XValidation:rule="!has(self.source) || !has(self.jenkinsfile) || self.jenkinsfile == ”",message="a pipeline has either jenkinsfile or source, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.source) || !has(self.jenkinsfile) || size(self.jenkinsfile) == 0",message="a pipeline has either jenkinsfile or source, not both"
 type NoScmPipeline struct {
 	// name is the job's name; metadata.name if empty.
 	// +kubebuilder:validation:MaxLength=253
