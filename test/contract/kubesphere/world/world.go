@@ -44,6 +44,9 @@ const jenkinsfile = `pipeline {
 // askJenkinsfile waits for an input.
 const askJenkinsfile = "pipeline { agent none\n stages { stage('ask') { steps { input message: 'Go on?', ok: 'Yes' } } } }\n"
 
+// longJenkinsfile is there to be stopped.
+const longJenkinsfile = "pipeline { agent none\n stages { stage('long') { steps { sleep 300 } } } }\n"
+
 // Serve serves everything on free ports of a host, an address that the server under test and its Jenkins can reach,
 // with the repository's files below a folder.
 func Serve(ctx context.Context, host, dir string) (*World, error) {
@@ -56,7 +59,7 @@ func Serve(ctx context.Context, host, dir string) (*World, error) {
 		return nil, errors.Join(err, w.Close())
 	}
 	for _, commit := range []jenkinsfiles.Commit{
-		{Message: "first", Files: map[string]string{"Jenkinsfile": jenkinsfile, "ask.Jenkinsfile": askJenkinsfile, "README.md": "# Contract\n"}},
+		{Message: "first", Files: map[string]string{"Jenkinsfile": jenkinsfile, "ask.Jenkinsfile": askJenkinsfile, "long.Jenkinsfile": longJenkinsfile, "README.md": "# Contract\n"}},
 		{Branch: "feat/x", Message: "a feature", Files: map[string]string{"x.txt": "x\n"}},
 	} {
 		if err := w.repo.Commit(commit); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/emicklei/go-restful/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
@@ -235,21 +236,30 @@ func (h *Files) UpdateConfig(req *restful.Request, resp *restful.Response) error
 		return err
 	}
 	ctx := req.Request.Context()
-	if err := h.deps.Store.GetLive(ctx, repo.object.Namespace, repo.object.Name, repo.object); err != nil {
-		return err
-	}
-	if repo.object.Annotations == nil {
-		repo.object.Annotations = map[string]string{}
-	}
-	for key, value := range map[string]string{devopsv1alpha3.GitAuthorNameAnnotation: who.Name, devopsv1alpha3.GitAuthorEmailAnnotation: who.Email} {
-		if value == "" {
-			delete(repo.object.Annotations, key)
-			continue
+	// The request names no version: what a controller writes meanwhile is read again, and not told to the user.
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if err := h.deps.Store.GetLive(ctx, repo.object.Namespace, repo.object.Name, repo.object); err != nil {
+			return err
 		}
-		repo.object.Annotations[key] = value
-	}
-	if err := repo.kube.Update(ctx, repo.object, crud.FieldOwner); err != nil {
+		setAuthor(repo.object, who)
+		return repo.kube.Update(ctx, repo.object, crud.FieldOwner)
+	})
+	if err != nil {
 		return err
 	}
 	return write(req, resp, repo.config())
+}
+
+// setAuthor notes on a repository who commits are by.
+func setAuthor(repo *devopsv1alpha3.GitRepository, who Identity) {
+	if repo.Annotations == nil {
+		repo.Annotations = map[string]string{}
+	}
+	for key, value := range map[string]string{devopsv1alpha3.GitAuthorNameAnnotation: who.Name, devopsv1alpha3.GitAuthorEmailAnnotation: who.Email} {
+		if value == "" {
+			delete(repo.Annotations, key)
+			continue
+		}
+		repo.Annotations[key] = value
+	}
 }
