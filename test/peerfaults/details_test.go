@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -67,7 +68,8 @@ func TestFault11BranchesWithSlash(t *testing.T) {
 			t.Errorf("the build is still there: %d", code)
 		}
 		asked := kept(p.jenkinsControllers.since(begin, p.name), func(c *call) bool { return strings.HasSuffix(c.path, "/doDelete") })
-		if len(asked) != 1 || asked[0].path != build+"/doDelete" {
+		// A controller whose copy of the run was old asks once more, and gets a 404.
+		if len(asked) == 0 || slices.ContainsFunc(asked, func(c call) bool { return c.path != build+"/doDelete" }) {
 			t.Errorf("asked to delete: %s", lines(asked))
 		}
 	})
