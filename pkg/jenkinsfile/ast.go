@@ -209,23 +209,29 @@ type (
 	// ForIn is for (Var in X).
 	ForIn struct {
 		Span
-		Var  string
-		X    Expr
-		Body Stmt
+		// Label is what break and continue may name it by, empty without one.
+		Label string
+		Var   string
+		X     Expr
+		Body  Stmt
 	}
 	// For is for (Init; Cond; Post).
 	For struct {
 		Span
-		Init Stmt
-		Cond Expr
-		Post []Expr
-		Body Stmt
+		// Label is what break and continue may name it by, empty without one.
+		Label string
+		Init  Stmt
+		Cond  Expr
+		Post  []Expr
+		Body  Stmt
 	}
 	// While is while (Cond) Body.
 	While struct {
 		Span
-		Cond Expr
-		Body Stmt
+		// Label is what break and continue may name it by, empty without one.
+		Label string
+		Cond  Expr
+		Body  Stmt
 	}
 	// Switch is switch (X) { case … }.
 	Switch struct {
@@ -254,11 +260,19 @@ type (
 	Assert struct {
 		Span
 		Cond, Message Expr
+		// Text is the condition as it is written.
+		Text string
 	}
-	// Break and Continue leave or repeat the innermost loop.
-	Break struct{ Span }
-	// Continue repeats the innermost loop.
-	Continue struct{ Span }
+	// Break leaves the innermost loop or switch, or the loop with the label.
+	Break struct {
+		Span
+		Label string
+	}
+	// Continue goes on with the innermost loop, or the one with the label.
+	Continue struct {
+		Span
+		Label string
+	}
 	// Block is { … } as a statement.
 	Block struct {
 		Span

@@ -3,14 +3,22 @@
 
 package jenkinsfile
 
+import (
+	"slices"
+	"strings"
+)
+
 // parser builds the Groovy tree from tokens. It stops at the first syntax error (see failAt).
 type parser struct {
+	src   string
 	toks  []token
 	i     int
 	depth int
 	// prev is where the last taken token ended.
 	prev      Pos
 	libraries []*Annotation
+	// labels are those of the loops around.
+	labels []string
 }
 
 // Script is a parsed Groovy file.
@@ -37,7 +45,7 @@ func ParseScript(src string) (*Script, error) {
 
 func parseScript(src string) (s *Script, err *Error) {
 	defer catchSyntax(&err)
-	p := &parser{toks: lex(src)}
+	p := &parser{src: src, toks: lex(src)}
 	stmts := p.stmtsUntil("")
 	roots := make([]Node, 0, len(stmts)+len(p.libraries))
 	for _, s := range stmts {
@@ -186,10 +194,7 @@ func (p *parser) statement() Stmt {
 		}
 	case tokIdent:
 		if p.at(1).op(":") && !p.at(2).op(":") && !isKeyword(t.text) {
-			p.next()
-			p.next()
-			p.skipNewlines()
-			return p.statement()
+			return p.labelled()
 		}
 		if s := p.keywordStatement(); s != nil {
 			return s
@@ -242,13 +247,11 @@ func (p *parser) keywordStatement() Stmt {
 	case "assert":
 		return p.assertStatement()
 	case "break":
-		p.next()
-		p.skipLabel()
-		return &Break{p.span(from)}
+		label := p.leaves()
+		return &Break{Label: label, Span: p.span(from)}
 	case "continue":
-		p.next()
-		p.skipLabel()
-		return &Continue{p.span(from)}
+		label := p.leaves()
+		return &Continue{Label: label, Span: p.span(from)}
 	case "import", "package":
 		return p.importStatement()
 	case "class", "interface", "trait", "enum":
@@ -259,11 +262,36 @@ func (p *parser) keywordStatement() Stmt {
 	return nil
 }
 
-// skipLabel refuses the label behind break or continue, which Jenkins does not run either.
-func (p *parser) skipLabel() {
-	if p.tok().kind == tokIdent {
-		failAt(p.tok().pos, "Labels of break and continue are not supported")
+// labelled reads "name: statement". The label counts for loops.
+func (p *parser) labelled() Stmt {
+	label := p.next().text
+	p.next()
+	p.skipNewlines()
+	p.labels = append(p.labels, label)
+	s := p.statement()
+	p.labels = p.labels[:len(p.labels)-1]
+	switch s := s.(type) {
+	case *For:
+		s.Label = label
+	case *ForIn:
+		s.Label = label
+	case *While:
+		s.Label = label
 	}
+	return s
+}
+
+// leaves reads break or continue and the label behind it, which is that of a loop around.
+func (p *parser) leaves() string {
+	word := p.next().text
+	t := p.tok()
+	if t.kind != tokIdent {
+		return ""
+	}
+	if !slices.Contains(p.labels, t.text) {
+		failAt(t.pos, "%s to missing label", word)
+	}
+	return p.next().text
 }
 
 func (p *parser) atStatementEnd() bool {
@@ -472,6 +500,9 @@ func (p *parser) catchClause() Catch {
 func (p *parser) assertStatement() Stmt {
 	from := p.next().pos
 	s := &Assert{Cond: p.expression()}
+	if start := from.Offset + len("assert"); start <= p.prev.Offset && p.prev.Offset <= len(p.src) {
+		s.Text = strings.TrimSpace(p.src[start:p.prev.Offset])
+	}
 	if p.accept(":") || p.accept(",") {
 		s.Message = p.expression()
 	}

@@ -136,7 +136,7 @@ func primitiveType(name string) bool {
 
 // looksLikeType applies Groovy's rule that tells "Type name" from the command "name argument".
 func looksLikeType(name string) bool {
-	if primitiveType(name) {
+	if primitiveType(strings.TrimRight(name, "[]")) {
 		return true
 	}
 	last := name

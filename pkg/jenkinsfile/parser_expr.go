@@ -241,6 +241,12 @@ func (p *parser) multiAssign() Expr {
 func (p *parser) ternary(statement bool) Expr {
 	from := p.tok().pos
 	cond := p.binary(0, statement)
+	if mark, prev := p.i, p.prev; p.tok().kind == tokNewline {
+		// The question mark may stand on the next line.
+		if p.skipNewlines(); !p.isOp("?") && !p.isOp("?:") {
+			p.i, p.prev = mark, prev
+		}
+	}
 	switch {
 	case p.accept("?:"):
 		p.skipNewlines()

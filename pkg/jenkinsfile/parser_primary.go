@@ -252,7 +252,7 @@ func (p *parser) gstring(t *token) Expr {
 			g.Parts = append(g.Parts, &Constant{Value: part.text, Span: Span{part.pos, part.pos}})
 			continue
 		}
-		sub := &parser{toks: part.tokens, depth: p.depth}
+		sub := &parser{src: p.src, toks: part.tokens, depth: p.depth}
 		g.Parts = append(g.Parts, sub.interpolated(part.pos))
 	}
 	return g
@@ -341,7 +341,11 @@ func (p *parser) closure() *Closure {
 		p.skipNewlines()
 		p.expect("->")
 	}
+	// A closure cannot leave the loops that it stands in.
+	outside := p.labels
+	p.labels = nil
 	c.Body = p.stmtsUntil("}")
+	p.labels = outside
 	p.expect("}")
 	c.Span = p.span(from)
 	return c

@@ -38,7 +38,7 @@ node { stage('a') { echo params.A } }`)
 			t.Errorf("%s: %v, %v", reason, p, err)
 		}
 	}
-	for _, src := range []string{"node {", "pipeline { agent any }", "do { } while (true)", "outer: for (;;) { break outer }"} {
+	for _, src := range []string{"node {", "pipeline { agent any }", "do { } while (true)", "outer: for (;;) { break inner }"} {
 		var list *ErrorList
 		if _, err := Load(src); !errors.As(err, &list) || errors.Is(err, ErrScripted) {
 			t.Errorf("%q: got %v", src, err)

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -28,6 +29,7 @@ func (c *checker) found() error {
 		a, b := c.problems[i], c.problems[j]
 		return a.Line < b.Line || (a.Line == b.Line && a.Column < b.Column)
 	})
+	c.problems = slices.CompactFunc(c.problems, func(a, b *UnsupportedError) bool { return *a == *b })
 	return &CheckError{Problems: c.problems}
 }
 
@@ -37,6 +39,8 @@ type checker struct {
 	declared map[string]bool
 	// loaded is set for a file that a script loads: it may call what another file defines.
 	loaded bool
+	// delegates is set if closures have delegates: what they call may be methods of these.
+	delegates bool
 	// podLabels are the labels of the script's own pod templates; anyLabel says that more come when it runs.
 	podLabels map[string]bool
 	anyLabel  bool
@@ -73,9 +77,7 @@ func (c *checker) pipeline(p *jenkinsfile.Pipeline) {
 	c.agent(p.Agent)
 	c.options(p.Options)
 	c.environment(p.Environment)
-	for _, d := range p.Tools {
-		c.unsupported(d.From, "tool", d.Name)
-	}
+	c.tools(p.Tools)
 	for _, d := range p.Triggers {
 		c.trigger(d)
 	}
@@ -101,8 +103,12 @@ func (c *checker) preamble(s jenkinsfile.Stmt) {
 		}
 		c.unsupported(s.From, "annotation", "@"+s.Name)
 	case *jenkinsfile.ClassDecl:
-		c.unsupported(s.From, "class", s.Name)
+		c.classDecl(s)
 	}
+}
+
+func (c *checker) classDecl(d *jenkinsfile.ClassDecl) {
+	c.refuse(d.From, d.Name, "class \"%s\": %s", d.Name, adviceWith("use functions and maps"))
 }
 
 // walkPipeline visits every expression and statement of the pipeline.
@@ -170,13 +176,27 @@ func (c *checker) declare(n jenkinsfile.Node) {
 	case *jenkinsfile.ForIn:
 		c.declared[n.Var] = true
 	case *jenkinsfile.Assign:
-		if id, ok := n.Target.(*jenkinsfile.Ident); ok {
-			c.declared[id.Name] = true
+		switch target := n.Target.(type) {
+		case *jenkinsfile.Ident:
+			c.declared[target.Name] = true
+		case *jenkinsfile.Property:
+			c.delegates = c.delegates || target.Name == "delegate"
+		}
+	case *jenkinsfile.Import:
+		if path, ok := strings.CutPrefix(n.Path, "static "); ok {
+			c.declared[path[strings.LastIndexAny(path, " .")+1:]] = true
 		}
 	case *jenkinsfile.Call:
+		switch n.Name {
+		case "with", "tap", "setDelegate", "rehydrate":
+			c.delegates = c.delegates || n.Object != nil
+		}
 		c.declarePod(n)
 	}
 }
+
+// scriptMethods are what scripts can call beside steps.
+var scriptMethods = map[string]bool{"sprintf": true, "printf": true}
 
 func (c *checker) declareParams(params []jenkinsfile.Param) {
 	for _, p := range params {
@@ -196,13 +216,17 @@ func (c *checker) node(n jenkinsfile.Node) {
 		}
 		def, ok := stepDefs[n.Name]
 		instead, refused := refusedSteps[n.Name]
-		if !ok && c.loaded && !refused {
+		if !ok && !refused && (c.loaded || c.delegates || scriptMethods[n.Name]) {
+			return
+		}
+		if !ok && !refused && c.mistyped(n) {
 			return
 		}
 		if !ok || n.Name == "pipeline" && !c.library {
 			c.refuseFeature(n.NamePos, "step", n.Name, refusedFor(instead), false)
 			return
 		}
+		c.stageBlock(n)
 		c.stepArgs(n, def)
 		c.nodeLabel(n)
 		c.podStep(n)
@@ -215,7 +239,7 @@ func (c *checker) node(n jenkinsfile.Node) {
 			c.refuse(n.From, "import", "\"import %s\": %s", n.Path, advice)
 		}
 	case *jenkinsfile.ClassDecl:
-		c.unsupported(n.From, "class", n.Name)
+		c.classDecl(n)
 	case *jenkinsfile.Throw:
 		// new is understood there.
 	}
@@ -252,8 +276,12 @@ func (c *checker) stage(s *jenkinsfile.Stage) {
 	if s.Matrix != nil && matrixSize(s.Matrix) > maxCells {
 		c.refuse(s.Matrix.From, "matrix", "a matrix of more than %d cells: %s", maxCells, advice)
 	}
-	for _, d := range s.Tools {
-		c.unsupported(d.From, "tool", d.Name)
+	c.tools(s.Tools)
+}
+
+func (c *checker) tools(list []*jenkinsfile.Directive) {
+	for _, d := range list {
+		c.refuse(d.From, d.Name, "tool \"%s\": %s", d.Name, adviceWith(insteadImage))
 	}
 }
 

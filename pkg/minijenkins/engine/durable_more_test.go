@@ -270,6 +270,83 @@ func TestRestoreLocks(t *testing.T) {
 	})
 }
 
+// TestLockPlaces: who waited before the restart keeps his place, in whatever order the builds come to their locks again.
+func TestLockPlaces(t *testing.T) {
+	at := func(n int) time.Time { return time.Unix(int64(1000+n), 0) }
+	asks := []LockRequest{{ID: "2", Since: at(2)}, {ID: "3", Since: at(3)}, {ID: "4", Since: at(4)}, {ID: "front", Since: at(5), First: true}, {ID: "foremost", Since: at(6), First: true}}
+	want := []string{"foremost", "front", "2", "3", "4"}
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			locks := (&LockTable{}).Scope("team")
+			hold, err := locks.Acquire(t.Context(), LockRequest{ID: "1", Names: []string{"l"}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan string, len(asks))
+			for _, i := range rand.New(rand.NewPCG(seed, 1)).Perm(len(asks)) {
+				req := asks[i]
+				req.Names = []string{"l"}
+				go func() {
+					release, err := locks.Acquire(t.Context(), req, func(string, string) {})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got <- req.ID
+					release()
+				}()
+				synctest.Wait()
+			}
+			hold()
+			synctest.Wait()
+			var order []string
+			for range asks {
+				order = append(order, <-got)
+			}
+			if d := cmp.Diff(want, order); d != "" {
+				t.Errorf("seed %d (-want +got): %s", seed, d)
+			}
+		})
+	}
+}
+
+// TestLockSince: a build that goes on asks for its lock as of the time when it first waited for it.
+func TestLockSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const src = "lock('l') { sh 'a' }"
+		table := &LockTable{}
+		locks := table.Scope("team")
+		hold, err := locks.Acquire(t.Context(), LockRequest{ID: "other", Names: []string{"l"}, Holder: "other #1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, 1)
+		began := time.Now()
+		if _, ended := w.run(&life{change: func(s *RunSpec) { s.Locks = locks }}, stages(src), time.Minute); ended {
+			t.Fatal("the build did not wait")
+		}
+		asked := &askedLocks{Locks: locks}
+		time.AfterFunc(time.Second, hold)
+		if result, ended := w.run(&life{change: func(s *RunSpec) { s.Locks = asked }}, stages(src), 0); !ended || result != ResultSuccess {
+			t.Errorf("%s %v\n%s", result, ended, w.whole())
+		}
+		if waited := asked.since.Sub(began); asked.since.IsZero() || waited > 30*time.Second {
+			t.Errorf("asked as of %s after the begin", waited)
+		}
+	})
+}
+
+// askedLocks notes since when a lock is asked for.
+type askedLocks struct {
+	Locks
+	since time.Time
+}
+
+func (a *askedLocks) Acquire(ctx context.Context, req LockRequest, waiting func(name, holder string)) (func(), error) {
+	a.since = req.Since
+	return a.Locks.Acquire(ctx, req, waiting)
+}
+
 // TestRestoreMilestones keeps an older build from passing what a newer one had passed before the restart.
 func TestRestoreMilestones(t *testing.T) {
 	value, err := json.Marshal(milestoneRecord{Ordinal: 3})

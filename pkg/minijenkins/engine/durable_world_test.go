@@ -299,7 +299,11 @@ func (l *life) Acquire(ctx context.Context, req AgentRequest, waiting func(strin
 	return &lifeAgent{l, a}, nil
 }
 
-func (l *life) Resume(_ context.Context, req AgentRequest, name, _ string) (Agent, error) {
+// Resume needs a context that lives, as it waits for the cluster.
+func (l *life) Resume(ctx context.Context, req AgentRequest, name, _ string) (Agent, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	a := l.w.agents[req.ID]

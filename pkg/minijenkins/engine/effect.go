@@ -76,7 +76,13 @@ func onAgent[T any](ctx context.Context, c *stepCall, live func(ctx context.Cont
 func agentEffect[T any](ctx context.Context, c *stepCall, o effectOptions, live func(ctx context.Context, a *agentHandle, id string) (T, error)) (value T, err error) {
 	a := flowOf(ctx).agent
 	value, err = perform(ctx, c.b, o, func(ctx context.Context, x *execution) (value T, err error) {
-		if err := a.resume(ctx); err != nil {
+		found, done := ctx, func() {}
+		if ctx.Err() != nil { // what it was stopping before a restart has to be stopped all the same
+			found, done = c.b.detached(ctx, releaseTimeout)
+		}
+		err = a.resume(found)
+		done()
+		if err != nil {
 			return value, err
 		}
 		value, err = live(ctx, a, x.id)
@@ -142,6 +148,16 @@ func (x *execution) told() []string {
 		}
 	}
 	return out
+}
+
+// since is when something was first told, now if nothing was told before a restart.
+func (x *execution) since(now time.Time) time.Time {
+	for _, ev := range x.b.journal.begun[x.key] {
+		if ev.Kind == kindWaiting {
+			return ev.Time
+		}
+	}
+	return now
 }
 
 // tell keeps that something was shown, so that it is not shown again after a restart.

@@ -41,6 +41,8 @@ type TestCase struct {
 	Details string `json:"details,omitempty"`
 	// FailedSince is the build from which on it fails; a server sets it.
 	FailedSince int `json:"failedSince,omitempty"`
+	// Regression says that the build before had the test and it did not fail there; a server sets it.
+	Regression bool `json:"regression,omitempty"`
 }
 
 // TestCounts counts tests.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // LockRequest asks for named locks, all at once.
@@ -18,6 +19,8 @@ type LockRequest struct {
 	Names []string
 	// Holder is how others name who holds them ("team » app #7").
 	Holder string
+	// Since is when they were first asked for: who waited before a restart keeps his place. Zero is now.
+	Since time.Time `json:"since,omitzero"`
 	// First puts the request in front of those that wait.
 	First bool
 	// NoWait gives up at once if a lock is held.
@@ -90,11 +93,7 @@ func (s scopedLocks) Restore(req LockRequest) (release func()) {
 func (t *LockTable) acquire(ctx context.Context, req LockRequest, waiting func(name, holder string)) (func(), error) {
 	t.mu.Lock()
 	w := &lockWait{req: req, ready: make(chan struct{}), changed: make(chan struct{}, 1)}
-	if req.First {
-		t.line = slices.Insert(t.line, 0, w)
-	} else {
-		t.line = append(t.line, w)
-	}
+	t.line = slices.Insert(t.line, t.place(req), w)
 	t.grant()
 	t.mu.Unlock()
 	told := [2]string{}
@@ -120,6 +119,23 @@ func (t *LockTable) acquire(ctx context.Context, req LockRequest, waiting func(n
 		case <-ctx.Done():
 		}
 	}
+}
+
+// place is where a request belongs in the line: behind those that were asked for before it, or with First before them. t.mu is held.
+func (t *LockTable) place(req LockRequest) int {
+	later := func(o *lockWait) bool { return !req.Since.IsZero() && o.req.Since.After(req.Since) }
+	if req.First {
+		n := 0
+		for n < len(t.line) && t.line[n].req.First && later(t.line[n]) {
+			n++
+		}
+		return n
+	}
+	n := len(t.line)
+	for n > 0 && !t.line[n-1].req.First && later(t.line[n-1]) {
+		n--
+	}
+	return n
 }
 
 // state tells if w has its locks, else one of them that it lacks and who has it or will have it first.

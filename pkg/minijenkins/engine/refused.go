@@ -41,6 +41,7 @@ var refusedSteps = byName(map[string][]string{
 
 // stepNotes say what a supported step does not do.
 var stepNotes = map[string]string{
+	"findFiles":   "size and time of the files are not known",
 	"junit":       "checks of code hosts are not published",
 	"publishHTML": "the report is kept as artifacts",
 	"podTemplate": "what the pod may have is bounded; no volumes but in its yaml",

@@ -4,7 +4,6 @@
 package engine
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,9 +12,6 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
-
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/groovy"
 )
@@ -212,71 +208,6 @@ func (c *stepCall) putData(ctx context.Context, data []byte) (any, error) {
 	}
 	target := flowOf(ctx).resolve(file)
 	return nil, c.onAgentOnly(ctx, func(ctx context.Context, a *agentHandle, _ string) error { return a.WriteFile(ctx, target, data) })
-}
-
-func stepReadYaml(ctx context.Context, c *stepCall) (any, error) {
-	text, err := c.dataText(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
-	docs := groovy.NewList()
-	wrong := func(err error) (any, error) {
-		return nil, &groovy.Exception{Class: "org.yaml.snakeyaml.error.YAMLException", Message: err.Error(), Pos: c.pos}
-	}
-	for {
-		doc, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return wrong(err)
-		}
-		if len(docs.Items) == maxYAMLDocs {
-			return wrong(errors.New("it has more than " + itoa(maxYAMLDocs) + " documents"))
-		}
-		data, err := yaml.YAMLToJSON(doc)
-		if err != nil {
-			return wrong(err)
-		}
-		v, err := decodeJSON(data)
-		if err != nil {
-			return wrong(err)
-		}
-		docs.Items = append(docs.Items, v)
-	}
-	switch len(docs.Items) {
-	case 0:
-		return nil, nil
-	case 1:
-		return docs.Items[0], nil
-	}
-	return docs, nil
-}
-
-func stepWriteYaml(ctx context.Context, c *stepCall) (any, error) {
-	v, given := c.args["data"]
-	if !given {
-		return nil, &groovy.Exception{Class: "java.lang.IllegalArgumentException", Message: "writeYaml needs data", Pos: c.pos}
-	}
-	var b bytes.Buffer
-	err := encodeJSON(&b, v, 0)
-	var data []byte
-	if err == nil {
-		data, err = yaml.JSONToYAML(b.Bytes())
-	}
-	if err != nil {
-		return nil, failed("writeYaml: %v", err)
-	}
-	if file := c.text("file"); file != "" && !c.flag("overwrite") && flowOf(ctx).agent != nil {
-		switch exists, err := c.exists(ctx, file); {
-		case err != nil:
-			return nil, err
-		case exists:
-			return nil, &groovy.Exception{Class: "java.nio.file.FileAlreadyExistsException", Message: flowOf(ctx).resolve(file) + " already exist and overwrite is false", Pos: c.pos}
-		}
-	}
-	return c.putData(ctx, data)
 }
 
 // exists tells if there is a file of that name in the current folder.

@@ -131,7 +131,8 @@ func (c *stepCall) acquireLocks(ctx context.Context, names []string) (release fu
 		for i := 0; i+1 < len(told); i += 2 {
 			_, _ = w.Write([]byte(say(told[i], told[i+1]) + "\n")) // it is in the log already
 		}
-		start := b.clock()
+		start := x.since(b.clock())
+		rec.Since = start
 		waiting := func(name, holder string) {
 			again := len(told) > 1 && told[len(told)-2] == name && told[len(told)-1] == holder
 			reason := say(name, holder)

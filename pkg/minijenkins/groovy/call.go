@@ -143,6 +143,11 @@ func (f *frame) callName(s *scope, x *jenkinsfile.Call) (any, error) {
 
 // callFunction calls a variable that holds a closure, a function of the script, or a step.
 func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsfile.Pos) (any, error) {
+	if f.m.delegates {
+		if v, done, err := f.delegatedFunction(s, name, args, pos); done {
+			return v, err
+		}
+	}
 	if owner, ok := s.lookup(name); ok {
 		if c, ok := owner.vars[name].(*Closure); ok {
 			if c.function == "" {
@@ -166,7 +171,7 @@ func (f *frame) callFunction(s *scope, name string, args arguments, pos jenkinsf
 		if forbidden[name] {
 			return nil, rejected(pos, forbiddenText(f.m.main, name, args.list()))
 		}
-		return nil, f.noMethod(name, pos)
+		return f.ofScript(name, args, pos)
 	}
 	inv := Invocation{Name: name, Args: args.positional, Named: args.named, Pos: pos}
 	if n := len(inv.Args); n > 0 {
@@ -226,18 +231,15 @@ func choose(c *Closure, args []any) *Closure {
 	var loose *Closure
 	for fn := c; fn != nil; fn = fn.other {
 		least, most := 0, len(fn.params)
-		typed := true
-		for i, p := range fn.params {
+		for _, p := range fn.params {
 			switch {
 			case p.Variadic:
 				most = len(args)
 			case p.Default == nil:
 				least++
 			}
-			if !p.Variadic && i < len(args) && !fitsType(args[i], p.Type) {
-				typed = false
-			}
 		}
+		typed := fitsParams(fn.params, args)
 		// f() calls f(x) with null.
 		if len(args) == 0 && len(fn.params) == 1 && least == 1 && fn.other == nil && c == fn {
 			loose = fn
@@ -248,6 +250,25 @@ func choose(c *Closure, args []any) *Closure {
 		return fn
 	}
 	return loose
+}
+
+// fitsParams tells if arguments have the types of the parameters that they are for: of those with a default the
+// last ones take it first.
+func fitsParams(params []jenkinsfile.Param, args []any) bool {
+	missing, i := len(params)-len(args), 0
+	for n, p := range params {
+		switch {
+		case p.Variadic || i >= len(args):
+			return true
+		case p.Default != nil && missing > 0 && optionalAfter(params, n) < missing:
+			missing--
+			continue
+		case !fitsType(args[i], p.Type):
+			return false
+		}
+		i++
+	}
+	return true
 }
 
 // fitsType tells if a value may be given for a parameter of a type.
@@ -305,7 +326,7 @@ func missingMethod(pos jenkinsfile.Pos, name string, obj any, args []any) error 
 // forbidden are methods that lead out of the sandbox in Groovy.
 var forbidden = map[string]bool{
 	"execute": true, "evaluate": true, "getMetaClass": true, "setMetaClass": true, "invokeMethod": true,
-	"newInstance": true, "exec": true, "getBinding": true, "use": true, "mixin": true, "asType": true, "wait": true, "notify": true, "notifyAll": true, "finalize": true, "clone": true,
+	"newInstance": true, "exec": true, "getBinding": true, "use": true, "mixin": true, "asType": true, "wait": true, "notify": true, "notifyAll": true, "finalize": true,
 }
 
 // forbiddenText names a method as the sandbox of Jenkins does.
@@ -352,6 +373,11 @@ func (f *frame) invoke(obj any, name string, args []any, pos jenkinsfile.Pos) (a
 	}
 	if forbidden[name] && obj != nil {
 		return nil, rejected(pos, forbiddenText(obj, name, args))
+	}
+	if obj == nil {
+		if v, ok, err := f.nullMethod(name, args, pos); ok {
+			return v, err
+		}
 	}
 	if obj == nil && name != "toString" && name != "equals" {
 		return nil, throw(pos, "java.lang.NullPointerException", "Cannot invoke method %s() on null object", name)
@@ -414,6 +440,8 @@ func (c *methodCall) dispatch() (any, bool, error) {
 			return o.key, true, nil
 		case "getValue":
 			return o.value, true, nil
+		case "setValue":
+			return o.value, len(c.args) == 1, c.f.set(o, "value", c.arg(0), c.pos)
 		}
 	case *textBuilder:
 		return c.builderMethod(o)
@@ -433,10 +461,13 @@ func (c *methodCall) dispatch() (any, bool, error) {
 func (c *methodCall) common() (any, bool, error) {
 	switch c.name {
 	case "toString":
+		if l, ok := c.obj.(*List); ok && l.span != "" {
+			return l.span, len(c.args) == 0, nil
+		}
 		return c.f.string(c.obj), len(c.args) == 0, nil
 	case "equals":
 		if len(c.args) == 1 {
-			return c.f.equal(c.obj, c.args[0]), true, nil
+			return c.f.same(c.obj, c.args[0]), true, nil
 		}
 	case "asBoolean":
 		return Truth(c.obj), true, nil
@@ -456,7 +487,7 @@ func (c *methodCall) common() (any, bool, error) {
 		return b.String(), true, nil
 	case "with", "tap":
 		if fn := c.closure(0); fn != nil {
-			v, err := c.f.call(fn, []any{c.obj})
+			v, err := c.with(fn)
 			if c.name == "tap" {
 				v = c.obj
 			}
@@ -503,8 +534,21 @@ func (c *methodCall) closureMethod(o *Closure) (any, bool, error) {
 		return int64(o.arity()), true, nil
 	case "memoize", "trampoline", "asWritable":
 		return nil, true, rejected(c.pos, "method groovy.lang.Closure "+c.name)
-	case "setDelegate", "setResolveStrategy", "rehydrate", "dehydrate":
-		return nil, true, rejected(c.pos, "method groovy.lang.Closure "+c.name+signature(c.args))
+	case "setDelegate", "setResolveStrategy":
+		if len(c.args) == 1 && c.name == "setDelegate" {
+			c.f.setDelegate(o, c.args[0])
+			return nil, true, nil
+		}
+		return nil, len(c.args) == 1, c.f.setStrategy(o, c.arg(0), c.pos)
+	case "getDelegate", "getOwner", "getThisObject", "getResolveStrategy":
+		v, err := c.f.closureProperty(o, strings.ToLower(c.name[3:4])+c.name[4:], c.pos)
+		return v, len(c.args) == 0, err
+	case "rehydrate", "dehydrate", "clone":
+		out := o.copy()
+		if c.name == "rehydrate" && len(c.args) == 3 {
+			c.f.setDelegate(out, c.args[0])
+		}
+		return out, len(c.args) == 0 || c.name == "rehydrate", nil
 	}
 	return nil, false, nil
 }
@@ -559,7 +603,7 @@ func (c *methodCall) boolMethod(b bool) (any, bool, error) {
 // hashCode is Java's for strings, numbers and booleans.
 func (c *methodCall) hashCode() (any, bool, error) {
 	switch v := c.obj.(type) {
-	case string, GString:
+	case string, GString, *lazyString:
 		s, _ := text(v)
 		var h int32
 		for _, u := range utf16.Encode([]rune(s)) {

@@ -6,6 +6,7 @@ package groovy
 import (
 	"math"
 	"math/big"
+	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,13 +27,13 @@ var classes = map[string]string{
 	"Set": "java.util.Set", "HashSet": "java.util.HashSet", "LinkedHashSet": "java.util.LinkedHashSet", "TreeSet": "java.util.TreeSet",
 	"Collection": "java.util.Collection", "Collections": "java.util.Collections", "Arrays": "java.util.Arrays", "Objects": "java.util.Objects",
 	"Date": "java.util.Date", "UUID": "java.util.UUID", "Random": "java.util.Random", "TimeZone": "java.util.TimeZone",
-	"Thread": "java.lang.Thread", "Runtime": "java.lang.Runtime", "File": "java.io.File", "Class": "java.lang.Class", "URL": "java.net.URL",
+	"URLEncoder": "java.net.URLEncoder", "URLDecoder": "java.net.URLDecoder", "Thread": "java.lang.Thread", "Runtime": "java.lang.Runtime", "File": "java.io.File", "Class": "java.lang.Class", "URL": "java.net.URL",
 	"Eval": "groovy.util.Eval", "GroovyShell": "groovy.lang.GroovyShell", "Process": "java.lang.Process", "ProcessBuilder": "java.lang.ProcessBuilder",
 }
 
 // importable are further classes that a script may use after an import, or by their full name.
 var importable = map[string]bool{
-	"groovy.json.JsonSlurper": true, "groovy.json.JsonSlurperClassic": true, "groovy.json.JsonOutput": true, "groovy.transform.Field": true,
+	"groovy.json.JsonSlurper": true, "groovy.json.JsonSlurperClassic": true, "groovy.json.JsonOutput": true, "groovy.json.JsonBuilder": true, "groovy.transform.Field": true,
 	"java.text.SimpleDateFormat": true, "java.util.regex.Pattern": true, "java.util.regex.Matcher": true, "java.math.RoundingMode": true,
 	"com.cloudbees.groovy.cps.NonCPS": true, "hudson.model.Result": true, "hudson.AbortException": true,
 	"org.jenkinsci.plugins.workflow.steps.FlowInterruptedException": true, "java.util.concurrent.TimeUnit": true,
@@ -88,7 +89,7 @@ func (c *methodCall) staticMethod(class classRef) (any, bool, error) {
 		v, ok, err = c.stringStatic()
 	case "Collections", "Arrays", "Objects":
 		v, ok, err = c.collectionsStatic()
-	case "System", "UUID", "Character", "TimeZone", "Pattern", "JsonOutput":
+	case "URLEncoder", "URLDecoder", "Date", "System", "UUID", "Character", "TimeZone", "Pattern", "JsonOutput":
 		v, ok, err = c.otherStatic(class.simple())
 	}
 	if ok || err != nil {
@@ -185,6 +186,12 @@ func (c *methodCall) parse(class string) (any, bool, error) {
 		return c.parseNumber(class)
 	}
 	switch c.name {
+	case "decode":
+		n, err := strconv.ParseInt(strings.Replace(c.str(0), "#", "0x", 1), 0, 32)
+		if err != nil {
+			return nil, true, throw(c.pos, "java.lang.NumberFormatException", "For input string: \"%s\"", clip(c.str(0)))
+		}
+		return n, class == "Integer", nil
 	case "compare":
 		n, ok := compare(c.arg(0), c.arg(1))
 		return int64(n), ok && len(c.args) == 2, nil
@@ -319,11 +326,22 @@ func (c *methodCall) otherStatic(class string) (any, bool, error) {
 		return Long(at.UnixNano()), true, err
 	case "System.lineSeparator":
 		return "\n", true, nil
+	case "Date.parse":
+		at, err := parseDate(c.str(1), c.str(0), time.UTC)
+		return &Date{at.UnixMilli()}, len(c.args) == 2, err
 	case "UUID.randomUUID":
 		v, err := c.f.uuid(c.pos)
 		return v, true, err
 	case "Character.isDigit", "Character.isLetter", "Character.isUpperCase", "Character.isLowerCase", "Character.isLetterOrDigit", "Character.isWhitespace":
 		return characterTest(c.name, c.str(0)), true, nil
+	case "URLEncoder.encode":
+		return urlEncoded(c.str(0)), len(c.args) > 0, nil
+	case "URLDecoder.decode":
+		s, err := url.QueryUnescape(c.str(0))
+		if err != nil {
+			return nil, true, throw(c.pos, "java.lang.IllegalArgumentException", "URLDecoder: %v", err)
+		}
+		return s, len(c.args) > 0, nil
 	case "TimeZone.getTimeZone":
 		return &zone{location(c.str(0))}, true, nil
 	case "Pattern.compile":
@@ -343,6 +361,11 @@ func (c *methodCall) otherStatic(class string) (any, bool, error) {
 	return nil, false, nil
 }
 
+// urlEncoded writes a text as URLEncoder does.
+func urlEncoded(s string) string {
+	return strings.NewReplacer("~", "%7E", "%2A", "*").Replace(url.QueryEscape(s))
+}
+
 // staticFields are the fields of classes that a script may read.
 var staticFields = map[string]any{
 	"Integer.MAX_VALUE": int64(math.MaxInt32), "Integer.MIN_VALUE": int64(math.MinInt32), "Long.MAX_VALUE": Long(math.MaxInt64), "Long.MIN_VALUE": Long(math.MinInt64),
@@ -350,7 +373,8 @@ var staticFields = map[string]any{
 	"BigDecimal.ZERO": Decimal{unscaled: big.NewInt(0)}, "BigDecimal.ONE": Decimal{unscaled: big.NewInt(1)},
 	"BigDecimal.ROUND_HALF_UP": int64(4), "BigInteger.ZERO": big.NewInt(0), "BigInteger.ONE": big.NewInt(1),
 	"Result.SUCCESS": "SUCCESS", "Result.UNSTABLE": "UNSTABLE", "Result.FAILURE": "FAILURE", "Result.ABORTED": "ABORTED", "Result.NOT_BUILT": "NOT_BUILT",
-	"TimeUnit.SECONDS": "SECONDS", "TimeUnit.MINUTES": "MINUTES", "TimeUnit.HOURS": "HOURS", "TimeUnit.DAYS": "DAYS", "TimeUnit.MILLISECONDS": "MILLISECONDS",
+	"Closure.OWNER_FIRST": ownerFirst, "Closure.DELEGATE_FIRST": delegateFirst, "Closure.OWNER_ONLY": ownerOnly, "Closure.DELEGATE_ONLY": delegateOnly,
+	"Closure.TO_SELF": toSelf, "TimeUnit.SECONDS": "SECONDS", "TimeUnit.MINUTES": "MINUTES", "TimeUnit.HOURS": "HOURS", "TimeUnit.DAYS": "DAYS", "TimeUnit.MILLISECONDS": "MILLISECONDS",
 	"RoundingMode.HALF_UP": "HALF_UP", "RoundingMode.HALF_EVEN": "HALF_EVEN", "RoundingMode.HALF_DOWN": "HALF_DOWN", "RoundingMode.UP": "UP", "RoundingMode.DOWN": "DOWN",
 	"RoundingMode.CEILING": "CEILING", "RoundingMode.FLOOR": "FLOOR",
 	"String.CASE_INSENSITIVE_ORDER": nil, "StandardCharsets.UTF_8": "UTF-8", "Pattern.CASE_INSENSITIVE": int64(2), "Pattern.MULTILINE": int64(8), "Pattern.DOTALL": int64(32),
@@ -397,7 +421,7 @@ func Constructible(class string) bool {
 
 // constructors are the classes of which scripts can make objects, sorted.
 var constructors = []string{
-	"ArrayList", "BigDecimal", "BigInteger", "Date", "Double", "HashMap", "HashSet", "Integer", "JsonSlurper", "JsonSlurperClassic", "LinkedHashMap", "LinkedHashSet",
+	"ArrayList", "BigDecimal", "BigInteger", "Date", "Double", "HashMap", "HashSet", "Integer", "JsonBuilder", "JsonSlurper", "JsonSlurperClassic", "LinkedHashMap", "LinkedHashSet",
 	"LinkedList", "Long", "Object", "Random", "SimpleDateFormat", "String", "StringBuffer", "StringBuilder", "TreeMap", "TreeSet",
 }
 
@@ -408,7 +432,7 @@ func (f *frame) construct(s *scope, x *jenkinsfile.New) (any, error) {
 		return nil, err
 	}
 	list := args.list()
-	if full, imported := f.m.imports[x.Type]; imported {
+	if full, known := f.m.class(x.Type); known {
 		renamed := *x
 		renamed.Type = full
 		x = &renamed
@@ -421,7 +445,11 @@ func (f *frame) construct(s *scope, x *jenkinsfile.New) (any, error) {
 			if n < 0 || n > int64(f.m.limits.Items) {
 				return nil, &LimitError{Message: "Array with too many items", Pos: x.From}
 			}
-			return f.checked(&List{Items: make([]any, n)}, x.From)
+			l := &List{Items: make([]any, n)}
+			for i := range l.Items {
+				l.Items[i] = zeroOf(strings.TrimSuffix(x.Type, "[]"))
+			}
+			return f.checked(l, x.From)
 		}
 	}
 	if !Constructible(x.Type) {
@@ -435,6 +463,21 @@ func (f *frame) construct(s *scope, x *jenkinsfile.New) (any, error) {
 		return nil, throw(x.From, "groovy.lang.GroovyRuntimeException", "Could not find matching constructor for: %s(%s)", fullName(x.Type), strings.TrimSpace(signature(list)))
 	}
 	return f.checked(v, x.From)
+}
+
+// zeroOf is what a new array of a type is filled with.
+func zeroOf(typ string) any {
+	switch typ {
+	case "int", "short", "byte":
+		return int64(0)
+	case "long":
+		return Long(0)
+	case "double", "float":
+		return 0.0
+	case "boolean":
+		return false
+	}
+	return nil
 }
 
 func first(list []any) any {
@@ -463,7 +506,7 @@ func newException(class string, args []any, pos jenkinsfile.Pos) *Exception {
 
 func (f *frame) newObject(class string, args []any, pos jenkinsfile.Pos) (any, bool, error) {
 	arg := first(args)
-	if len(args) > 1 && class != "SimpleDateFormat" {
+	if len(args) > 1 && class != "SimpleDateFormat" && class != "String" {
 		return nil, false, nil
 	}
 	switch class {
@@ -486,6 +529,11 @@ func (f *frame) newObject(class string, args []any, pos jenkinsfile.Pos) (any, b
 	case "String":
 		if arg == nil {
 			return "", true, nil
+		}
+		if l, ok := arg.(*List); ok {
+			if b, ok := byteItems(l); ok {
+				return strings.ToValidUTF8(string(b), "\ufffd"), true, nil
+			}
 		}
 		return ToString(arg), true, nil
 	case "StringBuilder", "StringBuffer":
@@ -515,6 +563,9 @@ func (f *frame) newTimeOrJSON(class string, args []any, pos jenkinsfile.Pos) (an
 		return &Date{at.UnixMilli()}, len(args) == 0, err
 	case "SimpleDateFormat":
 		return &dateFormat{pattern: ToString(first(args)), zone: time.UTC}, len(args) > 0, nil
+	case "JsonBuilder":
+		v, err := f.newJSONBuilder(first(args), pos)
+		return v, len(args) == 1, err
 	case "JsonSlurper", "JsonSlurperClassic":
 		return &jsonSlurper{m: f.m, class: "groovy.json." + class}, len(args) == 0, nil
 	}

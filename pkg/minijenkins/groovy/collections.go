@@ -10,7 +10,7 @@ import (
 )
 
 func (c *methodCall) listMethod(l *List) (any, bool, error) {
-	for _, group := range []func(*List) (any, bool, error){c.listRead, c.listChange, c.listMore, c.listDerive, c.listClosure} {
+	for _, group := range []func(*List) (any, bool, error){c.listRead, c.javaMethod, c.listChange, c.listMore, c.listDerive, c.listClosure} {
 		if v, ok, err := group(l); ok || err != nil {
 			return v, ok, err
 		}

@@ -26,7 +26,8 @@ func (c *methodCall) indexIn(l *List, v any) (int, error) {
 				return 0, err
 			}
 		}
-		if c.f.equal(x, v) {
+		c.f.m.steps++
+		if c.f.same(x, v) {
 			return i, nil
 		}
 	}
@@ -93,7 +94,7 @@ func (c *methodCall) listMore(l *List) (any, bool, error) {
 		return n == 0, true, nil
 	case "lastIndexOf":
 		for i := n - 1; i >= 0; i-- {
-			if c.f.equal(l.Items[i], c.arg(0)) {
+			if c.f.same(l.Items[i], c.arg(0)) {
 				return int64(i), true, c.f.tick(c.pos)
 			}
 		}
@@ -173,7 +174,7 @@ func (c *methodCall) listArrange(l *List) (any, bool, error) {
 		}
 	case "equals":
 		return c.f.equal(l, c.arg(0)), true, nil
-	case "iterator", "listIterator", "stream", "parallelStream":
+	case "stream", "parallelStream":
 		return nil, true, rejected(c.pos, "method java.util.List "+c.name)
 	case "getFrom", "getTo":
 		if n > 0 && l.span != "" {

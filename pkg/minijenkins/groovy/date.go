@@ -4,6 +4,7 @@
 package groovy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -159,6 +160,9 @@ func (f *dateFormat) Call(ctx context.Context, name string, args []any) (any, bo
 			text, err := formatDate(time.UnixMilli(d).In(f.zone), f.pattern)
 			return text, true, err
 		}
+	case "parse":
+		at, err := parseDate(ToString(first(args)), f.pattern, f.zone)
+		return &Date{at.UnixMilli()}, len(args) == 1, err
 	case "setTimeZone":
 		ok, err := f.SetProperty(ctx, "timeZone", first(args))
 		return nil, ok, err
@@ -274,4 +278,98 @@ func dateNumber(t time.Time, c byte, number func(int)) bool {
 		return false
 	}
 	return true
+}
+
+// dateFields are the fields of a time that is read, and how Go calls them. Those that are not there are those of
+// the beginning of 1970.
+type dateFields struct {
+	layout string
+	values map[byte]string
+}
+
+// parseDate reads a time in the pattern of a SimpleDateFormat.
+func parseDate(s, pattern string, zone *time.Location) (time.Time, error) {
+	fields := dateFields{"2006 1 2 15 4 5.000", map[byte]string{'y': "1970", 'M': "1", 'd': "1", 'H': "0", 'm': "0", 's': "0", 'S': "000"}}
+	unparseable := &Exception{Class: "java.text.ParseException", Message: "Unparseable date: \"" + clip(s) + "\""}
+	rest := s
+	for i := 0; i < len(pattern) && len(pattern) <= maxPattern; {
+		c, n := pattern[i], 1
+		for i+n < len(pattern) && pattern[i+n] == c && c != '\'' {
+			n++
+		}
+		value := pattern[i : i+n]
+		if c == '\'' {
+			text, _, ended := strings.Cut(pattern[i+1:], "'")
+			if !ended {
+				return time.Time{}, unparseable
+			}
+			n, value = len(text)+2, cmp.Or(text, "'")
+		}
+		i += n
+		if isLetter(c) {
+			value = dateValue(rest, c, n, i < len(pattern) && isLetter(pattern[i]))
+			fields.set(c, n, value)
+		}
+		if value == "" || !strings.HasPrefix(rest, value) {
+			return time.Time{}, unparseable
+		}
+		rest = rest[len(value):]
+	}
+	at, err := fields.time(zone)
+	if err != nil || len(pattern) > maxPattern {
+		return time.Time{}, unparseable
+	}
+	return at, nil
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// set notes the value of a field of n letters.
+func (d *dateFields) set(c byte, n int, value string) {
+	switch {
+	case c == 'M' && n == 3:
+		d.layout = strings.Replace(d.layout, " 1 ", " Jan ", 1)
+	case c == 'M' && n > 3:
+		d.layout = strings.Replace(d.layout, " 1 ", " January ", 1)
+	case c == 'y' && n == 2:
+		value = "20" + value
+	case c == 'S':
+		value = (value + "000")[:3]
+	case c == 'X':
+		c = 'Z'
+	}
+	d.values[c] = value
+}
+
+func (d *dateFields) time(zone *time.Location) (time.Time, error) {
+	v := d.values
+	text := v['y'] + " " + v['M'] + " " + v['d'] + " " + v['H'] + " " + v['m'] + " " + v['s'] + "." + v['S']
+	if z := v['Z']; z != "" {
+		d.layout += " -0700"
+		text += " " + strings.Replace(strings.Replace(z, "Z", "+0000", 1), ":", "", 1)
+	}
+	return time.ParseInLocation(d.layout, text, zone)
+}
+
+// dateValue is the text of a field at the beginning of a string; empty if there is none or it is not known. A
+// number goes on to the next character that is no digit, or has n digits if another field follows at once.
+func dateValue(s string, c byte, n int, adjacent bool) string {
+	var allowed string
+	most := len(s)
+	switch {
+	case c == 'E', c == 'M' && n > 2:
+		allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	case strings.IndexByte("yMdHmsS", c) >= 0:
+		allowed = "0123456789"
+		if adjacent {
+			most = min(n, most)
+		}
+	case c == 'Z' || c == 'X':
+		allowed = "0123456789+-:Z"
+	}
+	end := 0
+	for end < most && strings.IndexByte(allowed, s[end]) >= 0 {
+		end++
+	}
+	return s[:end]
 }

@@ -100,20 +100,26 @@ func (f *frame) gstring(s *scope, x *jenkinsfile.GString) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := v.(*Closure); ok && isClosure(part) {
-			if lazy = lazy || c.hasParams && len(c.params) == 0; lazy {
-				parts = append(parts, c)
-				continue
+		switch p := v.(type) {
+		case *Closure:
+			if p.inner == nil && p.hasParams && len(p.params) == 0 {
+				lazy = true
+			} else if isClosure(part) {
+				if v, err = f.call(p, nil); err != nil {
+					return nil, err
+				}
 			}
-			if v, err = f.call(c, nil); err != nil {
-				return nil, err
-			}
-		}
-		if !lazy {
-			v = f.string(v)
+		case *List, *Map, *textBuilder:
+			// Its text is that of the time when it is needed.
+			lazy = true
 		}
 		f.hold(v)
 		parts = append(parts, v)
+	}
+	for i, v := range parts {
+		if !lazy {
+			parts[i] = f.string(v)
+		}
 	}
 	if !lazy {
 		text, err := f.joined(parts, x.From)
@@ -142,11 +148,22 @@ func (f *frame) joined(parts []any, pos jenkinsfile.Pos) (string, error) {
 }
 
 func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
+	if f.m.delegates {
+		return f.delegatedName(s, x)
+	}
+	return f.scriptName(s, x)
+}
+
+// scriptName is the value of a name as a script without closures has it.
+func (f *frame) scriptName(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if owner, ok := s.lookup(x.Name); ok {
 		return owner.vars[x.Name], nil
 	}
-	if x.Name == "owner" || x.Name == "delegate" || x.Name == "steps" {
+	switch x.Name {
+	case "owner", "steps":
 		return f.m.main, nil
+	case "delegate":
+		return f.delegate(s), nil
 	}
 	f.m.steps += globalSteps
 	v, ok, err := f.m.host.Global(f.ctx, x.Name)
@@ -156,10 +173,7 @@ func (f *frame) ident(s *scope, x *jenkinsfile.Ident) (any, error) {
 	if ok {
 		return v, nil
 	}
-	if full, known := classes[x.Name]; known {
-		return classRef(full), nil
-	}
-	if full, imported := f.m.imports[x.Name]; imported {
+	if full, known := f.m.class(x.Name); known {
 		return classRef(full), nil
 	}
 	if err := hidden(x.Name, x.From); err != nil {
@@ -271,9 +285,12 @@ func (f *frame) spread(obj any, pos jenkinsfile.Pos, each func(any) (any, error)
 	f.hold(out)
 	f.hold(items)
 	for _, item := range items.Items {
-		v, err := each(item)
-		if err != nil {
-			return nil, err
+		var v any
+		if item != nil {
+			var err error
+			if v, err = each(item); err != nil {
+				return nil, err
+			}
 		}
 		out.Items = append(out.Items, v)
 		if err := f.settle(out, pos); err != nil {
@@ -308,6 +325,8 @@ func (f *frame) get(obj any, name string, pos jenkinsfile.Pos) (any, error) {
 			return !Truth(o), nil
 		case "bytes":
 			return f.invoke(o, "getBytes", nil, pos)
+		case "chars":
+			return f.invoke(o, "toCharArray", nil, pos)
 		}
 	case *Closure:
 		return f.closureProperty(o, name, pos)
@@ -346,18 +365,36 @@ func (f *frame) listProperty(l *List, name string, pos jenkinsfile.Pos) (any, er
 	switch {
 	case name == "empty":
 		return len(l.Items) == 0, nil
+	case name == "length" && !hasMaps(l):
+		return int64(len(l.Items)), nil // arrays are lists here
 	case l.span != "" && (name == "from" || name == "to"):
 		return f.invoke(l, "get"+strings.ToUpper(name[:1])+name[1:], nil, pos)
 	}
 	return f.spread(l, pos, func(item any) (any, error) { return f.get(item, name, pos) })
 }
 
+// hasMaps tells if a property of the list may be a key of its items.
+func hasMaps(l *List) bool {
+	_, ok := first(l.Items).(*Map)
+	return ok
+}
+
 func (f *frame) closureProperty(c *Closure, name string, pos jenkinsfile.Pos) (any, error) {
 	switch name {
 	case "maximumNumberOfParameters":
 		return int64(c.arity()), nil
-	case "owner", "delegate", "thisObject":
+	case "owner", "thisObject":
 		return f.m.main, nil
+	case "delegate":
+		if c.delegation != nil {
+			return c.delegation.to, nil
+		}
+		return f.delegate(c.scope), nil
+	case "resolveStrategy":
+		if c.delegation != nil {
+			return c.delegation.strategy, nil
+		}
+		return ownerFirst, nil
 	case "parameterTypes":
 		return &List{Items: make([]any, c.arity())}, nil
 	}
@@ -539,7 +576,13 @@ func (f *frame) assign(s *scope, x *jenkinsfile.Assign) (any, error) {
 func (f *frame) store(s *scope, target jenkinsfile.Expr, v any) error {
 	switch t := target.(type) {
 	case *jenkinsfile.Ident:
-		if owner, ok := s.lookup(t.Name); ok {
+		owner, ok := s.lookup(t.Name)
+		if f.m.delegates && (!ok || owner.shared) {
+			if done, err := f.delegatedStore(s, t.Name, v, t.From); done {
+				return err
+			}
+		}
+		if ok {
 			owner.vars[t.Name] = v
 			return nil
 		}
@@ -582,7 +625,19 @@ func (f *frame) set(obj any, name string, v any, pos jenkinsfile.Pos) error {
 		o.Put(name, v)
 		return f.grown(o, pos)
 	case *Closure:
+		switch name {
+		case "delegate":
+			f.setDelegate(o, v)
+			return nil
+		case "resolveStrategy":
+			return f.setStrategy(o, v, pos)
+		}
 		return rejected(pos, "method groovy.lang.Closure set"+strings.ToUpper(name[:1])+name[1:])
+	case entry:
+		if name == "value" && o.of != nil {
+			o.of.Put(o.key, v)
+			return f.grown(o.of, pos)
+		}
 	case *List:
 		for _, item := range o.Items {
 			if err := f.tick(pos); err != nil {

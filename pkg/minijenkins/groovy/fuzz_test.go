@@ -19,6 +19,9 @@ var fuzzSeeds = []string{
 	"def m = 'a1' =~ /(?<x>\\d)/; while (m.find()) { m.group('x') + m.start() }", "String.format('%05d|%-5s|%.2f', 1, 'x', 2.5)", "new Date(0).format(\"yyyy-MM-dd'T'HH:mm\")", "new groovy.json.JsonSlurper().parseText('[1e5, {}]')",
 	"groovy.json.JsonOutput.prettyPrint('{\"a\":[]}')", "[1, [2]].flatten().collate(2).transpose().combinations()", "def c = { a, b -> a } << { it }; c.curry(1).rcurry(2)(3)", "[b: 1, a: 2].sort().withDefault { 1 }.x++",
 	"def b = new StringBuilder(); b << 1; b.insert(0, 'é').reverse().setLength(1); b", "for (int i = 0; i < 3; i++) { if (i) continue; else break }", "assert [1] as Set == [1] : 'x'", "int i = 5.7; (i as String).padLeft(3)[0..<-1]",
+	"def c = { a = 1; b << 2; delegate }; c.delegate = [b: []]; c.resolveStrategy = Closure.DELEGATE_FIRST; c()", "def c = { c() }; c.delegate = c; c.resolveStrategy = 3; c.with { x }",
+	"o: for (x in [1, 2]) { while (true) { if (x) continue o; break o } }", "def l = [1]; def s = \"a${l}${-> l}\"; l << s; s + l", "[a: 1].each { it.value = it; it.setValue(it) }.toString()",
+	"import java.text.*; new SimpleDateFormat('yyMMdd HH:mm Z').parse('240102 03:04 +0100').format('dd')", "'a'.bytes.encodeBase64() + new String('a'.bytes) + [1].iterator().next() + [1, 'a'].grep(Number)",
 	"\"$x.y[0]\"; ~'a' == ~/a/; !1 ?: 2 <=> 3 in [1] instanceof List", "x = y = 1; x -= y *= 2", "this.\"a$x\" = 1; a1?.b*.c", "@groovy.transform.Field int n = 1\ndef g() { n++ }\n\"g\"()", "import java.util.regex.Pattern\nPattern.compile('a')",
 }
 

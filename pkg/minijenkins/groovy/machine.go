@@ -77,13 +77,20 @@ type Machine struct {
 	memory memory
 	// texts is how many lazy strings are being evaluated, one in the other.
 	texts int
+	// textsLeft and textBytesLeft are how many more may be evaluated for the outermost one, and their bytes.
+	textsLeft, textBytesLeft int
 	// nextCheck is the step count at which the context is looked at again.
 	nextCheck int
 	// globals are the variables of all scripts; main is the Jenkinsfile.
 	globals *scope
 	main    *Script
-	// imports are the classes that were imported under a name.
-	imports map[string]string
+	// imports are the classes that were imported under a name, packages those of "import x.*", statics the
+	// methods of "import static x.y".
+	imports  map[string]string
+	packages []string
+	statics  map[string]classRef
+	// delegates says that a closure has had a delegate.
+	delegates bool
 	// patterns are the regular expressions that were compiled last.
 	patterns map[string]*expression
 	// Cleanup makes the context that catch and finally blocks run with once the build is aborted; nil leaves
@@ -100,7 +107,7 @@ func (m *Machine) Steps() int { return m.steps }
 // New makes a machine.
 func New(host Host, limits Limits) *Machine {
 	limits.setDefaults()
-	m := &Machine{host: host, limits: limits, globals: newScope(nil)}
+	m := &Machine{host: host, limits: limits, globals: &scope{shared: true}}
 	m.memory.measureAt = limits.Bytes
 	m.main = newScript(m, "WorkflowScript")
 	return m
@@ -110,6 +117,10 @@ func New(host Host, limits Limits) *Machine {
 type scope struct {
 	vars   map[string]any
 	parent *scope
+	// delegation is that of the closure whose scope it is, nil without one.
+	delegation *delegation
+	// shared says that it has the functions and fields of a script, or the variables of all scripts.
+	shared bool
 	// mark is the number of the measure that saw it.
 	mark uint32
 }
@@ -154,6 +165,8 @@ type frame struct {
 	nested int
 	// value is what return gives, or the value of the last expression statement.
 	value any
+	// label is that of the loop which a break or continue under way is for, empty for the innermost.
+	label string
 	// scope is where it is, held are values that no variable has; both count as memory.
 	scope *scope
 	held  []any
@@ -253,6 +266,7 @@ func (f *frame) call(c *Closure, args []any) (any, error) {
 		return nil, err
 	}
 	s := newScope(c.scope)
+	s.delegation = c.delegation
 	inner := f.inner(s)
 	inner.open()
 	defer inner.close()

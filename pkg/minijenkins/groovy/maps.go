@@ -25,6 +25,14 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 			m.fallback = fn
 			return m, true, nil
 		}
+	case "clone":
+		out := &Map{values: map[any]any{}, sorted: m.sorted, fallback: m.fallback}
+		putEntry(out, m)
+		return out, len(c.args) == 0, c.f.settleMap(out, c.pos)
+	case "toMapString":
+		return c.f.string(m), len(c.args) == 0, nil
+	case "computeIfAbsent", "computeIfPresent", "compute", "merge":
+		return c.compute(m)
 	case "asImmutable", "asUnmodifiable", "toMap":
 		return m, true, nil
 	case "toSorted", "sort":
@@ -91,7 +99,7 @@ func (c *methodCall) mapRead(m *Map) (any, bool, error) {
 		return ok, true, nil
 	case "containsValue":
 		for _, k := range m.keys {
-			if c.f.equal(m.value(k), c.arg(0)) {
+			if c.f.same(m.value(k), c.arg(0)) {
 				return true, true, nil
 			}
 		}
@@ -160,6 +168,45 @@ func (c *methodCall) mapClosure(m *Map) (any, bool, error) {
 		}
 	}
 	return v, true, nil
+}
+
+// compute are Java's methods that make the value of a key by a closure.
+func (c *methodCall) compute(m *Map) (any, bool, error) {
+	fn := c.closure(len(c.args) - 1)
+	key := c.arg(0)
+	old, has := m.Get(key)
+	has = has && old != nil
+	args := []any{key, old}
+	switch c.name {
+	case "computeIfAbsent":
+		if has {
+			return old, fn != nil, nil
+		}
+		args = args[:1]
+	case "computeIfPresent":
+		if !has {
+			return nil, fn != nil, nil
+		}
+	case "merge":
+		if !has && len(c.args) == 3 {
+			m.Put(key, c.args[1])
+			return c.args[1], true, c.f.grown(m, c.pos)
+		}
+		args = []any{old, c.arg(1)}
+	}
+	if fn == nil || len(c.args) != 2 && (c.name != "merge" || len(c.args) != 3) {
+		return nil, false, nil
+	}
+	v, err := c.f.call(fn, args)
+	if err != nil {
+		return nil, true, err
+	}
+	if v == nil {
+		m.Remove(key)
+		return nil, true, nil
+	}
+	m.Put(key, v)
+	return v, true, c.f.grown(m, c.pos)
 }
 
 // grown counts a new entry of a map and refuses too many.

@@ -305,6 +305,9 @@ func (w *walker) inside(v any) {
 	case entry:
 		w.add(x.key)
 		w.add(x.value)
+		if x.of != nil {
+			w.add(x.of)
+		}
 	case *Script:
 		w.size += x.size
 		w.scope(x.funcs)
@@ -335,6 +338,11 @@ func (w *walker) object(v any) {
 		}
 	case *lazyString:
 		w.each(x.parts)
+	case *jsonBuilder:
+		w.size += len(x.text)
+		w.add(x.content)
+	case *iterator:
+		w.each(x.items)
 	case Pattern:
 		w.size += len(x.Source)
 	}
@@ -376,6 +384,9 @@ func (w *walker) insideClosure(c *Closure) {
 	if c.object != nil {
 		w.add(c.object)
 	}
+	if c.delegation != nil {
+		w.add(c.delegation.to)
+	}
 	for _, part := range []*Closure{c.inner, c.then, c.other} {
 		if part != nil {
 			w.add(part)
@@ -388,6 +399,9 @@ func (w *walker) scope(s *scope) {
 	for ; s != nil && s.mark != w.epoch; s = s.parent {
 		s.mark = w.epoch
 		w.size += scopeBytes
+		if s.delegation != nil {
+			w.add(s.delegation.to)
+		}
 		if len(s.vars) > 0 {
 			w.size += varsBytes + varBytes*len(s.vars)
 		}

@@ -121,7 +121,7 @@ func (f *frame) binaryValues(op string, a, b any, pos jenkinsfile.Pos) (any, err
 func (f *frame) order(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 	c, ok := compare(a, b)
 	if !ok {
-		return nil, throw(pos, "java.lang.IllegalArgumentException", "Cannot compare %s with value '%s' and %s with value '%s'",
+		return nil, throw(pos, "groovy.lang.GroovyRuntimeException", "Cannot compare %s with value '%s' and %s with value '%s'",
 			className(a), shortText(a), className(b), shortText(b))
 	}
 	switch op {
@@ -140,7 +140,7 @@ func (f *frame) order(op string, a, b any, pos jenkinsfile.Pos) (any, error) {
 func (f *frame) plus(a, b any, pos jenkinsfile.Pos) (any, error) {
 	switch x := a.(type) {
 	case *lazyString:
-		return x.String() + f.string(b), nil
+		return GString(x.String() + f.string(b)), nil
 	case string:
 		return x + f.string(b), nil
 	case GString:
@@ -409,7 +409,7 @@ func itemsOf(v any) []any {
 	case *Map:
 		out := make([]any, 0, v.Len())
 		for _, k := range v.keys {
-			out = append(out, entry{k, v.value(k)})
+			out = append(out, entry{k, v.value(k), v})
 		}
 		return out
 	case string, GString, *lazyString:

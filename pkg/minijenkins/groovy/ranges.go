@@ -79,6 +79,14 @@ func (f *frame) slice(obj any, keys *List, pos jenkinsfile.Pos) (any, error) {
 	}
 	out := &List{}
 	for _, k := range keys.Items {
+		if part, ok := k.(*List); ok {
+			v, err := f.slice(obj, part, pos)
+			if err != nil {
+				return nil, err
+			}
+			out.Items = append(out.Items, itemsOf(v)...)
+			continue
+		}
 		v, err := f.at(obj, k, pos)
 		if err != nil {
 			return nil, err

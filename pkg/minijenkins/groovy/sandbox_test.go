@@ -43,10 +43,10 @@ func TestEscapes(t *testing.T) {
 		"'/x'.toFile()", "'/x'.eachFile { }", "new Socket('a', 1)", "'x' as File", "'x' as URL", "[1] as Runtime", "(File) 'x'", "File f = 'x'",
 		"System.getenv()", "System.getenv('PATH')", "System.exit(1)", "System.getProperty('x')", "System.properties", "System.env", "System.out.println(1)", "Thread.sleep(1)",
 		"Thread.start { }", "new Thread({ }).start()", "Thread.currentThread()", "jenkins.model.Jenkins.instance", "jenkins.model.Jenkins.getInstance()", "hudson.model.Hudson.instance",
-		"hudson.model.User.current()", "({ owner.metaClass })()", "({ delegate.metaClass })()", "({ 1 }).delegate = this", "({ 1 }).setDelegate(this)", "({ owner })().evaluate('1')",
+		"hudson.model.User.current()", "({ owner.metaClass })()", "({ delegate.metaClass })()", "({ delegate.evaluate('1') }).rehydrate(this, this, this)()", "''.with { metaClass }", "'ls'.with { execute() }", "def c = { execute() }\nc.delegate = 'ls'\nc()", "({ owner })().evaluate('1')",
 		"({ 1 }).thisObject.evaluate('1')", "this.invokeMethod('x', null)", "use(String) { }", "String.newInstance()", "''.asType(File)", "new groovy.json.JsonSlurper().parse(new File('x'))",
 		"new Date(0).class.classLoader", "try { 1 / 0 } catch (e) { e.class.classLoader }", "try { 1 / 0 } catch (e) { e.metaClass }", "Integer.getInteger('x')", "Boolean.getBoolean('x')",
-		"UUID.fromString('x')", "File.createTempFile('a', 'b')", "java.io.File.separator", "java.nio.file.Files.readAllLines('x')", "[].iterator()", "''.notify()", "[].clone()", "steps.metaClass",
+		"UUID.fromString('x')", "File.createTempFile('a', 'b')", "java.io.File.separator", "java.nio.file.Files.readAllLines('x')", "[].stream()", "''.notify()", "steps.metaClass",
 	} {
 		s, err := jenkinsfile.ParseScript(src)
 		if err != nil {

@@ -32,6 +32,7 @@ const nodeBytes = 192
 
 func newScript(m *Machine, class string) *Script {
 	s := &Script{m: m, funcs: newScope(m.globals), class: class}
+	s.funcs.shared = true
 	s.funcs.declare("this", s)
 	s.local = newScope(s.funcs)
 	return s
@@ -90,6 +91,14 @@ func (s *Script) run(ctx context.Context, body []jenkinsfile.Stmt) (any, error) 
 // importClass notes the name of "import full.Name", with "as Other" behind it or not.
 func (m *Machine) importClass(path string) {
 	path = strings.TrimSpace(strings.TrimPrefix(path, "import"))
+	if method, ok := strings.CutPrefix(path, "static "); ok {
+		m.importStatic(strings.TrimSpace(method))
+		return
+	}
+	if pkg, ok := strings.CutSuffix(path, ".*"); ok {
+		m.packages = append(m.packages, pkg)
+		return
+	}
 	full, alias, renamed := strings.Cut(path, " as ")
 	if !renamed {
 		alias = full[strings.LastIndexByte(full, '.')+1:]
@@ -100,6 +109,38 @@ func (m *Machine) importClass(path string) {
 	if knownClass(full) {
 		m.imports[strings.TrimSpace(alias)] = full
 	}
+}
+
+// importStatic notes the method of "import static a.Class.method", or of all methods ("a.Class.*").
+func (m *Machine) importStatic(path string) {
+	path, alias, renamed := strings.Cut(path, " as ")
+	i := strings.LastIndexByte(path, '.')
+	if i < 0 || !knownClass(path[:i]) {
+		return
+	}
+	if !renamed {
+		alias = path[i+1:]
+	}
+	if m.statics == nil {
+		m.statics = map[string]classRef{}
+	}
+	m.statics[strings.TrimSpace(alias)] = classRef(path[:i])
+}
+
+// class finds a class by the name that a script calls it.
+func (m *Machine) class(name string) (string, bool) {
+	if full, ok := classes[name]; ok {
+		return full, true
+	}
+	if full, ok := m.imports[name]; ok {
+		return full, true
+	}
+	for _, pkg := range m.packages {
+		if full := pkg + "." + name; knownClass(full) {
+			return full, true
+		}
+	}
+	return "", false
 }
 
 // Importable tells if a script may import a class, or all of a package ("java.util.*").

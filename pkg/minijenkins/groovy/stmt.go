@@ -46,8 +46,10 @@ func (f *frame) stmt(s *scope, st jenkinsfile.Stmt) (control, error) {
 		}
 		return flowReturn, nil
 	case *jenkinsfile.Break:
+		f.label = st.Label
 		return flowBreak, nil
 	case *jenkinsfile.Continue:
+		f.label = st.Label
 		return flowContinue, nil
 	case *jenkinsfile.ForIn, *jenkinsfile.For, *jenkinsfile.While, *jenkinsfile.Switch:
 		return f.loopStmt(s, st)
@@ -67,17 +69,22 @@ func (f *frame) stmt(s *scope, st jenkinsfile.Stmt) (control, error) {
 
 func (f *frame) loopStmt(s *scope, st jenkinsfile.Stmt) (control, error) {
 	f.value = nil
+	var flow control
+	var err error
 	switch st := st.(type) {
 	case *jenkinsfile.ForIn:
-		return f.forIn(s, st)
+		flow, err = f.forIn(s, st)
 	case *jenkinsfile.For:
-		return f.forStmt(s, st)
+		flow, err = f.forStmt(s, st)
 	case *jenkinsfile.While:
-		return f.while(s, st)
+		flow, err = f.while(s, st)
 	case *jenkinsfile.Switch:
 		return f.switchStmt(s, st)
 	}
-	return flowNone, nil
+	if flow != flowReturn {
+		f.value = nil // a loop has no value
+	}
+	return flow, err
 }
 
 func (f *frame) varDecl(s *scope, d *jenkinsfile.VarDecl) error {
@@ -138,12 +145,16 @@ func (f *frame) ifStmt(s *scope, st *jenkinsfile.If) (control, error) {
 	return flowNone, nil
 }
 
-// body runs the body of a loop and tells if the loop ends.
-func (f *frame) body(s *scope, st jenkinsfile.Stmt) (control, bool, error) {
+// body runs the body of a loop with a label and tells if the loop ends.
+func (f *frame) body(s *scope, st jenkinsfile.Stmt, label string) (control, bool, error) {
 	flow, err := f.stmt(s, st)
 	if err != nil || flow == flowReturn {
 		return flow, true, err
 	}
+	if flow != flowNone && f.label != "" && f.label != label {
+		return flow, true, nil // it is for a loop around
+	}
+	f.label = ""
 	return flowNone, flow == flowBreak, nil
 }
 
@@ -162,10 +173,11 @@ func (f *frame) forIn(s *scope, st *jenkinsfile.ForIn) (control, error) {
 	if err := f.settle(all, st.From); err != nil {
 		return flowNone, err
 	}
+	// Closures of all rounds see one variable, with the last value that it got.
+	inner := newScope(s)
 	for _, item := range items {
-		inner := newScope(s)
 		inner.declare(st.Var, item)
-		if flow, done, err := f.body(inner, st.Body); done {
+		if flow, done, err := f.body(newScope(inner), st.Body, st.Label); done {
 			return flow, err
 		}
 	}
@@ -188,7 +200,7 @@ func (f *frame) forStmt(s *scope, st *jenkinsfile.For) (control, error) {
 				return flowNone, err
 			}
 		}
-		if flow, done, err := f.body(newScope(s), st.Body); done {
+		if flow, done, err := f.body(newScope(s), st.Body, st.Label); done {
 			return flow, err
 		}
 		for _, post := range st.Post {
@@ -207,7 +219,7 @@ func (f *frame) while(s *scope, st *jenkinsfile.While) (control, error) {
 		if ok, err := f.cond(s, st.Cond); err != nil || !ok {
 			return flowNone, err
 		}
-		if flow, done, err := f.body(newScope(s), st.Body); done {
+		if flow, done, err := f.body(newScope(s), st.Body, st.Label); done {
 			return flow, err
 		}
 	}
@@ -252,6 +264,9 @@ func (f *frame) switchStmt(s *scope, st *jenkinsfile.Switch) (control, error) {
 		if err != nil || flow == flowReturn || flow == flowContinue {
 			return flow, err
 		}
+		if flow == flowBreak && f.label != "" {
+			return flow, nil
+		}
 		if flow == flowBreak {
 			return flowNone, nil
 		}
@@ -263,12 +278,9 @@ func (f *frame) switchStmt(s *scope, st *jenkinsfile.Switch) (control, error) {
 func (f *frame) isCase(c, v any, pos jenkinsfile.Pos) (bool, error) {
 	switch c := c.(type) {
 	case *List:
-		for _, x := range c.Items {
-			if f.equal(x, v) {
-				return true, nil
-			}
-		}
-		return false, nil
+		m := methodCall{f: f, pos: pos}
+		i, err := m.indexIn(c, v)
+		return i >= 0, err
 	case *Map:
 		x, _ := c.Get(v)
 		return Truth(x), nil
@@ -311,14 +323,14 @@ func (f *frame) tryStmt(s *scope, st *jenkinsfile.Try) (flow control, err error)
 	if st.Finally == nil {
 		return flow, err
 	}
-	value := f.value
+	value, label := f.value, f.label
 	defer f.release(len(f.held))
 	f.hold(value)
 	finalFlow, finalErr := f.afterwards(newScope(s), st.Finally.Stmts)
 	if finalErr != nil || finalFlow != flowNone {
 		return finalFlow, finalErr
 	}
-	f.value = value
+	f.value, f.label = value, label
 	return flow, err
 }
 
@@ -376,11 +388,11 @@ func (f *frame) assertStmt(s *scope, st *jenkinsfile.Assert) error {
 		return err
 	}
 	if st.Message == nil {
-		return throw(st.From, "org.codehaus.groovy.runtime.powerassert.PowerAssertionError", "the assertion is false")
+		return throw(st.From, "org.codehaus.groovy.runtime.powerassert.PowerAssertionError", "assert %s", clip(st.Text))
 	}
 	v, err := f.eval(s, st.Message)
 	if err != nil {
 		return err
 	}
-	return throw(st.From, "java.lang.AssertionError", "%s", f.string(v))
+	return throw(st.From, "java.lang.AssertionError", "%s. Expression: (%s)", f.string(v), clip(st.Text))
 }

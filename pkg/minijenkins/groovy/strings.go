@@ -88,9 +88,17 @@ func (c *methodCall) stringCase(s string) (any, bool, error) {
 	case "trim":
 		return strings.TrimFunc(s, func(r rune) bool { return r <= ' ' }), true, nil
 	case "stripIndent":
-		return stripIndent(s), true, nil
+		_, isString := c.obj.(string)
+		if n, ok := c.intArg(0); ok {
+			return stripBlanks(s, n), len(c.args) == 1, nil
+		}
+		return stripIndent(s, isString), len(c.args) == 0, nil
 	case "stripMargin":
-		return stripMargin(s), true, nil
+		margin := "|"
+		if m := c.str(0); len(c.args) == 1 && m != "" {
+			margin = m[:1]
+		}
+		return stripMargin(s, margin), true, nil
 	case "reverse":
 		r := []rune(s)
 		for i, j := 0, len(r)-1; i < j; i, j = i+1, j-1 {
@@ -180,7 +188,7 @@ func (c *methodCall) stringParts(s string) (any, bool, error) {
 
 func lineArgs(fn *Closure, line string, i int) []any {
 	if len(fn.params) > 1 {
-		return []any{line, int64(i + 1)}
+		return []any{line, int64(i)}
 	}
 	return []any{line}
 }
@@ -424,12 +432,14 @@ func (c *methodCall) stringIterate(s string) (any, bool, error) {
 	return nil, false, nil
 }
 
-func stripIndent(s string) string {
+// stripIndent takes the same indent from all lines. That of a String is Java's: what ends in a newline has a last
+// line without any, and blanks at the ends of lines go. That of a GString is Groovy's: blank lines do not count.
+func stripIndent(s string, isString bool) string {
 	rows := strings.Split(s, "\n")
 	indent := -1
-	for _, r := range rows {
+	for i, r := range rows {
 		trimmed := strings.TrimLeft(r, " \t")
-		if trimmed == "" {
+		if trimmed == "" && (!isString || i < len(rows)-1) {
 			continue
 		}
 		if n := len(r) - len(trimmed); indent < 0 || n < indent {
@@ -437,17 +447,33 @@ func stripIndent(s string) string {
 		}
 	}
 	for i, r := range rows {
-		rows[i] = r[min(max(indent, 0), len(r)):]
+		switch {
+		case strings.TrimLeft(r, " \t") == "":
+			rows[i] = ""
+		case isString:
+			rows[i] = strings.TrimRight(r[max(indent, 0):], " \t")
+		default:
+			rows[i] = r[max(indent, 0):]
+		}
 	}
 	return strings.Join(rows, "\n")
 }
 
-func stripMargin(s string) string {
+func stripMargin(s, margin string) string {
 	rows := strings.Split(s, "\n")
 	for i, r := range rows {
-		if t := strings.TrimLeft(r, " \t"); strings.HasPrefix(t, "|") {
-			rows[i] = t[1:]
+		if t, ok := strings.CutPrefix(strings.TrimLeft(r, " \t"), margin); ok {
+			rows[i] = t
 		}
+	}
+	return strings.Join(rows, "\n")
+}
+
+// stripBlanks takes n characters from the beginning of each line.
+func stripBlanks(s string, n int) string {
+	rows := strings.Split(s, "\n")
+	for i, r := range rows {
+		rows[i] = r[min(max(n, 0), len(r)):]
 	}
 	return strings.Join(rows, "\n")
 }

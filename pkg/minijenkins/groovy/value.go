@@ -36,11 +36,20 @@ type lazyString struct {
 // maxTexts bounds how deep lazy strings may stand in one another; one may hold itself.
 const maxTexts = 32
 
+// maxTextsWithin bounds how many lazy strings are evaluated for the text of one: those that hold each other twice
+// would double with each level.
+const maxTextsWithin = 1000
+
 // String evaluates the parts. The text is needed where no error can be told: one leaves a part out, and one of
 // a limit comes again with the next step of evaluation.
 func (l *lazyString) String() string {
 	f := l.f
-	if f.m.texts >= maxTexts {
+	if f.m.texts == 0 {
+		f.m.textsLeft, f.m.textBytesLeft = maxTextsWithin, 2*f.m.limits.StringBytes
+	}
+	f.m.steps++
+	f.m.textsLeft--
+	if f.m.texts >= maxTexts || f.m.textsLeft < 0 || f.m.textBytesLeft < 0 {
 		return "(…)"
 	}
 	f.m.texts++
@@ -52,6 +61,8 @@ func (l *lazyString) String() string {
 		}
 	}
 	text, _ := f.joined(values, l.pos)
+	f.m.textBytesLeft -= len(text)
+	f.m.steps += len(text) / bytesPerStep
 	return text
 }
 
@@ -103,8 +114,11 @@ func (m *Map) value(key any) any { return m.values[mapKey(key)] }
 func (m *Map) Put(key, value any) {
 	k := mapKey(key)
 	if _, ok := m.values[k]; !ok {
-		if g, isG := key.(GString); isG {
-			key = string(g)
+		switch text := key.(type) {
+		case GString:
+			key = string(text)
+		case *lazyString:
+			key = text.String()
 		}
 		if m.sorted {
 			i := sort.Search(len(m.keys), func(i int) bool { n, _ := compare(m.keys[i], key); return n > 0 })
@@ -224,6 +238,8 @@ type Closure struct {
 	inner, then *Closure
 	bound       []any
 	boundAt     int
+	// delegation is nil for a closure without a delegate of its own.
+	delegation *delegation
 	// mark is the number of the measure that saw it.
 	mark uint32
 }
@@ -235,7 +251,11 @@ func (c *Closure) Pos() jenkinsfile.Pos { return c.pos }
 type Pattern struct{ Source string }
 
 // entry is an entry of a map as closures get it.
-type entry struct{ key, value any }
+type entry struct {
+	key, value any
+	// of is the map.
+	of *Map
+}
 
 // Exception is an error of a script, as catch sees it.
 type Exception struct {
@@ -342,7 +362,7 @@ func writeText(b *strings.Builder, v any, depth int, o textOptions) {
 	case float64:
 		b.WriteString(formatFloat(v))
 	case *List:
-		if v.span != "" {
+		if v.span != "" && depth > 0 {
 			b.WriteString(v.span)
 			return
 		}
