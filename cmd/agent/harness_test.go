@@ -105,7 +105,7 @@ func runCmd(tb testing.TB, cmd *exec.Cmd) result {
 // eventually waits until ok returns true.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			tb.Fatalf("timed out: %s", what)

@@ -67,8 +67,14 @@ type exitCode int
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func run(ctx context.Context, args []string) int {
+	if len(args) == 1 && args[0] == "--version" {
+		args = []string{"version"}
+	}
 	cmd, rest, ok := find(args)
 	if !ok {
+		if len(args) > 0 && !strings.HasPrefix(args[0], "-") && args[0] != "help" {
+			fmt.Fprintf(os.Stderr, "slipway-agent: unknown command %q\n", strings.Join(args[:min(2, len(args))], " "))
+		}
 		printUsage(os.Stderr)
 		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "help") {
 			return 0

@@ -231,7 +231,7 @@ func TestSSHTerminal(t *testing.T) {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("ssh did not end")
 	}
 	if code := cmd.ProcessState.ExitCode(); code != 9 {
@@ -320,7 +320,7 @@ func TestSSHPortForwarding(t *testing.T) {
 			c, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			return err == nil
 		})
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		return c
 	}
 	c := dial(good)

@@ -184,7 +184,7 @@ func (d *daemon) terminate() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.exited:
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		d.Errorf("the server does not end")
 	}
 	d.kill()

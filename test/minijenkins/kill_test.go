@@ -130,7 +130,7 @@ def helper(name) { echo "helper of ${name}"; return name.toUpperCase() }
 node {
   stage('first') {
     try {
-      timeout(time: 2, unit: 'SECONDS') { sh 'echo late1 >> ` + counter + `; sleep 60; echo never >> ` + counter + `' }
+      timeout(time: 4, unit: 'SECONDS') { sh 'echo late1 >> ` + counter + `; sleep 60; echo never >> ` + counter + `' }
     } catch (e) { echo 'it was late' }
 ` + sh("first1", 2) + `
   }

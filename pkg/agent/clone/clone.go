@@ -48,6 +48,9 @@ type Options struct {
 	// Build makes it a checkout for a build: only the wanted ref is fetched, and what is in Dir
 	// already is brought to that commit. Without it a folder that is not empty is left alone.
 	Build bool
+	// Ended, if not nil, is called once when nothing is written to Dir any more. If ctx has ended that may be after
+	// Clone has returned, which only who lives on has to know.
+	Ended func()
 }
 
 // Result is what a clone did.
@@ -69,6 +72,15 @@ func Clone(ctx context.Context, opts Options) (*Result, error) {
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
 	}
+	if opts.Ended == nil {
+		opts.Ended = func() {}
+	}
+	begun := false
+	defer func() {
+		if !begun {
+			opts.Ended()
+		}
+	}()
 	r, err := parseURL(opts.URL)
 	if err != nil {
 		return nil, err
@@ -99,7 +111,9 @@ func Clone(ctx context.Context, opts Options) (*Result, error) {
 		err error
 	}
 	done := make(chan answer, 1)
+	begun = true
 	go func() {
+		defer opts.Ended()
 		res, err := c.run(ctx)
 		done <- answer{res, err}
 	}()

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sort"
 	"strconv"
 	"strings"
@@ -130,13 +131,25 @@ func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Write
 	}
 	ctx, cancel := a.bound(ctx)
 	defer cancel()
-	t, err := a.agentCommand(ctx, stdin, stdout, args...)
-	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return t, cause
+	end := time.Now().Add(a.p.cfg.StartTimeout)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		t, err := a.agentCommand(ctx, stdin, stdout, args...)
+		if unreachable(err) && time.Now().Add(wait).Before(end) && pause(ctx, wait) == nil {
+			continue // nothing has come to the pod: a cluster that starts again costs no build
 		}
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return t, cause
+			}
+		}
+		return t, err
 	}
-	return t, err
+}
+
+// unreachable tells if a command failed before it, or anything of its input, was sent.
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || apierrors.IsServiceUnavailable(err)
 }
 
 // Shell implements engine.Agent. The step is started once, however often the stream breaks; its
@@ -154,11 +167,8 @@ func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdo
 	if err != nil {
 		return 0, fmt.Errorf("encode step: %w", err)
 	}
-	if err := a.startStep(ctx, req.ID, body); err != nil {
-		if a.mayStop(ctx) {
-			// It may have begun all the same.
-			a.stopStep(ctx, req.ID)
-		}
+	// What has begun all the same, or before a restart, is stopped below, and what it writes until then is kept.
+	if err := a.startStep(ctx, req.ID, body); err != nil && !a.mayStop(ctx) {
 		return 0, err
 	}
 	follow, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -196,6 +206,9 @@ func (a *podAgent) mayStop(ctx context.Context) bool {
 
 // startStep starts the step. A start that broke is repeated: the same ID is never started twice.
 func (a *podAgent) startStep(ctx context.Context, id string, body []byte) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
 	for try := 0; ; try++ {
 		cctx, cancel := context.WithTimeout(ctx, callTimeout)
 		_, err := a.command(cctx, bytes.NewReader(body), nil, "step", "start", "--id", id)
@@ -279,7 +292,7 @@ func (a *podAgent) attach(ctx context.Context, id string, out io.Writer, flag st
 		switch {
 		case c.err != nil:
 			return 0, fmt.Errorf("write output: %w", c.err)
-		case ctx.Err() != nil, errors.As(err, &dead):
+		case ctx.Err() != nil, errors.As(err, &dead), unreachable(err):
 			return 0, a.explain(ctx, "step", err)
 		case errors.As(err, &own) && own.code != exitKilled:
 			return 0, a.explain(ctx, "step", err)

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,12 +19,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
+	clientexec "k8s.io/client-go/util/exec"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
@@ -36,6 +41,8 @@ type podWorld struct {
 	mu     sync.Mutex
 	// running are the builds that run.
 	running map[string]bool
+	// watches counts the watches that were begun.
+	watches int
 }
 
 func newPodWorld(t *testing.T) *podWorld {
@@ -50,7 +57,24 @@ func newPodWorld(t *testing.T) *podWorld {
 		}
 		return true, c.Object, nil
 	})
+	w.client.PrependWatchReactor("pods", func(a clienttesting.Action) (bool, watch.Interface, error) {
+		var opts metav1.ListOptions
+		if of, ok := a.(clienttesting.WatchActionImpl); ok {
+			opts = of.ListOptions
+		}
+		got, err := w.client.Tracker().Watch(a.GetResource(), a.GetNamespace(), opts)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.watches++
+		return true, got, err
+	})
 	return w
+}
+
+func (w *podWorld) begun() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watches
 }
 
 // provider starts a provider, as a new process does. stop ends it.
@@ -69,16 +93,18 @@ func (w *podWorld) provider() (p *Provider, stop func()) {
 	if err := p.Reap(ctx); err != nil {
 		w.t.Fatal(err)
 	}
+	before := w.begun()
 	go func() { defer close(done); _ = p.Run(ctx) }()
 	stop = sync.OnceFunc(func() { cancel(); <-done })
 	w.t.Cleanup(stop)
-	eventually(w.t, "the watch has begun", p.synced)
+	// The fake loses what happens between the list and the watch.
+	eventually(w.t, "the watch has begun", func() bool { return p.synced() && w.begun() > before })
 	return p, stop
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
@@ -362,6 +388,96 @@ func TestSuspendedStep(t *testing.T) {
 				t.Errorf("output %q", out.String())
 			}
 		})
+	}
+}
+
+// TestStopGoesOn: with a context that has ended before, a step that a former process began is stopped and its output kept;
+// nothing is started.
+func TestStopGoesOn(t *testing.T) {
+	cause := &engine.AbortError{User: "u"}
+	for reason, c := range map[string]struct {
+		begun bool
+		cause error
+		calls []string
+		out   string
+	}{
+		"it runs":        {begun: true, cause: cause, calls: []string{"step attach", "step stop"}, out: "last words\n"},
+		"it never began": {cause: cause, calls: []string{"step attach", "step stop"}},
+		"suspended":      {begun: true, cause: engine.ErrSuspended},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			p := newFake(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(c.cause)
+			stopped := make(chan struct{})
+			var mu sync.Mutex
+			var calls []string
+			p.exec = func(ectx context.Context, req execRequest) error {
+				call := strings.Join(req.command[1:3], " ")
+				mu.Lock()
+				calls = append(calls, call)
+				mu.Unlock()
+				switch {
+				case call == "step stop":
+					close(stopped)
+				case ectx.Err() != nil:
+					return ectx.Err()
+				case !c.begun:
+					<-stopped
+					_, _ = io.WriteString(req.stderr, `{"error":"there is no step","reason":"NotFound"}`+"\n")
+					return clientexec.CodeExitError{Err: errors.New("exit 4"), Code: exitNotFound}
+				default:
+					<-stopped
+					_, _ = io.WriteString(req.stdout, "last words\n")
+					_, _ = io.WriteString(req.stderr, `{"exitCode":143}`+"\n")
+				}
+				return nil
+			}
+			var out bytes.Buffer
+			if _, err := fakeAgent(t, p).Shell(ctx, engine.ShellRequest{ID: "s-1", Dir: "/w"}, &out, nil); !errors.Is(err, c.cause) {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			slices.Sort(calls)
+			if d := cmp.Diff(c.calls, calls, cmpopts.EquateEmpty()); d != "" || out.String() != c.out {
+				t.Errorf("output %q, calls: %s", out.String(), d)
+			}
+		})
+	}
+}
+
+// TestUnreachable: while the cluster starts again commands wait for it, and none is sent twice.
+func TestUnreachable(t *testing.T) {
+	p := newFake(t)
+	away := 0
+	var sent []string
+	p.exec = func(_ context.Context, req execRequest) error {
+		if away++; away%3 != 0 {
+			return fmt.Errorf("exec: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+		}
+		sent = append(sent, strings.Join(req.command[1:3], " "))
+		if req.stdin != nil {
+			if data, _ := io.ReadAll(req.stdin); len(data) == 0 {
+				t.Error("the input was lost")
+			}
+		}
+		_, _ = io.WriteString(req.stderr, `{"exitCode":3}`+"\n")
+		return nil
+	}
+	a := fakeAgent(t, p)
+	if err := a.WriteFile(t.Context(), "/w/f", []byte("text")); err != nil {
+		t.Error(err)
+	}
+	if code, err := a.Shell(t.Context(), engine.ShellRequest{ID: "s-1", Script: "x", Dir: "/w"}, io.Discard, nil); code != 3 || err != nil {
+		t.Error(code, err)
+	}
+	if d := cmp.Diff([]string{"file write", "step start", "step attach"}, sent); d != "" {
+		t.Error(d)
+	}
+	p.cfg.StartTimeout = time.Nanosecond
+	if err := a.RemoveAll(t.Context(), "/w/f"); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,8 @@ type localAgent struct {
 	// claimed says that a build of this process holds it. Provider.mu guards it.
 	claimed bool
 	release sync.Once
+	// clones are those that write to the workspace.
+	clones sync.WaitGroup
 }
 
 var (
@@ -48,15 +51,21 @@ func (a *localAgent) Name() string { return a.name }
 // Workspace implements engine.Agent.
 func (a *localAgent) Workspace() string { return a.record.Workspace }
 
-// Shell implements engine.Agent. The step is started once; a server that starts again attaches to it.
+// Shell implements engine.Agent. The step is started once; a server that starts again attaches to it. With a ctx that has
+// ended nothing is started, but a script that a former process was stopping is stopped, and what it writes until then kept.
 func (a *localAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdout io.Writer) (int, error) {
-	if err := a.usable(ctx); err != nil {
+	if err := a.usable(context.WithoutCancel(ctx)); err != nil {
 		return 0, err
 	}
-	_, err := a.steps.Start(req.ID, &step.Request{Script: req.Script, Dir: req.Dir, Env: req.Env, Base: a.p.base,
-		SeparateStdout: stdout != nil}, a.p.cfg.Executable)
-	if err != nil {
-		return 0, fmt.Errorf("start step on %s: %w", a.name, err)
+	if errors.Is(context.Cause(ctx), engine.ErrSuspended) {
+		return 0, engine.ErrSuspended
+	}
+	if ctx.Err() == nil {
+		_, err := a.steps.Start(req.ID, &step.Request{Script: req.Script, Dir: req.Dir, Env: req.Env, Base: a.p.base,
+			SeparateStdout: stdout != nil}, a.p.cfg.Executable)
+		if err != nil {
+			return 0, fmt.Errorf("start step on %s: %w", a.name, err)
+		}
 	}
 	follow, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -143,8 +152,14 @@ func (a *localAgent) Clone(ctx context.Context, req engine.CloneRequest, out io.
 	if err := a.usable(ctx); err != nil {
 		return "", err
 	}
-	res, err := clone.Clone(ctx, clone.Options{URL: req.URL, Ref: req.Ref, Dir: req.Dir, Progress: out, Build: true,
-		Credentials: clone.Credentials{Username: req.Username, Password: req.Password}})
+	ended, progress := make(chan struct{}), &cutWriter{to: out}
+	a.clones.Add(1)
+	res, err := clone.Clone(ctx, clone.Options{URL: req.URL, Ref: req.Ref, Dir: req.Dir, Progress: progress, Build: true,
+		Credentials: clone.Credentials{Username: req.Username, Password: req.Password}, Ended: func() { close(ended); a.clones.Done() }})
+	if err != nil {
+		waitFor(ended, a.p.cfg.StopGrace)
+	}
+	progress.cut.Store(true)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return "", context.Cause(ctx)
@@ -152,6 +167,31 @@ func (a *localAgent) Clone(ctx context.Context, req engine.CloneRequest, out io.
 		return "", fmt.Errorf("clone on %s: %w", a.name, err)
 	}
 	return res.Commit, nil
+}
+
+// cutWriter passes on what is written until it is cut: the log of a step that is over gets no line of a clone that is still ending.
+type cutWriter struct {
+	to  io.Writer
+	cut atomic.Bool
+}
+
+func (w *cutWriter) Write(p []byte) (int, error) {
+	if w.cut.Load() {
+		return len(p), nil
+	}
+	return w.to.Write(p)
+}
+
+// waitFor waits for the end of something, for so long at most, and tells if it has come.
+func waitFor(ended <-chan struct{}, most time.Duration) bool {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // RemoveAll implements engine.Agent.
@@ -163,7 +203,7 @@ func (a *localAgent) RemoveAll(ctx context.Context, dir string) error {
 }
 
 // Release implements engine.Agent. What the build's scripts left running is ended, as Jenkins does; the
-// workspace stays.
+// workspace stays. A clone that was aborted and still writes keeps the executor and the workspace until it has ended.
 func (a *localAgent) Release(ctx context.Context) (err error) {
 	a.release.Do(func() {
 		if a.gone {
@@ -174,10 +214,21 @@ func (a *localAgent) Release(ctx context.Context) (err error) {
 		if err = a.steps.StopAll(ctx, a.p.cfg.StopGrace); err == nil {
 			err = os.RemoveAll(a.p.agentDir(a.key))
 		}
-		a.p.mu.Lock()
-		defer a.p.mu.Unlock()
-		delete(a.p.agents, a.key)
-		a.p.grant()
+		idle := make(chan struct{})
+		go func() { a.clones.Wait(); close(idle) }()
+		if waitFor(idle, a.p.cfg.StopGrace) {
+			a.free()
+			return
+		}
+		go func() { <-idle; a.free() }()
 	})
 	return err
+}
+
+// free gives the executor and the workspace back.
+func (a *localAgent) free() {
+	a.p.mu.Lock()
+	defer a.p.mu.Unlock()
+	delete(a.p.agents, a.key)
+	a.p.grant()
 }

@@ -72,7 +72,7 @@ func shell(t *testing.T, a engine.Agent, id, script string) (int, string) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it never came to pass: " + what)
 		}
@@ -359,6 +359,76 @@ func TestAbortAndSuspend(t *testing.T) {
 	}
 }
 
+// TestStopGoesOn: a script that the former process was stopping when it was killed is stopped by the next one, and what it
+// writes until then is kept. What had not begun does not begin.
+func TestStopGoesOn(t *testing.T) {
+	root := t.TempDir()
+	p := newProvider(t, Config{Root: root})
+	a := acquire(t, p, "job", "a")
+	req := engine.ShellRequest{ID: "s", Script: "#!/bin/sh\ntrap 'echo ending; exit 7' TERM\necho $$ > pid\nsleep 1000 &\necho began\nwait", Dir: a.Workspace()}
+	suspended(t, a, req)
+	p = newProvider(t, Config{Root: root, Running: func(string) bool { return true }})
+	back, err := p.ForBuild(buildOf("job", "a")).(engine.AgentResumer).Resume(t.Context(), engine.AgentRequest{ID: "a"}, a.Name(), a.Workspace())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, abort := context.WithCancelCause(t.Context())
+	cause := &engine.AbortError{User: "u"}
+	abort(cause)
+	var out bytes.Buffer
+	if _, err := back.Shell(ctx, req, &out, nil); !errors.Is(err, cause) || out.String() != "began\nending\n" {
+		t.Errorf("ended with %v, output %q", err, out.String())
+	}
+	if alive(t, a.Workspace()+"/pid") {
+		t.Error("the script goes on")
+	}
+	req.ID = "new"
+	req.Script = "echo x > started"
+	if _, err := back.Shell(ctx, req, io.Discard, nil); !errors.Is(err, cause) {
+		t.Errorf("ended with %v", err)
+	}
+	if _, err := os.Stat(a.Workspace() + "/started"); err == nil {
+		t.Error("a script began although its build was aborted")
+	}
+	if err := back.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAbortedClone: a clone that writes on after its abort keeps its workspace from other builds, and says nothing more.
+func TestAbortedClone(t *testing.T) {
+	p := newProvider(t, Config{Executors: 2, StopGrace: 50 * time.Millisecond})
+	a := acquire(t, p, "job", "a")
+	ctx, abort := context.WithCancelCause(t.Context())
+	cause := &engine.AbortError{User: "u"}
+	goOn := make(chan struct{})
+	said := make(chan string, 100)
+	// It is held where it says that it begins, which does not look at the context.
+	_, err := a.Clone(ctx, engine.CloneRequest{URL: "http://127.0.0.1:1/x.git", Dir: a.Workspace()}, writerFunc(func(b []byte) {
+		abort(cause)
+		<-goOn
+		said <- string(b)
+	}))
+	if !errors.Is(err, cause) {
+		t.Fatalf("ended with %v", err)
+	}
+	if err := a.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := acquire(t, p, "job", "b")
+	if b.Workspace() == a.Workspace() {
+		t.Error("another build has the workspace while the clone writes to it")
+	}
+	close(goOn)
+	eventually(t, "the executor is free", func() bool { return len(p.Agents()) == 1 })
+	if c := acquire(t, p, "job", "c"); c.Workspace() != a.Workspace() {
+		t.Errorf("the workspace is not free: %s", c.Workspace())
+	}
+	if n := len(said); n > 1 {
+		t.Errorf("%d lines came after the end of the step", n-1)
+	}
+}
+
 type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
@@ -379,20 +449,23 @@ func TestReleaseEndsBackground(t *testing.T) {
 	}
 }
 
+// suspended runs a script until it has written something and leaves it.
+func suspended(t *testing.T, a engine.Agent, req engine.ShellRequest) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if _, err := a.Shell(ctx, req, writerFunc(func([]byte) { cancel(engine.ErrSuspended) }), nil); !errors.Is(err, engine.ErrSuspended) {
+		t.Fatalf("ended with %v", err)
+	}
+}
+
 // TestNextProcess has another provider on the same folder, as after a kill of the server.
 func TestNextProcess(t *testing.T) {
 	root := t.TempDir()
 	p := newProvider(t, Config{Root: root, Executors: 2})
 	a, lost := acquire(t, p, "job", "kept"), acquire(t, p, "job", "lost")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(50*time.Millisecond, func() { cancel(engine.ErrSuspended) })
 	req := engine.ShellRequest{ID: "s", Script: "#!/bin/sh\nfor i in 1 2 3 4 5; do echo $i; sleep 0.1; done; echo $$ >> runs; exit 4", Dir: a.Workspace()}
-	if _, err := a.Shell(ctx, req, io.Discard, nil); !errors.Is(err, engine.ErrSuspended) {
-		t.Fatalf("ended with %v", err)
-	}
-	lctx, lcancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(50*time.Millisecond, func() { lcancel(engine.ErrSuspended) })
-	_, _ = lost.Shell(lctx, engine.ShellRequest{ID: "s", Script: "#!/bin/sh\necho $$ > pid; sleep 1000", Dir: lost.Workspace()}, io.Discard, nil)
+	suspended(t, a, req)
+	suspended(t, lost, engine.ShellRequest{ID: "s", Script: "#!/bin/sh\necho $$ > pid; echo began; sleep 1000", Dir: lost.Workspace()})
 	if err := os.Mkdir(filepath.Join(root, "agents", "half-made"), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -449,7 +449,7 @@ func (s *Server) placeholderBean(p *placeholder) *object {
 		vis(2, "id", p.id).
 		vis(2, "inQueueSince", p.since.UnixMilli()).
 		vis(2, "params", "").
-		vis(2, "stuck", s.now().Sub(p.since) > stuckAfter).
+		vis(2, "stuck", s.now().Sub(p.since) > stuckAfter || strings.HasPrefix(p.why, "There are no nodes with the label ")).
 		vis(2, "task", task).
 		vis(2, "url", "queue/item/"+strconv.FormatInt(p.id, 10)+"/").
 		vis(2, "why", p.why).

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -116,10 +117,10 @@ func (s *Server) page(c *call, list func() []*object) {
 	q := c.r.URL.Query()
 	start, limit := 0, 100
 	if n, err := strconv.Atoi(q.Get("start")); err == nil && n > 0 {
-		start = n
+		start = min(n, math.MaxInt32)
 	}
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil && n > 0 {
-		limit = n
+		limit = min(n, math.MaxInt32)
 	}
 	body, err := s.underLock(c, func() any {
 		all := list()

@@ -225,7 +225,10 @@ func cascPod(text string, containers any) (string, error) {
 	for _, c := range list {
 		m, _ := c.(map[string]any)
 		into := map[string]any{}
-		i := slices.IndexFunc(known, func(k any) bool { k2, _ := k.(map[string]any); return textOf(k2["name"]) == textOf(m["name"]) })
+		i := slices.IndexFunc(known, func(k any) bool {
+			k2, ok := k.(map[string]any)
+			return ok && textOf(k2["name"]) == textOf(m["name"])
+		})
 		if i >= 0 {
 			into, _ = known[i].(map[string]any)
 		} else {
@@ -375,6 +378,15 @@ func (s *Server) setClouds(clouds []cascCloud) error {
 		if err := s.store.DeleteTemplate(t.Seq); err != nil {
 			return err
 		}
+	}
+	for name := range s.clouds {
+		if slices.ContainsFunc(clouds, func(c cascCloud) bool { return c.name == name }) {
+			continue
+		}
+		if err := s.store.DeleteCloud(name); err != nil {
+			return err
+		}
+		delete(s.clouds, name)
 	}
 	s.templates = list
 	return nil

@@ -148,18 +148,27 @@ func (s *Server) createTemplate(c *call, cloud string) {
 
 // template serves template/ID/….
 func (s *Server) template(c *call, cloud, id, action string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.templates, func(t *store.Template) bool { return t.Cloud == cloud && t.ID == id })
-	if i < 0 || action != "" && action != "configSubmit" && action != "doDelete" {
+	find := func() int {
+		return slices.IndexFunc(s.templates, func(t *store.Template) bool { return t.Cloud == cloud && t.ID == id })
+	}
+	s.mu.RLock()
+	known := find() >= 0
+	s.mu.RUnlock()
+	switch {
+	case !known || action != "" && action != "configSubmit" && action != "doDelete":
 		fail404(c.w)
 		return
-	}
-	if action == "" {
+	case action == "":
 		visit(c, id, "")
 		return
+	case !c.post() || !c.form(): // a body may come slowly
+		return
 	}
-	if !c.post() || !c.form() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := find()
+	if i < 0 {
+		fail404(c.w) // it was deleted meanwhile
 		return
 	}
 	list := slices.Clone(s.templates)

@@ -29,7 +29,7 @@ const (
 
 // flavorOf is the last part of the address of a remote API: json, xml or python.
 func flavorOf(r *http.Request) string {
-	switch p := strings.TrimSuffix(r.URL.Path, "/"); {
+	switch p := strings.TrimSuffix(r.URL.EscapedPath(), "/"); {
 	case strings.HasSuffix(p, "/api/xml"):
 		return "xml"
 	case strings.HasSuffix(p, "/api/python"):

@@ -486,7 +486,7 @@ func paramsXML(defs ...string) string {
 // eventually waits for a condition.
 func (h *harness) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("not in time: %s", what)

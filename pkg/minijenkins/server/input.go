@@ -44,22 +44,34 @@ func (r *buildRun) Ask(ctx context.Context, in engine.Input) (engine.Answer, err
 	case a := <-q.answer:
 		return a, nil
 	case <-ctx.Done():
-		r.takeQuestion(in.ID)
+		r.takeQuestion(q)
 		return engine.Answer{}, context.Cause(ctx)
 	}
 }
 
-// takeQuestion removes a question and returns it; nil if there is none of that ID.
-func (r *buildRun) takeQuestion(id string) *question {
+// question is the oldest question of an ID, of which branches may ask more than one; nil if there is none.
+func (r *buildRun) question(id string) *question {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.questions, func(q *question) bool { return q.ID == id })
 	if i < 0 {
 		return nil
 	}
-	q := r.questions[i]
-	r.questions = slices.Delete(r.questions, i, i+1)
-	return q
+	return r.questions[i]
+}
+
+// takeQuestion removes a question and tells if nobody else was faster.
+func (r *buildRun) takeQuestion(q *question) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.questions, q)
+	if i >= 0 {
+		r.questions = slices.Delete(r.questions, i, i+1)
+	}
+	return i >= 0
 }
 
 // pending are the questions of a build, the oldest first.
@@ -93,25 +105,23 @@ func (s *Server) answerInput(k store.BuildKey, id string, l login, abort bool, v
 	s.mu.RLock()
 	r := s.runs[k]
 	s.mu.RUnlock()
-	pending := r.pending()
-	i := slices.IndexFunc(pending, func(in engine.Input) bool { return in.ID == id })
-	if i < 0 {
+	q := r.question(id)
+	if q == nil {
 		return errNoQuestion
 	}
 	a := engine.Answer{User: l.user, Abort: abort}
 	// Whoever may cancel a build may also say no, and an administrator may always answer.
 	if !abort {
-		if !mayAnswer(pending[i].Submitter, l) {
+		if !mayAnswer(q.Submitter, l) {
 			return errSubmitter
 		}
-		given, err := values(pending[i].Parameters)
+		given, err := values(q.Parameters)
 		if err != nil {
 			return err
 		}
 		a.Values = paramValues(given)
 	}
-	q := r.takeQuestion(id)
-	if q == nil {
+	if !r.takeQuestion(q) {
 		return errNoQuestion // somebody else was faster
 	}
 	if r.build.Durable {

@@ -123,6 +123,26 @@ func TestInputOnce(t *testing.T) {
 	}
 }
 
+// TestInputsOfOneID: when one of two equal questions is given up, the other one still waits and can be answered.
+func TestInputsOfOneID(t *testing.T) {
+	h := newHarness(t, t.TempDir(), withEngine)
+	h.folder("f")
+	h.job("f", "j", "pipeline { agent none\n stages { stage('ask') { steps { script { parallel(one: { input 'go?' }, two: {\n"+
+		"sleep(time: 200, unit: 'MILLISECONDS')\n"+
+		"try { timeout(time: 50, unit: 'MILLISECONDS') { input 'go?' } } catch (e) { currentBuild.description = 'late' } }) } } } } }", "", "")
+	h.want(201, "POST", "/job/f/job/j/build?delay=0", "", "")
+	h.eventually("the second question is given up", func() bool { return strings.Contains(h.get("/job/f/job/j/1/api/json"), `"description":"late"`) })
+	h.asks("f/j", 1, 1)
+	var pending []struct{ ID string }
+	if err := json.Unmarshal([]byte(h.get("/job/f/job/j/1/wfapi/pendingInputActions")), &pending); err != nil || len(pending) != 1 {
+		t.Fatal(pending, err)
+	}
+	h.want(200, "POST", "/job/f/job/j/1/input/"+pending[0].ID+"/proceedEmpty", "", "")
+	if b := h.ended("f/j", 1); b.Result != engine.ResultSuccess {
+		t.Errorf("%+v\n%s", b, h.get("/job/f/job/j/1/consoleText"))
+	}
+}
+
 // TestInputEndsWithItsBuild: a stop, the deletion of the job and the end of the server end the wait.
 func TestInputEndsWithItsBuild(t *testing.T) {
 	dir := t.TempDir()

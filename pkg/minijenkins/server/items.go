@@ -334,6 +334,7 @@ func (s *Server) setConfig(it *item, doc []byte) error {
 		return fmt.Errorf("store config.xml: %w", err)
 	}
 	*it.Item, it.cfg = next, cfg
+	it.keepDead()
 	s.poke()
 	return nil
 }
@@ -418,6 +419,14 @@ func (s *Server) rename(c *call, it *item, name string) {
 		return
 	case other != nil && other != it:
 		failForm(c.w, "The name “"+name+"” is already in use.")
+		return
+	case len(name) > maxName:
+		fail500(c.w, c.r, "the name is too long")
+		return
+	case it.hasRuns(s.runs):
+		// Its builds, their agents and what they read of the environment have the old name.
+		what := map[bool]string{true: "Unable to rename a job while it is building.", false: "Unable to rename a folder while a job inside it is building."}
+		failForm(c.w, what[it.isJob()])
 		return
 	}
 	old := it.path()

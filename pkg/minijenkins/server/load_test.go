@@ -110,7 +110,7 @@ func TestThousandBuilds(t *testing.T) {
 		started.Round(time.Millisecond), mib, float64(goroutines1-goroutines0)/(jobs*perJob))
 	// The bounds leave room for a busy machine and for the race detector; growth with the square of
 	// the number of builds is far beyond them.
-	if mib > 150 || goroutines1-goroutines0 > 3*jobs*perJob || started > 12*time.Second {
+	if mib > 150 || goroutines1-goroutines0 > 3*jobs*perJob || started > time.Minute {
 		t.Error("1,000 builds are not cheap")
 	}
 	bulk := func(what, path string, most time.Duration) {
@@ -129,12 +129,12 @@ func TestThousandBuilds(t *testing.T) {
 			t.Errorf("%s: %v, want %v at most", what, best, most)
 		}
 	}
-	bulk("folder, 100 jobs, all builds running", "/job/load/api/json?tree=jobs[name,builds[number,result,building,queueId,timestamp,duration,actions[causes[note]]]{0,30}]", 500*time.Millisecond)
-	bulk("queue", "/queue/api/json?tree=items[id,why,blocked,stuck,task[name,url],actions[causes[note]]]", 200*time.Millisecond)
-	bulk("root", "/api/json", 200*time.Millisecond)
-	bulk("run", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/5/", 50*time.Millisecond)
-	bulk("runs of a job", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/", 200*time.Millisecond)
-	bulk("nodes", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/5/nodes/", 50*time.Millisecond)
+	bulk("folder, 100 jobs, all builds running", "/job/load/api/json?tree=jobs[name,builds[number,result,building,queueId,timestamp,duration,actions[causes[note]]]{0,30}]", 2*time.Second)
+	bulk("queue", "/queue/api/json?tree=items[id,why,blocked,stuck,task[name,url],actions[causes[note]]]", time.Second)
+	bulk("root", "/api/json", time.Second)
+	bulk("run", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/5/", 300*time.Millisecond)
+	bulk("runs of a job", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/", time.Second)
+	bulk("nodes", "/blue/rest/organizations/jenkins/pipelines/load/pipelines/j01/runs/5/nodes/", 300*time.Millisecond)
 	stopping := time.Now()
 	parallel(jobs*perJob, func(i int) {
 		if err := post(fmt.Sprintf("/job/load/job/j%02d/%d/stop", i%jobs, 1+i/jobs), typeForm, ""); err != nil {
@@ -156,8 +156,8 @@ func TestThousandBuilds(t *testing.T) {
 		}
 	}
 	h.s.mu.Unlock()
-	bulk("folder, 100 jobs of 30 builds", "/job/load/api/json?tree=jobs[name,builds[number,result,building,queueId,timestamp,duration,actions[causes[note]]]{0,30}]", 500*time.Millisecond)
-	bulk("folder, 100 jobs of 30 builds, short", "/job/load/api/json?tree=jobs[name,builds[number,result]{0,30}]", 500*time.Millisecond)
+	bulk("folder, 100 jobs of 30 builds", "/job/load/api/json?tree=jobs[name,builds[number,result,building,queueId,timestamp,duration,actions[causes[note]]]{0,30}]", 2*time.Second)
+	bulk("folder, 100 jobs of 30 builds, short", "/job/load/api/json?tree=jobs[name,builds[number,result]{0,30}]", 2*time.Second)
 	h.eventually("all events arrive", func() bool { return h.s.EventStats() == EventStats{Sent: 4 * jobs * perJob} })
 	begin = time.Now()
 	if err := h.stop(); err != nil {

@@ -42,6 +42,13 @@ func (it *item) isMulti() bool  { return it.Kind == store.KindMultibranch }
 // isBranch tells if the item is the job of a branch.
 func (it *item) isBranch() bool { return it.Branch != nil && it.up != nil && it.up.isMulti() }
 
+// keepDead has no builds made of a branch that is no more, whatever its config.xml says.
+func (it *item) keepDead() {
+	if it.Branch != nil && !it.Branch.Dead.IsZero() {
+		it.cfg.disabled = true
+	}
+}
+
 // displayName is what people see: of a branch its name in the repository.
 func (it *item) displayName() string {
 	if it.isBranch() {
@@ -322,9 +329,7 @@ func (s *Server) load(st *store.State) error {
 		}
 		it.up = up
 		up.kids[it.Name] = it
-		if it.Branch != nil && !it.Branch.Dead.IsZero() {
-			it.cfg.disabled = true
-		}
+		it.keepDead()
 	}
 	for _, b := range st.Builds {
 		if it := s.items[b.Job]; it != nil {

@@ -179,19 +179,10 @@ func (m *branchSource) filter() (func(name string) bool, error) {
 	}, nil
 }
 
-// branchJobName is the name of the job of a branch: what cannot stand in the name of a job is encoded, letters beyond ASCII can.
-func branchJobName(branch string) string {
-	var b strings.Builder
-	for i := range len(branch) {
-		c := branch[i]
-		if c < ' ' || c == 0x7f || strings.IndexByte(`?*/\%!@#$^&|<>[]:;"`, c) >= 0 {
-			fmt.Fprintf(&b, "%%%02X", c)
-			continue
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
-}
+// branchJobName is the name of the job of a branch as branch-api makes it: what has a meaning in addresses is encoded, all else stays as it is.
+func branchJobName(branch string) string { return branchEncoder.Replace(branch) }
+
+var branchEncoder = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23", "?", "%3F", "[", "%5B", "]", "%5D", `\`, "%5C")
 
 // findEncoded is find, but among branches the name of a branch will do too, as it does in Jenkins.
 func (it *item) findEncoded(name string) *item {
@@ -338,8 +329,9 @@ func cleanScriptPath(p string) (string, error) {
 // withoutPassword is an address of a repository without the user name and password in it.
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
-		return ""
+	if err != nil || u.Opaque != "" {
+		// git@host:path, or nothing that anybody understands
+		return address[strings.LastIndexByte(address, '@')+1:]
 	}
 	u.User = nil
 	return u.String()

@@ -61,6 +61,11 @@ func script(lines ...string) string { return recPipeline + "// " + strings.Join(
 var scenarios = map[string]scenario{
 	"01-auth-and-crumb": {
 		setup: func(r *replay) { r.folder("REC-02") },
+		options: []option{func(_ *Config, s *Server) {
+			if s != nil {
+				s.systemMessage = "Jenkins configured by CasC"
+			}
+		}},
 		out: map[string]string{
 			`^blue: current user$`: "",
 		},
@@ -94,7 +99,7 @@ var scenarios = map[string]scenario{
 			r.job("rec-05e", "broken", "pipeline { agent any\n stages { stage('x') { steps { nosuchstep() } } } }", "", "")
 			r.job("rec-05e", "scripted", "node {\n stage('s1') { echo 'one' }\n stage('s2') { parallel a: { echo 'a' }, b: { sleep 1; echo 'b' } }\n}\necho 'outside of a stage'\n", "", "")
 			r.job("rec-05e", "nostage", "node { echo 'no stage at all'\n sh 'echo shell' }\n", "", "")
-			r.job("rec-05e", "again", "pipeline { agent any\n stages { stage('old') { steps { echo 'x' } } } }", "", "")
+			r.job("rec-05e", "again", "pipeline { agent any\n stages { stage('old') { steps { echo 'old' } } } }", "", "")
 		},
 		out: map[string]string{
 			`right after the trigger$|^(seed 3|broken|scripted|nostage): run$`:       "Jenkins knows neither item nor run for a moment",

@@ -113,7 +113,10 @@ func TestKilledAnytime(t *testing.T) {
 	lines := func(log string) map[string]int {
 		out := map[string]int{}
 		for _, l := range strings.Split(log, "\n") {
-			out[l]++
+			// Why a build waits is said as long as it does: a server that is killed meanwhile may take that with it.
+			if l != "Still waiting to schedule task" && l != "the agent is made" {
+				out[l]++
+			}
 		}
 		return out
 	}

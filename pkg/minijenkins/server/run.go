@@ -321,8 +321,13 @@ func (r *buildRun) execute() (engine.Result, error) {
 	return r.s.run(r.ctx, spec)
 }
 
-// refuse ends a build before its first stage, with a text for the log.
+// refuse ends a build before its first stage, with a text for the log. One that was aborted meanwhile says by whom instead.
 func (r *buildRun) refuse(plan *store.Plan, text string, err error) (engine.Result, error) {
+	result := engine.ResultFailure
+	var abort *engine.AbortError
+	if errors.As(context.Cause(r.ctx), &abort) {
+		text, result = oneLine(abort.Error()), cmp.Or(abort.Result, engine.ResultAborted)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closing = ""
@@ -333,7 +338,7 @@ func (r *buildRun) refuse(plan *store.Plan, text string, err error) (engine.Resu
 		r.closing += oneLine(note)
 	}
 	r.closing += text
-	return engine.ResultFailure, err
+	return result, err
 }
 
 func (r *buildRun) jobProject() string {

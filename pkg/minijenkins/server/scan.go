@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -340,11 +341,9 @@ func (sc *scan) update(kid *item, src *branchSource, h gitremote.Head, primary b
 	s, old := sc.s, *kid.Branch
 	next := *kid.Item
 	next.Branch = &store.Branch{Name: h.Name, Tag: h.Tag, Primary: primary, Commit: h.Commit, Path: sc.cfg.scriptPath, Source: src.id}
-	if old.Path != sc.cfg.scriptPath || old.Tag != h.Tag || old.Source != src.id {
-		next.Config = branchConfig(&sc.cfg, next.Branch)
-	}
-	if !old.Dead.IsZero() {
-		kid.cfg.disabled = false
+	cfg, err := sc.renewConfig(&next)
+	if err != nil {
+		return fmt.Errorf("branch %s: %w", h.Name, err)
 	}
 	switch {
 	case old.Commit == h.Commit:
@@ -354,7 +353,7 @@ func (sc *scan) update(kid *item, src *branchSource, h gitremote.Head, primary b
 	}
 	switch {
 	case old.Commit == h.Commit:
-	case h.Tag || kid.cfg.disabled || kid.triggers().NoIndexing:
+	case h.Tag || cfg.disabled || kid.triggers().NoIndexing:
 		sc.say("No automatic build triggered for %s", h.Name)
 	default:
 		values, err := valuesFromForm(kid.parameters(), url.Values{})
@@ -366,14 +365,30 @@ func (sc *scan) update(kid *item, src *branchSource, h gitremote.Head, primary b
 		}
 		sc.say("Scheduled build for branch: %s", h.Name)
 	}
-	if *next.Branch == old {
+	if *next.Branch == old && bytes.Equal(next.Config, kid.Config) {
 		return nil
 	}
 	if err := s.store.PutItem(&next); err != nil {
 		return fmt.Errorf("branch %s: %w", h.Name, err)
 	}
-	*kid.Item = next
+	*kid.Item, kid.cfg = next, cfg
 	return nil
+}
+
+// renewConfig makes the config.xml of a branch's job that of its source, as that is now. What people can change of it stays: whether it is disabled.
+func (sc *scan) renewConfig(it *store.Item) (*jobConfig, error) {
+	old, err := parseConfig(it.Config)
+	if err != nil {
+		return nil, err
+	}
+	doc := branchConfig(&sc.cfg, it.Branch)
+	if old.disabled {
+		if doc, err = setElement(doc, "disabled", "true"); err != nil {
+			return nil, err
+		}
+	}
+	it.Config = doc
+	return parseConfig(doc)
 }
 
 // dropOrphans removes the jobs of branches that are no more, or disables those that are kept for a while.

@@ -84,14 +84,15 @@ func TestStartByToken(t *testing.T) {
 }
 
 func TestQueueRules(t *testing.T) {
-	h := newHarness(t, t.TempDir(), quiet(200*time.Millisecond), func(c *Config, _ *Server) {
+	h := newHarness(t, t.TempDir(), quiet(time.Second), func(c *Config, _ *Server) {
 		if c != nil {
 			c.LeftItemTTL = 400 * time.Millisecond
 		}
 	})
 	h.folder("f")
-	h.job("f", "one", script("sh sleep 0.7"), "<"+propNoConcurrent+"/>", "")
-	h.job("f", "many", script("sh sleep 0.3"), "", "")
+	h.job("f", "one", script("sh sleep 60"), "<"+propNoConcurrent+"/>", "")
+	h.job("f", "many", script("sh sleep 60"), "", "")
+	stop := func(build string) { h.want(302, "POST", "/job/f/job/"+build+"/stop", typeForm, "") }
 	id := func(r *response) string {
 		return strings.Trim(r.Header.Get("Location")[strings.LastIndex(strings.TrimSuffix(r.Header.Get("Location"), "/"), "/"):], "/")
 	}
@@ -111,19 +112,25 @@ func TestQueueRules(t *testing.T) {
 		it := decode[itemView](t, h.get("/queue/item/"+second+"/api/json"))
 		return it.Class == "hudson.model.Queue$BlockedItem" && it.Blocked && strings.HasPrefix(*it.Why, "Build #1 is already in progress (ETA: ")
 	})
+	stop("one/1")
+	h.started("f/one", 2)
+	stop("one/2")
 	h.ended("f/one", 2)
 	if b1, b2 := h.build("f/one", 1), h.build("f/one", 2); b2.Started.Before(b1.Started.Add(b1.Duration)) {
 		t.Error("the builds ran at once")
 	}
 	h.eventually("the left item is forgotten", func() bool { return h.do("GET", "/queue/item/"+second+"/api/json", "", "").StatusCode == 404 })
 	// Without the property they run at once.
-	for range 3 {
+	for n := 1; n <= 3; n++ {
 		h.want(201, "POST", "/job/f/job/many/build?delay=0", "", "")
-		idleQueue(h)
+		h.started("f/many", n)
 	}
-	h.ended("f/many", 3)
-	if b1, b3 := h.build("f/many", 1), h.build("f/many", 3); !b3.Started.Before(b1.Started.Add(b1.Duration)) {
-		t.Error("the builds ran one after the other")
+	for n := 1; n <= 3; n++ {
+		if !h.build("f/many", n).Building {
+			t.Errorf("#%d did not run beside the others", n)
+		}
+		stop("many/" + strconv.Itoa(n))
+		h.ended("f/many", n)
 	}
 	// A waiting item goes with its job; a disabled job starts nothing.
 	gone := id(h.want(201, "POST", "/job/f/job/many/build?delay=60sec", "", ""))
@@ -134,14 +141,6 @@ func TestQueueRules(t *testing.T) {
 	for _, bad := range []string{"abc", "-5", "1.5sec", "99999999999999999999", "5 min"} {
 		h.want(500, "POST", "/job/f/job/one/build?delay="+url.QueryEscape(bad), "", "")
 	}
-}
-
-func idleQueue(h *harness) {
-	h.eventually("the queue is empty", func() bool {
-		h.s.mu.RLock()
-		defer h.s.mu.RUnlock()
-		return len(h.s.waiting()) == 0
-	})
 }
 
 func (h *harness) build(job string, n int) store.Build {
@@ -289,7 +288,7 @@ func TestGracefulStop(t *testing.T) {
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(begin); d > 8*time.Second {
+	if d := time.Since(begin); d > 50*time.Second {
 		t.Errorf("the stop took %s", d)
 	}
 	n := newHarness(t, dir)

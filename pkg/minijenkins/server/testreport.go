@@ -21,6 +21,9 @@ const classBlueTest = "io.jenkins.blueocean.service.embedded.rest.junit.BlueJUni
 func (r *buildRun) AddTests(suites []engine.TestSuite) error {
 	r.s.mu.RLock()
 	prev, _ := r.job.around(r.build)
+	for prev != nil && prev.Tests == nil {
+		prev, _ = r.job.around(prev) // one that ended early says nothing
+	}
 	r.s.mu.RUnlock()
 	since := map[string]int{}
 	if prev != nil {
@@ -37,8 +40,9 @@ func (r *buildRun) AddTests(suites []engine.TestSuite) error {
 	for i := range suites {
 		for j := range suites[i].Cases {
 			if t := &suites[i].Cases[j]; t.Failed {
-				if t.FailedSince = since[t.Class+"\x00"+t.Name]; t.FailedSince == 0 {
-					t.FailedSince = r.key.Number
+				before, known := since[t.Class+"\x00"+t.Name]
+				if t.FailedSince = before; before == 0 {
+					t.FailedSince, t.Regression = r.key.Number, known
 				}
 			}
 		}
@@ -102,7 +106,7 @@ func testReportBean(b *store.Build, suites []engine.TestSuite) *object {
 
 func testStatus(number int, t engine.TestCase) (status string, age int) {
 	switch {
-	case t.Failed && t.FailedSince == number && number > 1:
+	case t.Regression:
 		return "REGRESSION", 1
 	case t.Failed:
 		return "FAILED", number - t.FailedSince + 1

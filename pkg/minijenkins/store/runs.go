@@ -163,7 +163,7 @@ func (s *Store) Milestones(job uint64) (out []*PassedMilestone, err error) {
 	if err := s.Flush(); err != nil {
 		return nil, err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		out, err = all[PassedMilestone](tx.Bucket(bucketRuns), milestones(job).run(runMilestone))
 		return err
 	})
@@ -188,7 +188,7 @@ func (s *Store) RunRecord(k BuildKey) (*RunRecord, error) {
 		return nil, err
 	}
 	out := &RunRecord{Answers: map[string]engine.Answer{}, Downstream: map[string]int64{}}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		c, prefix := tx.Bucket(bucketRuns).Cursor(), k.bytes()
 		for key, v := c.Seek(prefix); key != nil && len(key) > len(prefix) && string(key[:len(prefix)]) == string(prefix); key, v = c.Next() {
 			if kind := key[len(prefix)]; kind != runEvent { // OpenHistory reads those
@@ -270,7 +270,7 @@ func (s *Store) OpenHistory(k BuildKey, log *Log) (*History, error) {
 		return nil, err
 	}
 	h := &History{s: s, k: k, log: log}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.view(func(tx *bbolt.Tx) error {
 		c, prefix := tx.Bucket(bucketRuns).Cursor(), k.run(runEvent)
 		for key, v := c.Seek(prefix); key != nil && len(key) == len(prefix)+8 && string(key[:len(prefix)]) == string(prefix); key, v = c.Next() {
 			var e engine.Event

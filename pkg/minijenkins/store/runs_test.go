@@ -32,6 +32,7 @@ var logScript = []said{
 
 func logOf(t *testing.T, dir string, text, index []byte) *Store {
 	t.Helper()
+	s := open(t, dir)
 	build := filepath.Join(dir, "builds", "1", "1")
 	if err := os.MkdirAll(build, 0o700); err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ func logOf(t *testing.T, dir string, text, index []byte) *Store {
 	if err := errors.Join(os.WriteFile(filepath.Join(build, "log"), text, 0o600), os.WriteFile(filepath.Join(build, "log.index"), index, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, dir)
+	return s
 }
 
 func readFiles(t *testing.T, dir string) (text, index []byte) {
@@ -496,7 +497,7 @@ func TestLogSuspendDuringSync(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	suspended := make(chan error, 1)
 	go func() { suspended <- l.Suspend() }()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(time.Minute)
 	for range 2 {
 		select {
 		case <-synced:

@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,6 +35,9 @@ import (
 
 // ErrLocked says that another process uses the state folder.
 var ErrLocked = errors.New("the state folder is in use by another process")
+
+// ErrDamaged says that the database of the state folder is missing or cannot be read. A copy of the folder helps.
+var ErrDamaged = errors.New("the database state.db is damaged or missing: restore it from a copy of the folder")
 
 // ErrName says that a name is empty or too long to be stored under it.
 var ErrName = errors.New("the name cannot be stored")
@@ -72,22 +76,63 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "builds"), 0o700); err != nil {
 		return nil, fmt.Errorf("make state folder: %w", err)
 	}
-	db, err := bbolt.Open(filepath.Join(dir, "state.db"), 0o600, &bbolt.Options{Timeout: 2 * time.Second})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open %s: %w", dir, ErrLocked)
+	file := filepath.Join(dir, "state.db")
+	if err := checkFresh(dir, file); err != nil {
+		return nil, err
 	}
-	if err != nil {
+	var db *bbolt.DB
+	err := undamaged(func() (err error) {
+		db, err = bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
+		return err
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("open %s: %w", dir, ErrLocked)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, fmt.Errorf("open %s: %w: %w", dir, ErrDamaged, err)
+	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
 	s := &Store{dir: dir, db: db, seqs: map[string]uint64{}}
 	if s.root, err = os.OpenRoot(filepath.Join(dir, "builds")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open builds folder: %w", err), db.Close())
 	}
-	if err = s.init(); err != nil {
+	if err = undamaged(s.init); err != nil {
 		return nil, errors.Join(err, s.db.Close(), s.root.Close())
 	}
 	s.w.begin(s.db)
 	return s, nil
+}
+
+// checkFresh refuses a folder that has builds but no database: a new one would number jobs anew, and the builds would be removed.
+func checkFresh(dir, file string) error {
+	info, err := os.Stat(file)
+	if err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil // if it cannot be read, that is told when it is opened
+	}
+	builds, err := os.ReadDir(filepath.Join(dir, "builds"))
+	if err != nil {
+		return fmt.Errorf("list builds folder: %w", err)
+	}
+	if len(builds) > 0 {
+		return fmt.Errorf("open %s: %w, or remove the folder builds to begin anew", dir, ErrDamaged)
+	}
+	return nil
+}
+
+// undamaged makes a panic of the database, which is how it tells of pages that are not what they should be, ErrDamaged.
+func undamaged(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return f()
+}
+
+// view reads in a transaction.
+func (s *Store) view(f func(*bbolt.Tx) error) error {
+	return undamaged(func() error { return s.db.View(f) })
 }
 
 func (s *Store) init() error {
@@ -133,7 +178,7 @@ func (s *Store) Secret() []byte { return s.secret }
 
 // Ping tells if the database can be read.
 func (s *Store) Ping(context.Context) error {
-	return s.db.View(func(*bbolt.Tx) error { return nil })
+	return s.view(func(*bbolt.Tx) error { return nil })
 }
 
 func u64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
@@ -212,7 +257,7 @@ func (s *Store) Load() (*State, error) {
 	if err := s.Flush(); err != nil {
 		return nil, err
 	}
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
 		if st.Items, err = all[Item](tx.Bucket(bucketItems), nil); err != nil {
 			return err
 		}
@@ -385,7 +430,7 @@ func (s *Store) Graph(k BuildKey) (nodes []engine.Node, steps []engine.Step, err
 	if err := s.Flush(); err != nil {
 		return nil, nil, err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) (err error) {
+	err = s.view(func(tx *bbolt.Tx) (err error) {
 		if nodes, err = sorted[engine.Node](tx.Bucket(bucketNodes), k.bytes()); err != nil {
 			return err
 		}
@@ -410,6 +455,11 @@ func sorted[T any](b *bbolt.Bucket, prefix []byte) ([]T, error) {
 
 // PutCloud adds or replaces a cloud.
 func (s *Store) PutCloud(c *Cloud) error { return s.put(bucketClouds, []byte(c.Name), c) }
+
+// DeleteCloud removes a cloud.
+func (s *Store) DeleteCloud(name string) error {
+	return s.w.add(change{do: func(tx *bbolt.Tx) error { return tx.Bucket(bucketClouds).Delete([]byte(name)) }})
+}
 
 // AddTemplate stores a new template and sets its Seq.
 func (s *Store) AddTemplate(t *Template) (err error) {
