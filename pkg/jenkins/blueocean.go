@@ -396,7 +396,7 @@ func (c *Client) ReplayRun(ctx context.Context, folder, job string, build int64)
 	}
 	id, err := strconv.ParseInt(run.QueueID, 10, 64)
 	if err != nil {
-		return 0, newError(op, ErrInvalid, "the answer does not name a queue item")
+		return 0, &Error{Op: op, Status: a.status, kind: ErrUnexpected, Message: "the answer does not name a queue item"}
 	}
 	return id, nil
 }

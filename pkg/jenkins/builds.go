@@ -72,7 +72,7 @@ func (c *Client) StartBuild(ctx context.Context, folder, job string, req StartRe
 	}
 	id, ok := queueIDOf(a.location)
 	if !ok {
-		return 0, &Error{Op: op, Status: a.status, kind: ErrInvalid, Message: "the answer does not name a queue item"}
+		return 0, &Error{Op: op, Status: a.status, kind: ErrUnexpected, Message: "the answer does not name a queue item"}
 	}
 	return id, nil
 }

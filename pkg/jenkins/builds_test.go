@@ -91,7 +91,7 @@ func TestStartBuild(t *testing.T) {
 				}
 				w.WriteHeader(http.StatusCreated)
 			})
-			if id, err := c.StartBuild(t.Context(), "f", "j", StartRequest{}); !errors.Is(err, ErrInvalid) {
+			if id, err := c.StartBuild(t.Context(), "f", "j", StartRequest{}); !errors.Is(err, ErrUnexpected) {
 				t.Fatalf("StartBuild = %d, %v", id, err)
 			}
 		})
@@ -324,7 +324,7 @@ func TestGetRun(t *testing.T) {
 	})
 	t.Run("bad time", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"startTime":"yesterday"}`) })
-		if _, err := c.GetRun(t.Context(), "f", "j", 1); !errors.Is(err, ErrInvalid) {
+		if _, err := c.GetRun(t.Context(), "f", "j", 1); !errors.Is(err, ErrUnexpected) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -490,5 +490,17 @@ func TestReplayRun(t *testing.T) {
 	}
 	if _, err := c.ReplayRun(t.Context(), "rec-05e", "big", 99); !errors.Is(err, ErrNotFound) {
 		t.Fatalf("err = %v", err)
+	}
+	for reason, code := range map[string]int{"no queue item": http.StatusOK, "a redirect to nowhere": http.StatusFound} {
+		c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, "{}")
+		})
+		_, err := c.ReplayRun(t.Context(), "f", "j", 1)
+		var e *Error
+		// Without a status it would mean that nothing was sent, and the run would end while its build begins.
+		if !errors.Is(err, ErrUnexpected) || !errors.As(err, &e) || e.Status != code {
+			t.Errorf("%s: %v", reason, err)
+		}
 	}
 }

@@ -95,7 +95,7 @@ func (c *Client) ListRuns(ctx context.Context, folder, job string, page Page) ([
 	}
 	for _, run := range list {
 		if run == nil {
-			return nil, newError(op, ErrInvalid, "the answer holds a null")
+			return nil, newError(op, ErrUnexpected, "the answer holds a null")
 		}
 		if run.RawJSON, err = run.consoleJSON(); err != nil {
 			return nil, &Error{Op: op, kind: ErrInternal, cause: err, Message: err.Error()}

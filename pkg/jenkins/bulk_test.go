@@ -77,7 +77,7 @@ func TestListRuns(t *testing.T) {
 		t.Errorf("console JSON: %s, %s", got[0].RawJSON, got[1].RawJSON)
 	}
 	c = handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `[null]`) })
-	if _, err := c.ListRuns(t.Context(), "p", "j", Page{}); !errors.Is(err, ErrInvalid) {
+	if _, err := c.ListRuns(t.Context(), "p", "j", Page{}); !errors.Is(err, ErrUnexpected) {
 		t.Errorf("a null in the list: %v", err)
 	}
 }

@@ -94,9 +94,13 @@ func (c *Client) CheckCron(ctx context.Context, folder, job, spec string) (*Cron
 	if err != nil {
 		return nil, err
 	}
+	list, err := verdictsOf(op, a)
+	if err != nil {
+		return nil, err
+	}
 	out := &CronCheck{Result: CheckOK}
 	var lines []string
-	for _, v := range verdicts(a.body) {
+	for _, v := range list {
 		if v.kind == CheckError || v.kind == CheckWarning && out.Result == CheckOK {
 			out.Result = v.kind
 		}
@@ -121,7 +125,11 @@ func (c *Client) CheckJobName(ctx context.Context, folder, name string) (string,
 	if err != nil {
 		return "", err
 	}
-	for _, v := range verdicts(a.body) {
+	list, err := verdictsOf(op, a)
+	if err != nil {
+		return "", err
+	}
+	for _, v := range list {
 		if v.kind == CheckError {
 			return v.text, nil
 		}
@@ -130,6 +138,19 @@ func (c *Client) CheckJobName(ctx context.Context, folder, name string) (string,
 }
 
 type verdict struct{ kind, text string }
+
+// nothingWrong is the answer of a form check that has nothing to say.
+const nothingWrong = "<div/>"
+
+// verdictsOf reads the answer of a form check. A page that has no verdict is not Jenkins' consent.
+func verdictsOf(op string, a *answer) ([]verdict, error) {
+	list := verdicts(a.body)
+	if len(list) == 0 && string(bytes.TrimSpace(a.body)) != nothingWrong {
+		return nil, &Error{Op: op, Status: a.status, kind: ErrUnexpected,
+			Message: "the answer is not that of a check: " + messageOf(a.header.Get("Content-Type"), a.body)}
+	}
+	return list, nil
+}
 
 // verdicts reads the answer of a form check: <div class="ok|warning|error">text</div>, several of them in a list. The stack trace behind an
 // error is left out.

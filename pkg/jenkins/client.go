@@ -216,7 +216,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	v := a.header.Get("X-Jenkins")
 	if v == "" {
-		return "", newError(op, ErrInvalid, "the server at the configured URL is not Jenkins: its answer has no X-Jenkins header")
+		return "", newError(op, ErrUnexpected, "the server at the configured URL is not Jenkins: its answer has no X-Jenkins header")
 	}
 	return v, nil
 }

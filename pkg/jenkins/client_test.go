@@ -122,7 +122,7 @@ func TestPing(t *testing.T) {
 	})
 	t.Run("not Jenkins", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })
-		if err := c.Ping(t.Context()); !errors.Is(err, ErrInvalid) {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrUnexpected) {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -131,7 +131,7 @@ func TestPing(t *testing.T) {
 			_, _ = io.WriteString(w, "<html><head><title>Sign in</title></head></html>")
 		})
 		err := c.Ping(t.Context())
-		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "Sign in") {
+		if !errors.Is(err, ErrUnexpected) || !strings.Contains(err.Error(), "Sign in") {
 			t.Fatalf("err = %v", err)
 		}
 	})
@@ -154,14 +154,51 @@ func TestPing(t *testing.T) {
 			t.Fatalf("err = %v", err)
 		}
 	})
+	t.Run("redirect of a POST to a login elsewhere", func(t *testing.T) {
+		for reason, to := range map[string]string{
+			"another server":     "https://sso.example/auth?client_id=ci&redirect_uri=https%3A%2F%2Fci.example",
+			"a path of a proxy":  "/oauth2/start?rd=%2Fjob%2Ff",
+			"Jenkins' own login": "/login?from=%2Fjob%2Ff",
+		} {
+			c := handler(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
+			if err := c.PutJob(t.Context(), "f", "j", []byte("<x/>")); !errors.Is(err, ErrUnauthorized) {
+				t.Errorf("%s: nothing was written, and err = %v", reason, err)
+			}
+		}
+	})
 	t.Run("redirect to https", func(t *testing.T) {
 		c := handler(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://ci.example/api/json", http.StatusMovedPermanently)
 		})
-		if err := c.Ping(t.Context()); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "URL") {
+		if err := c.Ping(t.Context()); !errors.Is(err, ErrUnexpected) || !strings.Contains(err.Error(), "URL") {
 			t.Fatalf("err = %v", err)
 		}
 	})
+}
+
+// TestForeignPage: a page of a proxy with status 200 is no answer to anything.
+func TestForeignPage(t *testing.T) {
+	c := handler(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<html><body><div id='main'><h1>Back soon</h1></div></body></html>")
+	})
+	for op, call := range map[string]func() error{
+		"GetJobConfig": func() error { _, err := c.GetJobConfig(t.Context(), "f", "j"); return err },
+		"CheckCron":    func() error { _, err := c.CheckCron(t.Context(), "f", "j", "@daily"); return err },
+		"CheckJobName": func() error { _, err := c.CheckJobName(t.Context(), "f", "j"); return err },
+		"CheckScript":  func() error { _, err := c.CheckScript(t.Context(), "f", "j", "x"); return err },
+		"GetRun":       func() error { _, err := c.GetRun(t.Context(), "f", "j", 1); return err },
+		"Log":          func() error { _, _, _, err := c.Log(t.Context(), "f", "j", 1, 0); return err },
+		"ReplayRun":    func() error { _, err := c.ReplayRun(t.Context(), "f", "j", 1); return err },
+		"StartBuild":   func() error { _, err := c.StartBuild(t.Context(), "f", "j", StartRequest{}); return err },
+	} {
+		err := call()
+		var e *Error
+		// The status says that the call was sent, so that nobody takes it for refused.
+		if !errors.Is(err, ErrUnexpected) || !errors.As(err, &e) || e.Status != http.StatusOK {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
 }
 
 func kinds(seen map[error]bool) map[string]bool {
@@ -222,7 +259,7 @@ func TestUnavailable(t *testing.T) {
 		}))
 		defer srv.Close()
 		defer close(release)
-		c := client(t, Config{URL: srv.URL, Timeout: 100 * time.Millisecond})
+		c := client(t, Config{URL: srv.URL, Timeout: time.Second})
 		text, _, _, err := c.Log(t.Context(), "a", "b", 1, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -238,7 +275,7 @@ func TestUnavailable(t *testing.T) {
 			w.Header().Set("X-Text-Size", "6")
 			_, _ = io.WriteString(w, "first\n")
 		})
-		c.cfg.Timeout = 50 * time.Millisecond
+		c.cfg.Timeout = 500 * time.Millisecond
 		text, _, _, err := c.Log(t.Context(), "a", "b", 1, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -247,7 +284,7 @@ func TestUnavailable(t *testing.T) {
 		if _, err := io.ReadFull(text, make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(150 * time.Millisecond) // the reader is busy: there is no condition to wait for
+		time.Sleep(800 * time.Millisecond) // the reader is busy: there is no condition to wait for
 		if _, err := io.ReadAll(text); err != nil {
 			t.Fatalf("err = %v", err)
 		}

@@ -23,7 +23,7 @@
 // # Errors
 //
 // Every error is an [*Error]; test its kind with errors.Is and [ErrNotFound], [ErrConflict], [ErrUnauthorized],
-// [ErrForbidden], [ErrInvalid], [ErrUnavailable], [ErrInternal] or [ErrTooLarge]. A Jenkins that is starting answers a valid token
+// [ErrForbidden], [ErrInvalid], [ErrUnavailable], [ErrInternal], [ErrUnexpected] or [ErrTooLarge]. A Jenkins that is starting answers a valid token
 // with 401 for some seconds between two 503, so callers should retry ErrUnauthorized as they retry ErrUnavailable.
 //
 // # A Jenkins that is slow, down or starting

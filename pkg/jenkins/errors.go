@@ -35,6 +35,9 @@ var (
 	// ErrInternal says that Jenkins failed while it processed the request (500). Jenkins answers so to broken XML and
 	// to broken JSON, too.
 	ErrInternal = errors.New("internal error of Jenkins")
+	// ErrUnexpected says that what came is no answer of Jenkins to the call: the page of a proxy, or that of another server. A call that
+	// changes something may have been carried out or not.
+	ErrUnexpected = errors.New("unexpected answer")
 	// ErrTooLarge says that the answer is longer than the client reads into memory.
 	ErrTooLarge = errors.New("answer too large")
 )

@@ -146,8 +146,15 @@ func (c *Client) GetJobConfig(ctx context.Context, folder, job string) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	doc, err := c.job(op, p).GetConfig(ctx)
-	return []byte(doc), err
+	a, err := c.do(ctx, call{op: op, method: http.MethodGet, path: p + "/config.xml"})
+	if err != nil {
+		return nil, err
+	}
+	if t := a.header.Get("Content-Type"); strings.Contains(t, "html") {
+		// Taken for the job's it would say that the job is somebody else's.
+		return nil, &Error{Op: op, Status: a.status, kind: ErrUnexpected, Message: "the answer is no config.xml: " + messageOf(t, a.body)}
+	}
+	return a.body, nil
 }
 
 // PutJob replaces the config.xml of a job, or creates the job. The document is sent as it is, see package jobxml. ErrNotFound

@@ -157,7 +157,7 @@ func (c *Client) readLog(ctx context.Context, rq call) (io.ReadCloser, int64, bo
 	next, err := strconv.ParseInt(resp.Header.Get("X-Text-Size"), 10, 64)
 	if err != nil || next < 0 {
 		_ = resp.Body.Close()
-		return nil, 0, false, &Error{Op: rq.op, Status: resp.StatusCode, kind: ErrInvalid, Message: "the answer has no X-Text-Size"}
+		return nil, 0, false, &Error{Op: rq.op, Status: resp.StatusCode, kind: ErrUnexpected, Message: "the answer has no X-Text-Size"}
 	}
 	return &logText{ReadCloser: resp.Body}, next, resp.Header.Get("X-More-Data") == "true", nil
 }

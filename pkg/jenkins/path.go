@@ -16,12 +16,11 @@ import (
 // PipelineRun.spec.scm.refName holds. A plain branch name without "/", "%" and "#" is its own encoding.
 func BranchJob(pipeline, branchJob string) string { return pipeline + "/" + branchJob }
 
-// BranchJobName returns Jenkins' name of the job of a branch: "feature/x" is "feature%2Fx". Jenkins encodes only
-// the characters that cannot stand in a job name and leaves letters beyond ASCII alone.
-func BranchJobName(branch string) string {
-	return strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23", "?", "%3F", "*", "%2A", "\\", "%5C",
-		":", "%3A", "<", "%3C", ">", "%3E", "|", "%7C").Replace(branch)
-}
+// BranchJobName returns Jenkins' name of the job of a branch: "feature/x" is "feature%2Fx". Jenkins (the plugin branch-api) encodes only what has a
+// meaning in addresses and leaves all else alone, such as "@" and letters beyond ASCII.
+func BranchJobName(branch string) string { return branchEncoder.Replace(branch) }
+
+var branchEncoder = strings.NewReplacer("%", "%25", "/", "%2F", "#", "%23", "?", "%3F", "[", "%5B", "]", "%5D", `\`, "%5C")
 
 // segments splits a name at its slashes and refuses what could leave the object it names.
 func segments(op, what, name string) ([]string, error) {

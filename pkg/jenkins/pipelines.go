@@ -101,22 +101,6 @@ func shorten(params []InputParameter) {
 	}
 }
 
-// Branches returns all branches, tags and pull requests of a multi-branch pipeline.
-func (c *Client) Branches(ctx context.Context, folder, job string) ([]BranchInfo, error) {
-	const op = "list branches"
-	p, err := bluePipeline(op, folder, job)
-	if err != nil {
-		return nil, err
-	}
-	list, err := getPages[BranchInfo](ctx, c, pages{
-		op: op, path: p + "branches/", size: 100000, first: url.Values{"start": {"0"}, "limit": {"100000"}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return readable(list), nil
-}
-
 // BranchPage returns a part of the branches, tags and pull requests of a multi-branch pipeline, the primary branch first. Jenkins sends some 4 KB for
 // each.
 func (c *Client) BranchPage(ctx context.Context, folder, job string, page Page) ([]BranchInfo, error) {

@@ -47,7 +47,7 @@ func TestGetPipeline(t *testing.T) {
 func TestBranches(t *testing.T) {
 	c, srv := replay(t, "08-multibranch.json")
 	srv.Use("blue: branches")
-	list, err := c.Branches(t.Context(), "rec-08c", "mb")
+	list, err := c.BranchPage(t.Context(), "rec-08c", "mb", Page{Limit: 100000})
 	if err != nil || len(list) != 9 {
 		t.Fatalf("%d branches, %v", len(list), err)
 	}

@@ -429,10 +429,6 @@ var operations = []operation{
 		f, j := in.blue()
 		return c.GetPipeline(ctx, f, j)
 	}),
-	op("Branches", "GET", bluePipe+`branches/`, func(ctx context.Context, c *Client, in input) (any, error) {
-		f, j := in.blue()
-		return c.Branches(ctx, f, j)
-	}),
 	op("BranchPage", "GET", bluePipe+`branches/`, func(ctx context.Context, c *Client, in input) (any, error) {
 		f, j := in.blue()
 		return c.BranchPage(ctx, f, j, in.page())

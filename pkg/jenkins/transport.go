@@ -246,16 +246,17 @@ func (c *Client) check(r call, resp *http.Response) error {
 func (c *Client) checkRedirect(r call, resp *http.Response) error {
 	loc, err := resp.Location()
 	if err != nil {
-		return newError(r.op, ErrInvalid, "a redirect without an address")
+		return &Error{Op: r.op, Status: resp.StatusCode, kind: ErrUnexpected, Message: "a redirect without an address"}
 	}
-	// A job or folder may be named like these pages, but it is never at the root.
+	// A job or folder may be named like these pages, but it is never at the root. The pages that forms lead to have no query; that of a login
+	// has, which a proxy may keep elsewhere.
 	switch below := strings.TrimPrefix(loc.Path, c.prefix); {
-	case below == "/login" || strings.HasPrefix(below, "/securityRealm/"):
+	case below == "/login" || strings.HasPrefix(below, "/securityRealm/"), r.method == http.MethodPost && loc.RawQuery != "":
 		return &Error{Op: r.op, Status: resp.StatusCode, kind: ErrUnauthorized, Message: "Jenkins asks for a login"}
 	case r.method == http.MethodPost:
 		return nil
 	}
-	return &Error{Op: r.op, Status: resp.StatusCode, kind: ErrInvalid, Message: "unexpected redirect; check the configured URL"}
+	return &Error{Op: r.op, Status: resp.StatusCode, kind: ErrUnexpected, Message: "unexpected redirect; check the configured URL"}
 }
 
 // getJSON reads a JSON answer into out.
@@ -270,7 +271,7 @@ func (c *Client) getJSON(ctx context.Context, op, p string, query url.Values, ou
 // decodeJSON decodes an answer. A login page with status 200, as some proxies send it, is an error.
 func decodeJSON(op string, a *answer, out any) error {
 	if err := json.Unmarshal(a.body, out); err != nil {
-		return &Error{Op: op, Status: a.status, kind: ErrInvalid, cause: err,
+		return &Error{Op: op, Status: a.status, kind: ErrUnexpected, cause: err,
 			Message: "the answer is not the expected JSON: " + messageOf(a.header.Get("Content-Type"), a.body)}
 	}
 	return nil

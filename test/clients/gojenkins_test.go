@@ -101,7 +101,7 @@ func TestGojenkins(t *testing.T) {
 		{"server", goServer}, {"jobs", goJobs}, {"builds", goBuilds}, {"pipelines", goPipelines}, {"nodes", goNodes}, {"views", goViews},
 		{"credentials", goCredentials}, {"tokens", goTokens},
 	} {
-		j, err := gojenkins.CreateJenkins(&http.Client{Timeout: 20 * time.Second}, address, testUser, testPassword).Init(t.Context())
+		j, err := gojenkins.CreateJenkins(&http.Client{Timeout: time.Minute}, address, testUser, testPassword).Init(t.Context())
 		if err != nil {
 			t.Fatalf("%s: Init: %v", part.name, err)
 		}
@@ -189,7 +189,7 @@ func goJobs(ctx context.Context, c *calls, j *gojenkins.Jenkins) {
 // goEnds waits until a build has ended.
 func goEnds(ctx context.Context, c *calls, b *gojenkins.Build) {
 	c.t.Helper()
-	for end := time.Now().Add(30 * time.Second); b.IsRunning(ctx); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); b.IsRunning(ctx); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			c.t.Fatal("the build does not end")
 		}
@@ -241,7 +241,7 @@ func goBuilds(ctx context.Context, c *calls, j *gojenkins.Jenkins) {
 	good, err := job.Invoke(ctx, []string{}, false, map[string]string{"WHO": "form"}, "", "start-me")
 	c.ok("Invoke", err, good)
 	ids, err := job.GetAllBuildIds(ctx)
-	for end := time.Now().Add(20 * time.Second); len(ids) < 2 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); len(ids) < 2 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		ids, err = job.GetAllBuildIds(ctx)
 	}
 	c.ok("GetAllBuildIds", err, len(ids) == 2)
@@ -322,7 +322,7 @@ func goPipelines(ctx context.Context, c *calls, j *gojenkins.Jenkins) {
 		b, err := j.GetBuildFromQueueID(ctx, ask, id)
 		c.ok("GetBuildFromQueueID", err, err == nil)
 		var run *gojenkins.PipelineRun
-		for end := time.Now().Add(20 * time.Second); (run == nil || run.Status != "PAUSED_PENDING_INPUT") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); (run == nil || run.Status != "PAUSED_PENDING_INPUT") && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			run, err = ask.GetPipelineRun(ctx, fmt.Sprint(n+1))
 		}
 		c.ok("GetPipelineRun that waits", err, run != nil)

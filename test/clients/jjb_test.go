@@ -130,7 +130,7 @@ func newBrowser(t *testing.T, address string) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t, address, &http.Client{Jar: jar, Timeout: 20 * time.Second}}
+	return &browser{t, address, &http.Client{Jar: jar, Timeout: time.Minute}}
 }
 
 func (b *browser) do(method, path, contentType string, body io.Reader) (int, string) {
@@ -175,7 +175,7 @@ func (b *browser) post(path string, form url.Values) {
 func (b *browser) until(path, want string) {
 	b.t.Helper()
 	var text string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if _, text = b.do("GET", path, "", nil); strings.Contains(text, want) {
 			return
 		}

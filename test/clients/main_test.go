@@ -89,10 +89,10 @@ func python(t *testing.T, args ...string) string {
 	return out
 }
 
-// command runs a program within a minute and returns what it wrote.
+// command runs a program within some minutes and returns what it wrote.
 func command(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PYTHON") || strings.HasPrefix(v, "http_proxy") }),

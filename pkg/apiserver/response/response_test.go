@@ -34,6 +34,7 @@ func TestStatusOf(t *testing.T) {
 		"api":             {reason: "an API status is kept, however deep", err: fmt.Errorf("read: %w", apierrors.NewNotFound(pipelines, "p")), wantCode: 404, wantMessage: `"p" not found`},
 		"jenkins 404":     {reason: "404 of Jenkins is 404", err: fmt.Errorf("log: %w", jenkins.ErrNotFound), wantCode: 404, wantMessage: "not found"},
 		"jenkins 401":     {reason: "the user's own token is good", err: jenkins.ErrUnauthorized, wantCode: 502, wantMessage: "an administrator"},
+		"jenkins page":    {reason: "a proxy's page with 200 is not the user's fault", err: fmt.Errorf("get run: %w", jenkins.ErrUnexpected), wantCode: 502, wantMessage: "unexpected answer"},
 		"jenkins down":    {reason: "it may come back", err: jenkins.ErrUnavailable, wantCode: 503, wantMessage: "Jenkins cannot be reached"},
 		"jenkins timeout": {reason: "a time limit of ours wins over what it broke", err: fmt.Errorf("%w: %w", jenkins.ErrUnavailable, context.DeadlineExceeded), wantCode: 504, wantMessage: "took too long"},
 		"store down":      {reason: "so may the object store", err: objectstore.ErrUnavailable, wantCode: 503, wantMessage: "object store"},

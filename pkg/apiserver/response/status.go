@@ -166,7 +166,7 @@ func statusOfJenkins(err error) *metav1.Status {
 	case errors.Is(err, jenkins.ErrUnauthorized), errors.Is(err, jenkins.ErrForbidden):
 		return statusFrom(NewStatus(http.StatusBadGateway, ReasonBadGateway,
 			"Jenkins refuses this server's own credential; an administrator has to check it"))
-	case errors.Is(err, jenkins.ErrInternal), errors.Is(err, jenkins.ErrTooLarge):
+	case errors.Is(err, jenkins.ErrInternal), errors.Is(err, jenkins.ErrTooLarge), errors.Is(err, jenkins.ErrUnexpected):
 		return statusFrom(NewStatus(http.StatusBadGateway, ReasonBadGateway, text))
 	}
 	return nil

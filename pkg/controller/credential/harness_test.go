@@ -40,7 +40,7 @@ func TestMain(m *testing.M) { os.Exit(envtest.Main(m)) }
 
 const (
 	testUser, testToken = "slipway", "0123456789"
-	patience            = 20 * time.Second
+	patience            = time.Minute
 )
 
 var testKey = []byte("0123456789abcdef0123456789abcdef")

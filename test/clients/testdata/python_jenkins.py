@@ -56,7 +56,7 @@ def refused(call, *args, says="", **kwargs):
 
 def until(what, fetch, true):
     """Waits until a condition holds and returns what was fetched."""
-    end = time.time() + 30
+    end = time.time() + 120
     while True:
         try:
             value = fetch()

@@ -45,8 +45,8 @@ const (
 	prefix = "slipway-contract-"
 	// leftoverAge is how old a folder must be to be taken for that of a suite that was cut off.
 	leftoverAge = time.Hour
-	// patience bounds every wait.
-	patience = time.Minute
+	// patience bounds every wait; only what fails waits so long.
+	patience = 3 * time.Minute
 )
 
 // target is the Jenkins that is driven.
