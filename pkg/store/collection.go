@@ -10,14 +10,17 @@ import (
 	"github.com/tidwall/btree"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-dev/slipway/pkg/index"
 )
 
 // collection keeps the objects of a kind in the orders in which lists want them. It is fed by the
 // events of an informer and shares its objects. A page costs as much as it is long, wherever it is.
 type collection struct {
 	encoder *encoder
-	// fields are those by whose values the lists of a namespace are kept apart.
-	fields map[string]client.IndexerFunc
+	// fields are those by whose values the lists of a namespace are kept apart, sought those by whose values
+	// single objects of a namespace are found.
+	fields, sought map[string]client.IndexerFunc
 	// informed gives the resourceVersion up to which the informer knows everything, if that can be told.
 	informed func() (uint64, bool)
 	// ready is closed when all objects that were there at the beginning are in.
@@ -26,6 +29,8 @@ type collection struct {
 	mu      sync.RWMutex
 	objects map[objectKey]*entry
 	scopes  map[scope]*orders
+	// found has each object once for each value of the sought fields.
+	found   *btree.BTreeG[finding]
 	journal journal
 }
 
@@ -37,16 +42,20 @@ type scope struct{ namespace, field, value string }
 // orders are the objects of a scope in both orders.
 type orders struct{ created, named *btree.BTreeG[*entry] }
 
+// inTree are the options of the trees: the collection's lock guards them.
+var inTree = btree.Options{NoLocks: true, Degree: 16}
+
 func newOrders() *orders {
 	tree := func(order func(a, b position) int) *btree.BTreeG[*entry] {
-		return btree.NewBTreeGOptions(func(a, b *entry) bool { return order(a.position, b.position) < 0 }, btree.Options{NoLocks: true, Degree: 16})
+		return btree.NewBTreeGOptions(func(a, b *entry) bool { return order(a.position, b.position) < 0 }, inTree)
 	}
 	return &orders{created: tree(byCreation), named: tree(byName)}
 }
 
-func newCollection(encoder *encoder, fields map[string]client.IndexerFunc) *collection {
+func newCollection(encoder *encoder, kind client.Object) *collection {
 	return &collection{
-		encoder: encoder, fields: fields, objects: map[objectKey]*entry{}, scopes: map[scope]*orders{{}: newOrders()}, journal: newJournal(),
+		encoder: encoder, fields: index.Sorted(kind), sought: index.Found(kind), journal: newJournal(),
+		objects: map[objectKey]*entry{}, scopes: map[scope]*orders{{}: newOrders()}, found: btree.NewBTreeGOptions(finding.less, inTree),
 	}
 }
 
@@ -97,7 +106,10 @@ func (c *collection) put(obj client.Object, initial bool) {
 		// The informer tells now and then what it knows. Nothing has changed.
 		return
 	}
-	c.journal.add(event{old: old, now: e, version: e.version}, initial)
+	// Another object of the same name: the informer was told neither of the end of the one nor of the beginning
+	// of the other, and a watch would tell that the first has changed into the second.
+	replaced := old != nil && old.obj.GetUID() != obj.GetUID()
+	c.journal.add(event{old: old, now: e, version: e.version, unseen: replaced}, initial)
 }
 
 // remove takes an object away. unseen says that the informer did not see its end.
@@ -127,6 +139,9 @@ func (c *collection) link(e *entry) {
 		o.created.Set(e)
 		o.named.Set(e)
 	}
+	for f := range c.findings(e) {
+		c.found.Set(f)
+	}
 }
 
 // unlink takes an entry out of its scopes; those that are empty then go away.
@@ -141,6 +156,9 @@ func (c *collection) unlink(e *entry) {
 		if o.named.Len() == 0 && s != (scope{}) {
 			delete(c.scopes, s)
 		}
+	}
+	for f := range c.findings(e) {
+		c.found.Delete(f)
 	}
 }
 

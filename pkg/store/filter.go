@@ -16,9 +16,12 @@ import (
 // aliasAnnotation is KubeSphere's name for people to read, see the API types.
 const aliasAnnotation = "kubesphere.io/alias-name"
 
+// filterName is the key of the filter for a part of the name.
+const filterName = "name"
+
 // filters are KubeSphere's filters that every list has, by the key of the query.
 var filters = map[string]func(obj client.Object, value string) bool{
-	"name": func(obj client.Object, value string) bool {
+	filterName: func(obj client.Object, value string) bool {
 		return strings.Contains(obj.GetName(), value) || strings.Contains(obj.GetAnnotations()[aliasAnnotation], value)
 	},
 	"names": func(obj client.Object, value string) bool {

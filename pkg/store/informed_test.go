@@ -366,7 +366,7 @@ func TestContinueUnderWrites(t *testing.T) {
 // TestOrdersAgreeWithSort compares random contents with a plain sort.
 func TestOrdersAgreeWithSort(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	c := newCollection(newEncoder(scheme.New()), index.Sorted(&devopsv1alpha3.PipelineRun{}))
+	c := newCollection(newEncoder(scheme.New()), &devopsv1alpha3.PipelineRun{})
 	have := map[objectKey]*devopsv1alpha3.PipelineRun{}
 	for step := range 3000 {
 		namespace, name := string(rune('a'+random.IntN(2))), "r"+strconv.Itoa(random.IntN(150))

@@ -14,8 +14,6 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/slipway-dev/slipway/pkg/index"
 )
 
 // Informers are the part of a cache that a Store keeps its orders by. A reader that has them is asked
@@ -94,7 +92,7 @@ func (s *Store) follow(ctx context.Context, kind client.Object, options ...cache
 	if known := s.collections[reflect.TypeOf(kind)]; known != nil {
 		return known, nil
 	}
-	c := newCollection(s.encoder, index.Sorted(kind))
+	c := newCollection(s.encoder, kind)
 	c.informed = informedBy(informer)
 	before, known := c.informed()
 	registration, err := informer.AddEventHandler(c)

@@ -23,7 +23,7 @@ type event struct {
 	last *entry
 	// version is the resourceVersion of the change.
 	version uint64
-	// unseen says that the informer has only learned that the object is gone.
+	// unseen says that the informer has only learned that the object is gone, or that another has its name.
 	unseen bool
 	// line is the event as a watch that wants all of it sends it: made once for all of them.
 	line *atomic.Pointer[[]byte]

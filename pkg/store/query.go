@@ -28,9 +28,7 @@ const (
 // The fields by which a list can be sorted.
 const (
 	SortByCreation = "creationTimestamp"
-	// SortByCreateTime is what older consoles call creationTimestamp.
-	SortByCreateTime = "createTime"
-	SortByName       = "name"
+	SortByName     = "name"
 )
 
 // NoLimit as a limit asks for all objects on one page.
@@ -54,7 +52,8 @@ type Query struct {
 	Continue string
 	// Limit is the size of a page; NoLimit puts all on one.
 	Limit int
-	// SortBy is SortByCreation or SortByName. Objects of equal age are sorted by name.
+	// SortBy is SortByCreation or SortByName; consoles send their columns, and what is none of these is the first, as
+	// with KubeSphere's servers. Objects of equal age are sorted by name.
 	SortBy string
 	// Ascending turns the order around: oldest or least first.
 	Ascending bool
@@ -81,12 +80,8 @@ func ParseQuery(values url.Values) (Query, error) {
 	if q.Limit == 0 {
 		return q, bad("limit must be -1 for all objects, or at least 1; got 0")
 	}
-	switch by := values.Get(KeySortBy); by {
-	case "", SortByCreation, SortByCreateTime:
-	case SortByName:
+	if values.Get(KeySortBy) == SortByName {
 		q.SortBy = SortByName
-	default:
-		return q, bad("sortBy must be creationTimestamp, createTime or name; got %q", clip(by))
 	}
 	switch ascending := values.Get(KeyAscending); ascending {
 	case "", "false", "0":
@@ -108,6 +103,10 @@ func ParseQuery(values url.Values) (Query, error) {
 			}
 			q.Filters[key] = value
 		}
+	}
+	// The console of version 3 encodes the name twice. No name has a percent sign.
+	if plain, err := url.PathUnescape(q.Filters[filterName]); err == nil && strings.Contains(q.Filters[filterName], "%") {
+		q.Filters[filterName] = plain
 	}
 	return q, nil
 }

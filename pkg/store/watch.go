@@ -23,6 +23,9 @@ var ErrNotServed = errors.New("the cache cannot serve this watch")
 // client has to list again.
 var ErrGap = errors.New("events are missing; list again, and watch from there")
 
+// ErrSlow is the ErrGap of a watch that was too slow.
+var ErrSlow = fmt.Errorf("the client reads too slowly: %w", ErrGap)
+
 // maxBatch bounds what a Watcher gives at once, in events.
 const maxBatch = 64
 
@@ -128,12 +131,20 @@ func (w *Watcher) take() (events []event, wait <-chan struct{}, err error) {
 	c := w.collection
 	c.mu.RLock()
 	j := &c.journal
-	if w.epoch != j.epoch || w.next < j.first {
+	switch {
+	case w.epoch != j.epoch:
 		c.mu.RUnlock()
 		return nil, nil, ErrGap
+	case w.next < j.first:
+		c.mu.RUnlock()
+		return nil, nil, ErrSlow
 	}
 	for ; w.next < j.next && len(events) < maxBatch; w.next++ {
 		e := j.ring[w.next%journaled]
+		if e.version <= w.version {
+			// The client was ahead of the cache when it began: it has read its own write, for example.
+			continue
+		}
 		w.version = e.version
 		events = append(events, e)
 	}

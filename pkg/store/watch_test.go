@@ -125,6 +125,34 @@ func TestWatchThatIsNotServed(t *testing.T) {
 	}
 }
 
+// TestWatchFromAheadOfTheCache: who has read its own write knows more than the cache, and is not told again what was before.
+func TestWatchFromAheadOfTheCache(t *testing.T) {
+	s, c := journaledStore(10)
+	c.OnAdd(at(newRun("a", "p", "one", 1), 10), true)
+	w := watchRuns(t, s, All("a"), "30")
+	c.OnUpdate(nil, at(newRun("a", "p", "one", 1), 20))
+	c.OnAdd(at(newRun("a", "p", "two", 2), 30), false)
+	if lines, _, err := w.Next(); err != nil || len(lines) > 0 {
+		t.Errorf("%q, %v: the watch tells what its client knows", lines, err)
+	}
+	c.OnUpdate(nil, at(newRun("a", "p", "two", 2), 40))
+	if got := events(t, w, 1); got[0] != "MODIFIED two" || w.Version() != 40 {
+		t.Errorf("%q up to %d", got, w.Version())
+	}
+}
+
+// journaledStore is a store with a collection of runs that is complete up to a version.
+func journaledStore(version uint64) (*Store, *collection) {
+	s := New(fake.NewClientBuilder().Build(), nil, scheme.New())
+	s.informers = &informed{}
+	c := newCollection(s.encoder, &devopsv1alpha3.PipelineRun{})
+	c.informed = func() (uint64, bool) { return version, true }
+	c.ready = closed
+	c.journal.begin(version, version, true)
+	s.collections[typeOfRun] = c
+	return s, c
+}
+
 // at gives a run in a version.
 func at(run *devopsv1alpha3.PipelineRun, version int) *devopsv1alpha3.PipelineRun {
 	run.ResourceVersion = strconv.Itoa(version)
@@ -135,20 +163,19 @@ func at(run *devopsv1alpha3.PipelineRun, version int) *devopsv1alpha3.PipelineRu
 // nothing were missing.
 func TestWatchDoesNotGoOverGaps(t *testing.T) {
 	for name, disorder := range map[string]func(c *collection){
+		"another of its name": func(c *collection) {
+			other := at(newRun("a", "p", "one", 1), 30)
+			other.UID = "another"
+			c.OnUpdate(nil, other)
+		},
 		"older version": func(c *collection) { c.OnUpdate(nil, at(newRun("a", "p", "one", 1), 15)) },
 		"unseen end": func(c *collection) {
 			c.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "a/one", Obj: at(newRun("a", "p", "one", 1), 10)})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := New(fake.NewClientBuilder().Build(), nil, scheme.New())
-			s.informers = &informed{}
-			c := newCollection(s.encoder, index.Sorted(&devopsv1alpha3.PipelineRun{}))
-			c.informed = func() (uint64, bool) { return 10, true }
-			c.ready = closed
-			s.collections[typeOfRun] = c
+			s, c := journaledStore(10)
 			c.OnAdd(at(newRun("a", "p", "one", 1), 10), true)
-			c.journal.begin(10, 10, true)
 			w := watchRuns(t, s, All("a"), "10")
 			c.OnAdd(at(newRun("a", "p", "two", 2), 20), false)
 			if got := events(t, w, 1); got[0] != "ADDED two" {
