@@ -139,9 +139,11 @@ func isLocal(ip netip.Addr) bool {
 
 // embedding are the prefixes of IPv6 addresses that stand for an IPv4 address, with the byte at which it begins.
 var embedding = map[netip.Prefix]int{
-	netip.MustParsePrefix("::/96"):        12, // IPv4-compatible (RFC 4291, 2.5.5.1)
-	netip.MustParsePrefix("64:ff9b::/96"): 12, // NAT64 (RFC 6052)
-	netip.MustParsePrefix("2002::/16"):    2,  // 6to4 (RFC 3056)
+	netip.MustParsePrefix("::/96"):           12, // IPv4-compatible (RFC 4291, 2.5.5.1)
+	netip.MustParsePrefix("::ffff:0:0:0/96"): 12, // IPv4-translated (RFC 2765, 2.1)
+	netip.MustParsePrefix("64:ff9b::/96"):    12, // NAT64 (RFC 6052)
+	netip.MustParsePrefix("64:ff9b:1::/48"):  12, // NAT64 of a network's own (RFC 8215), as it is usually cut
+	netip.MustParsePrefix("2002::/16"):       2,  // 6to4 (RFC 3056)
 }
 
 // translated gives the IPv4 address that an IPv6 address stands for; it is not valid if there is none.
@@ -156,10 +158,13 @@ func translated(ip netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// checkRedirect follows a few redirects, none of which may leave HTTPS.
+// checkRedirect follows a few redirects, none of which may leave HTTPS. What is sent goes to the server that was named.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) > DefaultMaxRedirects {
 		return fmt.Errorf("%w: more than %d redirects", ErrRefused, DefaultMaxRedirects)
+	}
+	if req.Method != http.MethodGet && req.Method != http.MethodHead && req.URL.Host != via[0].URL.Host {
+		return fmt.Errorf("%w: a redirect leads what was sent to another server", ErrRefused)
 	}
 	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
 		return fmt.Errorf("%w: a redirect leads from HTTPS to %s", ErrRefused, req.URL.Scheme)

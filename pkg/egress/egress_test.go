@@ -5,6 +5,7 @@ package egress
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -62,6 +63,57 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// TestRedirects: what is sent is for the server that was named, and so may be a secret.
+func TestRedirects(t *testing.T) {
+	got := make(chan string, 10)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- r.Method + string(body)
+	}))
+	defer other.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target := map[string]string{"/away": other.URL, "/here": "/there"}[r.URL.Path]
+		if target == "" {
+			body, _ := io.ReadAll(r.Body)
+			got <- r.Method + string(body)
+			return
+		}
+		http.Redirect(w, r, target, http.StatusTemporaryRedirect)
+	}))
+	defer server.Close()
+	c, err := Client(Options{AllowLocal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		method, path, want string
+	}{{http.MethodPost, "/away", ""}, {http.MethodPost, "/here", "POSTsecret"}, {http.MethodGet, "/away", "GET"}} {
+		var body io.Reader = http.NoBody
+		if tc.method == http.MethodPost {
+			body = strings.NewReader("secret")
+		}
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, server.URL+tc.path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if errors.Is(err, ErrRefused) != (tc.want == "") {
+			t.Errorf("%s %s: %v", tc.method, tc.path, err)
+		}
+		seen := ""
+		select {
+		case seen = <-got:
+		default:
+		}
+		if seen != tc.want {
+			t.Errorf("%s %s: got %q, want %q", tc.method, tc.path, seen, tc.want)
+		}
+	}
+}
+
 func TestNearbyDialer(t *testing.T) {
 	d := NearbyDialer()
 	for address, ok := range map[string]bool{
@@ -81,6 +133,7 @@ func TestCheck(t *testing.T) {
 		"[fe80::1]:80": false, "[fe80::1%eth0]:80": false, "224.0.0.1:80": false, "[ff02::1]:80": false, "[::ffff:169.254.169.254]:80": false,
 		"100.100.100.200:80": false, "168.63.129.16:80": false, "192.0.0.192:80": false, "[fd00:ec2::254]:80": false, "[fd20:ce::254]:80": false,
 		"[64:ff9b::a9fe:a9fe]:80": false, "[2002:7f00:1::1]:80": false, "[::7f00:1]:80": false, "[fd00:ec2::254%eth0]:80": false,
+		"[64:ff9b:1::a9fe:a9fe]:80": false, "[64:ff9b:1::c000:201]:80": true, "[::ffff:0:127.0.0.1]:80": false, "[::ffff:0:169.254.169.254]:80": false,
 		"": false, "example.org:80": false, "192.0.2.1": false,
 	} {
 		if err := check(address); (err == nil) != ok || err != nil && !errors.Is(err, ErrRefused) {

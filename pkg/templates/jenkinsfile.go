@@ -5,11 +5,12 @@ package templates
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
+	"github.com/slipway-dev/slipway/pkg/pattern"
 )
 
 // Value is a value for a parameter.
@@ -28,7 +29,12 @@ func Jenkinsfile(ctx context.Context, spec *devopsv1alpha3.TemplateSpec, values 
 		params[value.Name], _ = toAny(value.Value)
 	}
 	failure := &Error{}
+	validation, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
 	for i := range spec.Parameters {
+		if validation.Err() != nil {
+			return "", problem("the values take longer than %s to validate", maxTime)
+		}
 		declared := &spec.Parameters[i]
 		value, message := templateValue(declared, params[declared.Name])
 		if message != "" {
@@ -72,22 +78,29 @@ func templateValue(p *devopsv1alpha3.TemplateParameter, given any) (value any, m
 }
 
 func validate(v *devopsv1alpha3.ParameterValidation, value any) string {
-	expression, err := regexp.Compile(v.Expression)
-	if err != nil {
+	expression, err := pattern.Compile(v.Expression)
+	switch {
+	case errors.Is(err, pattern.ErrTooLarge):
+		return "has a validation whose regular expression is too large; tell whoever wrote the template"
+	case err != nil:
 		return "has a validation that is no regular expression; tell whoever wrote the template"
 	}
 	list, ok := value.([]any)
 	if !ok {
 		list = []any{value}
 	}
+	texts := make([]string, 0, len(list))
 	for _, item := range list {
-		if expression.MatchString(Text(item)) {
-			continue
-		}
-		if v.Message != "" {
-			return "is not valid: " + v.Message
-		}
-		return fmt.Sprintf("must match %s", v.Expression)
+		texts = append(texts, Text(item))
 	}
-	return ""
+	matches, err := expression.Match(texts...)
+	switch {
+	case err != nil:
+		return "is too long for the validation that the template has for it"
+	case matches:
+		return ""
+	case v.Message != "":
+		return "is not valid: " + v.Message
+	}
+	return fmt.Sprintf("must match %s", v.Expression)
 }

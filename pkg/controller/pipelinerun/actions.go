@@ -44,13 +44,18 @@ func (s *scope) act(ctx context.Context, build *jenkins.Run) (message string, er
 			return "", err
 		}
 	case s.wants(devopsv1alpha3.Pause) && build.State == jenkins.StateRunning:
-		if told := conditionOf(s.run, devopsv1alpha3.ConditionSucceeded); told == nil || told.Message != cannotPause {
+		if !s.pauseTold() {
 			s.Recorder.Eventf(s.run, nil, corev1.EventTypeWarning, reasonCannotPause, "Pause", "%s", cannotPause)
 		}
+		s.past.pauseTold = true
 		return cannotPause, nil
 	}
 	return s.answerInputs(ctx)
 }
+
+// pauseTold tells if the user has been told that the build cannot be held. The run may say something else since, such as what its
+// agent waits for.
+func (s *scope) pauseTold() bool { return s.past.pauseTold || s.told(cannotPause) }
 
 // openInput is an input that a build waits at.
 type openInput struct {

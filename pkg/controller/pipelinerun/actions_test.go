@@ -65,6 +65,28 @@ func TestPauseOfARunningBuild(t *testing.T) {
 	}
 }
 
+// TestPauseOfABuildWithoutAgent: what such a run says is what it waits for, and the wish that cannot be fulfilled is answered once.
+func TestPauseOfABuildWithoutAgent(t *testing.T) {
+	b := newBench(t, syncedPipeline("build"), newRun("r1"))
+	b.jenkins.endless = true
+	b.jenkins.log = "Started\nStill waiting to schedule task\nThere are no nodes\n"
+	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool { return verdict(pr) == "Running/WaitingForAgent" })
+	b.set("r1", wish(devopsv1alpha3.Pause))
+	reads := b.jenkins.calls["jenkins GetRun"]
+	const passes = 120
+	for range passes {
+		b.pass("r1")
+		b.step()
+	}
+	if n := b.events.with(reasonCannotPause); n != 1 {
+		t.Errorf("%d events say that it cannot be paused, want one", n)
+	}
+	if n := b.jenkins.calls["jenkins GetRun"] - reads; n > passes/3 {
+		t.Errorf("the build was read %d times in %d s", n, passes)
+	}
+	b.until("r1", func(pr *devopsv1alpha3.PipelineRun) bool { return verdict(pr) == "Running/WaitingForAgent" })
+}
+
 func TestPauseBeforeTheStart(t *testing.T) {
 	pr := newRun("r1")
 	wish(devopsv1alpha3.Pause)(pr)

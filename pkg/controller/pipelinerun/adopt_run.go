@@ -21,6 +21,7 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/reconcile"
+	"github.com/slipway-dev/slipway/pkg/runs"
 )
 
 // Bounds of what is copied from a build into a run.
@@ -61,7 +62,17 @@ func (p *adoption) create(ctx context.Context, branch string, build *jenkins.Sta
 	for _, name := range []string{adoptedName(p.pipeline.Name, branch, build.Number), otherName(p.pipeline.Name, branch, build)} {
 		run.Name, run.ResourceVersion = name, ""
 		err := p.Client.Create(ctx, run)
+		if refused(err) {
+			// All parameters together may be too large, and the pipeline older than a rule that it breaks. Neither is needed to follow a build.
+			run.Spec.PipelineSpec, run.Spec.Parameters = nil, nil
+			err = p.Client.Create(ctx, run)
+		}
 		switch {
+		case refused(err):
+			// No other try changes that, and others wait behind it.
+			p.Recorder.Eventf(p.pipeline, nil, corev1.EventTypeWarning, "NotAdopted", "Adopt",
+				"build %d of %s/%s, which was started in Jenkins, cannot be a run: %v", build.Number, p.pipeline.Namespace, jobPathOf(p.pipeline, branch), err)
+			return nil
 		case err == nil:
 			p.Recorder.Eventf(p.pipeline, run, corev1.EventTypeNormal, "Adopted", "Adopt",
 				"build %d of %s/%s, which was started in Jenkins, is run %s", build.Number, p.pipeline.Namespace, jobPathOf(p.pipeline, branch), name)
@@ -80,6 +91,11 @@ func (p *adoption) create(ctx context.Context, branch string, build *jenkins.Sta
 		}
 	}
 	return fmt.Errorf("the names for a run of build %d are taken", build.Number)
+}
+
+// refused tells if Kubernetes does not take an object as it is.
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err)
 }
 
 // adopted is the run of a build, without its name.
@@ -106,7 +122,7 @@ func (p *adoption) adopted(branch string, build *jenkins.StartedBuild) *devopsv1
 			Parameters:   adoptedParameters(build.Parameters),
 		},
 	}
-	WithoutPasswords(run.Spec.PipelineSpec)
+	runs.WithoutPasswords(run.Spec.PipelineSpec)
 	if build.QueueID > 0 {
 		run.Annotations[devopsv1alpha3.QueueItemAnnotation] = strconv.FormatInt(build.QueueID, 10)
 	}

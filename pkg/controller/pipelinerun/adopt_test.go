@@ -12,10 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
@@ -321,6 +324,40 @@ func TestAdoptAfterTheJobWasMadeAnew(t *testing.T) {
 	names := b.names()
 	if len(names) != 4 || !strings.HasPrefix(names[1], "build-1-") {
 		t.Errorf("runs %v, want one more for the new build 1", names)
+	}
+}
+
+// TestAdoptWhatKubernetesRefuses: a build whose parameters make too large a run, or whose pipeline is older than a rule that it breaks,
+// is adopted without them, and one that is refused all the same does not keep those that come after it from being adopted.
+func TestAdoptWhatKubernetesRefuses(t *testing.T) {
+	large, invalid := apierrors.NewRequestEntityTooLargeError("limit is 3145728"), apierrors.NewInvalid(schema.GroupKind{Kind: "PipelineRun"}, "x", nil)
+	for name, tt := range map[string]struct {
+		err     error
+		refused func(*devopsv1alpha3.PipelineRun) bool
+		want    []string
+	}{
+		"parameters": {large, func(pr *devopsv1alpha3.PipelineRun) bool { return len(pr.Spec.Parameters) > 0 }, []string{"build-1", "build-2"}},
+		"spec":       {invalid, func(pr *devopsv1alpha3.PipelineRun) bool { return pr.Spec.PipelineSpec != nil }, []string{"build-1", "build-2"}},
+		"anyhow":     {invalid, func(pr *devopsv1alpha3.PipelineRun) bool { return pr.Name == "build-1" }, []string{"build-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newAdopting(t, syncedPipeline("build"))
+			b.a.Client = interceptor.NewClient(b.cluster, interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+					if pr, ok := obj.(*devopsv1alpha3.PipelineRun); ok && tt.refused(pr) {
+						return tt.err
+					}
+					return c.Create(ctx, obj, opts...)
+				},
+			})
+			b.jenkins.startInJenkins(ns+"/build", byAnn).values = []jenkins.Parameter{{Name: "A", Value: "b"}}
+			b.jenkins.startInJenkins(ns+"/build", byAnn)
+			b.mustAsk("build")
+			b.want(name, tt.want...)
+			if told := b.events.with("NotAdopted"); (told == 1) != (name == "anyhow") {
+				t.Errorf("%d events: %v", told, b.events.list)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,12 +122,18 @@ func ArchivePrefix(run *devopsv1alpha3.PipelineRun) string {
 
 // Reconcile archives one run.
 func (a *Archive) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	// It begins before the run is read: a deletion that the copy does not know of yet finds it, and ends it.
+	work, done := a.begin(ctx, req.NamespacedName)
+	defer done()
 	run := &devopsv1alpha3.PipelineRun{}
-	if err := a.Client.Get(ctx, req.NamespacedName, run); err != nil {
+	if err := a.Client.Get(work, req.NamespacedName, run); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	build := numberIn(run, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
 	s := a.newScope(run)
+	if err := s.readPipeline(work); err != nil { // it tells if the run's job is that of a branch
+		return ctrl.Result{}, err
+	}
 	switch {
 	case run.Status.CompletionTime == nil, !run.DeletionTimestamp.IsZero(), run.Annotations[devopsv1alpha3.ArchivedAnnotation] != "",
 		build == 0, !controllerutil.ContainsFinalizer(run, devopsv1alpha3.PipelineRunFinalizer), !s.locate():
@@ -135,13 +144,11 @@ func (a *Archive) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		// The end of the run is written before its JSON.
 		return ctrl.Result{RequeueAfter: runJSONDelay}, nil
 	}
-	ctx, done := a.begin(ctx, req.NamespacedName)
-	defer done()
-	err := a.archive(ctx, s, files)
+	kept, err := a.archive(work, s, files)
 	if errors.Is(err, context.Canceled) {
 		return ctrl.Result{}, nil // the run is being deleted, or the process ends
 	}
-	return reconcile.Result(errors.Join(err, a.note(ctx, s, err)))
+	return reconcile.Result(errors.Join(err, a.note(ctx, s, kept, err)))
 }
 
 // newScope makes a scope for a run, with what the controller of runs knows of agents.
@@ -204,30 +211,65 @@ func (a *Archive) cancel(key client.ObjectKey) bool {
 	return busy
 }
 
-// archive copies what the store does not have. The build may be gone, or lose a file meanwhile: what
-// Jenkins no longer has cannot be kept.
-func (a *Archive) archive(ctx context.Context, s *scope, files bool) error {
+// missed are the files of a build that cannot be kept, whatever is tried.
+type missed struct {
+	// gone are not in Jenkins any more, unfit have names that the store cannot hold or that lead elsewhere.
+	gone, unfit []string
+}
+
+// String says what is kept.
+func (m *missed) String() string {
+	var but []string
+	if len(m.gone) > 0 {
+		but = append(but, "what Jenkins does not have any more: "+listed(m.gone))
+	}
+	if len(m.unfit) > 0 {
+		but = append(but, "files whose names cannot be kept: "+listed(m.unfit))
+	}
+	if len(but) == 0 {
+		return "log and artifacts are kept"
+	}
+	return "log and artifacts are kept, but for " + strings.Join(but, ", and for ")
+}
+
+// archive copies what the store does not have. The build may be gone, or lose a file meanwhile.
+func (a *Archive) archive(ctx context.Context, s *scope, files bool) (*missed, error) {
 	prefix, build := ArchivePrefix(s.run), jenkins.BuildRef{Folder: s.folder, Job: s.job, Number: s.build()}
-	head := &beginning{limit: maxLogHead}
-	if err := a.copyLog(ctx, prefix+"log.txt", build, head); err != nil && !errors.Is(err, jenkins.ErrNotFound) {
-		return fmt.Errorf("archive the log: %w", err)
+	head, but := &beginning{limit: maxLogHead}, &missed{}
+	switch err := a.copyLog(ctx, prefix+"log.txt", build, head); {
+	case errors.Is(err, jenkins.ErrNotFound):
+		but.gone = append(but.gone, "the log")
+	case err != nil:
+		return but, fmt.Errorf("archive the log: %w", err)
 	}
 	a.noteAgent(ctx, s, head.text)
 	if !files {
-		return nil
+		return but, nil
 	}
 	artifacts, err := a.Jenkins.ListArtifacts(ctx, build.Folder, build.Job, build.Number)
-	if err != nil && !errors.Is(err, jenkins.ErrNotFound) {
-		return fmt.Errorf("list artifacts: %w", err)
+	switch {
+	case errors.Is(err, jenkins.ErrNotFound):
+		but.gone = append(but.gone, "the artifacts")
+	case err != nil:
+		return but, fmt.Errorf("list artifacts: %w", err)
 	}
 	for _, artifact := range artifacts {
-		err := a.copyArtifact(ctx, prefix+"artifacts/"+artifact.Path, build, artifact)
-		// A name that the store cannot hold, or that leads elsewhere, is left out for good.
-		if err != nil && !errors.Is(err, jenkins.ErrNotFound) && !errors.Is(err, objectstore.ErrInvalid) && !errors.Is(err, jenkins.ErrInvalid) {
-			return fmt.Errorf("archive artifact %q: %w", artifact.Path, err)
+		key := prefix + "artifacts/" + artifact.Path
+		if objectstore.ValidateKey(key) != nil {
+			but.unfit = append(but.unfit, strconv.Quote(artifact.Path))
+			continue
+		}
+		// That the store refuses a file, as beyond a quota, is not for good.
+		switch err := a.copyArtifact(ctx, key, build, artifact); {
+		case errors.Is(err, jenkins.ErrNotFound):
+			but.gone = append(but.gone, strconv.Quote(artifact.Path))
+		case errors.Is(err, jenkins.ErrInvalid):
+			but.unfit = append(but.unfit, strconv.Quote(artifact.Path))
+		case err != nil:
+			return but, fmt.Errorf("archive artifact %q: %w", artifact.Path, err)
 		}
 	}
-	return nil
+	return but, nil
 }
 
 // noteAgent notes the agent that the beginning of a log names, if nobody has found it while the build ran.
@@ -286,9 +328,9 @@ func (a *Archive) copyArtifact(ctx context.Context, key string, build jenkins.Bu
 
 // note writes what became of the run. The conditions are one list that is written as a whole, so the
 // write needs the run as it was read.
-func (a *Archive) note(ctx context.Context, s *scope, err error) error {
+func (a *Archive) note(ctx context.Context, s *scope, kept *missed, err error) error {
 	run := s.run
-	c := devopsv1alpha3.Condition{Type: ConditionArchived, Status: metav1.ConditionTrue, Reason: ReasonArchived, Message: "log and artifacts are kept"}
+	c := devopsv1alpha3.Condition{Type: ConditionArchived, Status: metav1.ConditionTrue, Reason: ReasonArchived, Message: shortenedTo(kept.String(), maxMessage)}
 	if err != nil {
 		c.Status, c.Reason = metav1.ConditionFalse, ReasonArchiveFailed
 		c.Message = shortenedTo("log and artifacts are not kept yet, it is tried again: "+err.Error(), maxMessage)
@@ -299,12 +341,15 @@ func (a *Archive) note(ctx context.Context, s *scope, err error) error {
 	if perr := a.Client.Status().Patch(ctx, copied, patch); perr != nil {
 		return client.IgnoreNotFound(perr)
 	}
-	if c.Status != metav1.ConditionTrue {
-		return nil
-	}
 	run.ResourceVersion, s.read.ResourceVersion = copied.ResourceVersion, copied.ResourceVersion
 	run.Status, s.read.Status = copied.Status, copied.Status
-	s.annotate(devopsv1alpha3.ArchivedAnnotation, a.Now().UTC().Format(time.RFC3339))
+	if c.Status == metav1.ConditionTrue {
+		s.annotate(devopsv1alpha3.ArchivedAnnotation, a.Now().UTC().Format(time.RFC3339))
+	}
+	if maps.Equal(run.Annotations, s.read.Annotations) {
+		return nil
+	}
+	// The agent that the log names is noted also where the artifacts failed: the next pass does not read the log again.
 	return client.IgnoreNotFound(a.Client.Patch(ctx, run, client.MergeFrom(s.read)))
 }
 

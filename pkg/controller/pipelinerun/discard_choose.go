@@ -17,7 +17,11 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 )
 
-const day = 24 * time.Hour
+const (
+	day = 24 * time.Hour
+	// maxDays is the longest age that a time.Duration holds with room to spare, some 270 years.
+	maxDays = 100_000
+)
 
 // goneAfter is how long a run must have ended before its branch can count as gone: of a new branch the pipeline may not know
 // yet.
@@ -56,7 +60,9 @@ type choice struct {
 }
 
 // choose looks at the runs. Live runs neither count nor go. The number counts for each branch by itself; branches that Jenkins
-// has removed count as one together, or the last runs of each branch that there ever was would stay for ever.
+// has removed count as one together, or the last runs of each branch that there ever was would stay for ever. As with Jenkins'
+// own discarder the last success stays whatever the bounds say, and so does the last that was not unstable: a run takes its
+// build along, and with it what lastSuccessfulBuild leads to.
 func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 	done := make([]*devopsv1alpha3.PipelineRun, 0, len(runs))
 	for i := range runs {
@@ -68,8 +74,9 @@ func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 		}
 	}
 	slices.SortFunc(done, newestFirst)
-	number, limit := bound(s.keep.NumToKeep), time.Duration(bound(s.keep.DaysToKeep))*day
+	number, limit := bound(s.keep.NumToKeep), time.Duration(min(bound(s.keep.DaysToKeep), maxDays))*day
 	kept, gone := map[string]int{}, 0
+	last := lasts{}
 	for _, run := range done {
 		branch := branchOf(run)
 		kept[branch]++
@@ -80,6 +87,7 @@ func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 		}
 		why := ""
 		switch {
+		case last.is(run, branch) && !isGone:
 		case number > 0 && kept[branch] > number:
 			why = boundNumber
 		case limit > 0 && age >= limit:
@@ -91,7 +99,7 @@ func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 			s.discard = append(s.discard, choice{run, why})
 			continue
 		}
-		if why == "" && limit > 0 {
+		if why == "" && age < limit {
 			s.lookIn(limit - age)
 		}
 	}
@@ -100,6 +108,28 @@ func (s *selection) choose(runs []devopsv1alpha3.PipelineRun) {
 	}
 	// The oldest go first, should not all go at once.
 	slices.Reverse(s.discard)
+}
+
+// lasts are the branches whose last successful run was seen, and whose last stable one, in runs from the newest on.
+type lasts map[lastOf]bool
+
+type lastOf struct {
+	branch string
+	stable bool
+}
+
+// is tells if a run is one of the two, and notes it.
+func (l lasts) is(run *devopsv1alpha3.PipelineRun, branch string) (found bool) {
+	if run.Status.Phase != devopsv1alpha3.Succeeded {
+		return false
+	}
+	for _, stable := range []bool{false, true} {
+		key := lastOf{branch, stable}
+		if !l[key] && (!stable || currentReason(run) != devopsv1alpha3.ReasonUnstable) {
+			l[key], found = true, true
+		}
+	}
+	return found
 }
 
 // lookIn lets the pipeline be looked at again after d at the latest.

@@ -71,6 +71,17 @@ func TestWhatGoes(t *testing.T) {
 	archived.Annotations[devopsv1alpha3.ArchivedAnnotation] = "2026-01-01T00:00:00Z"
 	delete(unstarted.Annotations, devopsv1alpha3.JenkinsPipelineRunIDAnnotation)
 	archive := []devopsv1alpha3.PipelineRun{archived, waiting, unstarted}
+	ended := func(r devopsv1alpha3.PipelineRun, phase devopsv1alpha3.RunPhase, reason string) devopsv1alpha3.PipelineRun {
+		r.Status.Phase = phase
+		r.Status.Conditions = []devopsv1alpha3.Condition{{Type: devopsv1alpha3.ConditionSucceeded, Reason: reason}}
+		return r
+	}
+	const good, bad = devopsv1alpha3.Succeeded, devopsv1alpha3.Failed
+	results := []devopsv1alpha3.PipelineRun{
+		ended(run("bad1", "", day), bad, "Failure"), ended(run("bad2", "", 2*day), bad, "Failure"), ended(run("shaky1", "", 3*day), good, devopsv1alpha3.ReasonUnstable),
+		ended(run("shaky2", "", 4*day), good, devopsv1alpha3.ReasonUnstable), ended(run("good1", "", 5*day), good, "Success"), ended(run("good2", "", 6*day), good, "Success"),
+		ended(run("gone1", "gone", 7*day), bad, "Failure"), ended(run("gone2", "gone", 8*day), good, "Success"),
+	}
 	known := map[string]bool{"main": true, "feature%2Fx": true}
 	tests := map[string]struct {
 		reason    string
@@ -93,6 +104,9 @@ func TestWhatGoes(t *testing.T) {
 		"Gone":          {"branches that are gone count as one; a new one is not gone", branches, "2", "", false, known, "h1 i1 m3", 6 * time.Hour},
 		"GoneUnknown":   {"without a whole list of branches none is gone", branches, "2", "", false, nil, "m3", 0},
 		"Archived":      {"what is not stored yet stays; what never had a build has nothing to store", archive, "", "30", true, nil, "archived unstarted", 0},
+		"LastGood":      {"the last success stays, and the last that was stable, in branches that there are", results, "1", "", false, map[string]bool{"": true}, "bad2 gone2 good2 shaky2", 6 * time.Hour},
+		"LastGoodDays":  {"however old they are", results, "", "1", false, map[string]bool{"": true}, "bad1 bad2 gone1 gone2 good2 shaky2", 0},
+		"ManyDays":      {"213504 days are longer than a Duration is: counted round, they would be half an hour", plain, "", "213504", false, nil, "", (maxDays - 40) * day},
 		"WithoutAStore": {"nothing is ever stored", archive, "", "30", false, nil, "archived unstarted waiting", 0},
 	}
 	for name, tt := range tests {

@@ -296,3 +296,21 @@ func mostWithin(times []time.Time, window time.Duration) (most int) {
 	}
 	return most
 }
+
+// TestRefusedCredentials: who reads the run learns that Jenkins is there, and what to look at.
+func TestRefusedCredentials(t *testing.T) {
+	b := newBench(t, syncedPipeline("build"), newRun("started"), newRun("new"))
+	b.jenkins.endless = true
+	b.until("started", running)
+	b.jenkins.err = answer(http.StatusUnauthorized, jenkins.ErrUnauthorized, "Invalid password/token")
+	b.step()
+	for _, name := range []string{"started", "new"} {
+		b.pass(name)
+		if got := b.get(name); !strings.Contains(message(got), "refuses Slipway's own user and token since") {
+			t.Errorf("%s: %s: %q", name, verdict(got), message(got))
+		}
+	}
+	b.jenkins.err = nil
+	b.until("new", running)
+	b.until("started", func(pr *devopsv1alpha3.PipelineRun) bool { return !strings.Contains(message(pr), "refuses") })
+}

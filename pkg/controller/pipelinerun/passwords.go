@@ -15,6 +15,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/runs"
 	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
@@ -40,7 +41,7 @@ func (s *scope) place(parameter string) sealing.Place {
 // for good afterwards. What the pipeline has as their defaults is Jenkins' business alone.
 func (s *scope) hidePasswords() {
 	if spec := s.run.Spec.PipelineSpec; spec != nil {
-		WithoutPasswords(spec)
+		runs.WithoutPasswords(spec)
 	}
 	if len(s.run.Spec.Parameters) == 0 || s.run.Spec.PipelineRef == nil {
 		return
@@ -143,18 +144,6 @@ func branchPasswords(text, branch string, names map[string]bool) {
 			if b.Name == branch && strings.HasPrefix(strings.ToLower(p.Type), kindPassword) {
 				names[p.Name] = true
 			}
-		}
-	}
-}
-
-// WithoutPasswords drops the defaults of password parameters from a copy of a pipeline's spec.
-func WithoutPasswords(spec *devopsv1alpha3.PipelineSpec) {
-	if spec.Pipeline == nil {
-		return
-	}
-	for i := range spec.Pipeline.Parameters {
-		if spec.Pipeline.Parameters[i].Type == kindPassword {
-			spec.Pipeline.Parameters[i].DefaultValue = ""
 		}
 	}
 }

@@ -147,6 +147,7 @@ func (s *scope) endQueued(reason, message string) error {
 // followBuild follows the build: it is read when it is said to have ended, and now and then while it runs.
 func followBuild(ctx context.Context, s *scope) error {
 	s.track()
+	s.past.pauseTold = s.past.pauseTold && s.wants(devopsv1alpha3.Pause)
 	known := s.readNews()
 	if s.Watcher.Silent() {
 		return s.silent()
@@ -240,7 +241,7 @@ func (s *scope) gatherWait() time.Duration {
 // actWanted tells if the user, or a deadline, wants something of the build.
 func (s *scope) actWanted() bool {
 	_, resumes := s.run.Annotations[devopsv1alpha3.ResumeAnnotation]
-	pause := s.wants(devopsv1alpha3.Pause) && !s.told(cannotPause)
+	pause := s.wants(devopsv1alpha3.Pause) && !s.pauseTold()
 	return s.stopWanted() || s.wants(devopsv1alpha3.Resume) || pause || resumes || s.lateReason() != nil
 }
 
@@ -370,7 +371,7 @@ func (s *scope) goOn(ctx context.Context, known news) error {
 
 // silent waits until Jenkins answers again; whoever notices that wakes the run.
 func (s *scope) silent() error {
-	return s.failed(fmt.Errorf("follow the build: %w", jenkins.ErrUnavailable))
+	return s.failed(fmt.Errorf("follow the build: %w", s.Watcher.Cause()))
 }
 
 // refresh brings stages and agent up to date. That they cannot be had is no failure of the run: only

@@ -47,6 +47,8 @@ type progress struct {
 	early int
 	// inputDue is when the next input is to be aborted that waits for its answer; zero: none.
 	inputDue time.Time
+	// pauseTold says that the user knows that the build cannot be held.
+	pauseTold bool
 	// told is the event that was last noticed.
 	told string
 	// final is the build as it ended, finalStages that its stages were written.

@@ -186,7 +186,12 @@ func (s *scope) failed(err error) error {
 	if !away(err) {
 		return reconcile.Retry(devopsv1alpha3.ReasonFailed, err)
 	}
+	what := "Jenkins does not answer"
+	if errors.Is(err, jenkins.ErrUnauthorized) {
+		// It does so for some seconds while it starts; else somebody has to look at the token.
+		what = "Jenkins refuses Slipway's own user and token"
+	}
 	since := s.Watcher.NoAnswer()
 	return reconcile.Wait(devopsv1alpha3.ReasonJenkinsUnavailable,
-		"Jenkins does not answer since "+since.UTC().Format(time.RFC3339)+"; the run goes on when it does", untilTry(err))
+		what+" since "+since.UTC().Format(time.RFC3339)+"; the run goes on when that is over", untilTry(err))
 }

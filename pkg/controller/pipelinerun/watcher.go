@@ -112,6 +112,8 @@ type Watcher struct {
 	folders map[string]*watched
 	home    map[client.ObjectKey]string
 	silence time.Time
+	// cause is the error of the last query that Jenkins did not answer.
+	cause error
 	// pausing is how many of the runs may pause.
 	pausing int
 	// trust is how far events are relied on, told when the last one came.
@@ -397,6 +399,16 @@ func (w *Watcher) Silent() bool {
 	return !w.silence.IsZero()
 }
 
+// Cause is why Jenkins does not answer, so far as queries tell.
+func (w *Watcher) Cause() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == nil {
+		return jenkins.ErrUnavailable
+	}
+	return w.cause
+}
+
 // Start watches until the context ends.
 func (w *Watcher) Start(ctx context.Context) error {
 	var work sync.WaitGroup
@@ -544,13 +556,23 @@ func (w *Watcher) poll(ctx context.Context, name string, folder *watched) ([]cli
 	case errors.Is(err, jenkins.ErrNotFound):
 		jobs = nil // the folder is gone: all its builds are missing
 	case err != nil:
-		if away(err) {
-			w.NoAnswer()
-		}
+		w.refused(err)
 		return nil, err
 	}
 	w.Answered()
 	return w.compare(name, jobs, folder), nil
+}
+
+// refused notes a query that failed. A Jenkins that refuses it, or gives too long an answer, is there, and runs need not wait for it.
+func (w *Watcher) refused(err error) {
+	if away(err) {
+		w.NoAnswer()
+		w.mu.Lock()
+		w.cause = err
+		w.mu.Unlock()
+	} else if !errors.Is(err, context.Canceled) {
+		w.Answered()
+	}
 }
 
 // depth is how many builds of each job the live runs of a folder need.

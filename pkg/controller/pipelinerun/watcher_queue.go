@@ -84,9 +84,7 @@ func (w *Watcher) queueSettled() time.Duration {
 func (w *Watcher) pollQueue(ctx context.Context) ([]client.ObjectKey, error) {
 	items, err := w.jenkins.Queue(ctx)
 	if err != nil {
-		if away(err) {
-			w.NoAnswer()
-		}
+		w.refused(err)
 		return nil, err
 	}
 	type waiting struct {

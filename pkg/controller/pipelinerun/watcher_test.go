@@ -6,6 +6,7 @@ package pipelinerun
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func woken(t *testing.T, w *Watcher, name string) {
 			if e.Object.GetName() == name {
 				return
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("run %s was not woken", name)
 		}
 	}
@@ -121,14 +122,27 @@ func TestWatcherSlowsDownAndEnds(t *testing.T) {
 	for i := range 100 {
 		w.Track(client.ObjectKey{Namespace: ns, Name: fmt.Sprint(i)}, Target{Folder: ns, Job: "job", QueueItem: int64(i + 1)})
 	}
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("waited in vain until %s", what)
+			}
+		}
+	}
+	until("the folder is queried", func() bool { return source.calls.Load() > 0 })
 	time.Sleep(300 * time.Millisecond) // at the slowest interval there is room for some 15 queries
-	if n := source.calls.Load(); n == 0 || n > 60 {
+	if n := source.calls.Load(); n > 60 {
 		t.Errorf("%d queries for 100 runs in 300 ms: want one for all of them at a time, and fewer while nothing changes", n)
 	}
 	for i := range 100 {
 		w.Forget(client.ObjectKey{Namespace: ns, Name: fmt.Sprint(i)})
 	}
-	time.Sleep(50 * time.Millisecond)
+	until("nothing is watched", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.folders) == 0
+	})
 	before := source.calls.Load()
 	time.Sleep(100 * time.Millisecond)
 	if after := source.calls.Load(); after != before {
@@ -154,6 +168,30 @@ func TestWatcherTellsOutages(t *testing.T) {
 	woken(t, w, "a") // to go on
 	if !w.NoAnswer().After(since) {
 		t.Error("the outage did not end")
+	}
+}
+
+// TestWatcherKnowsRefusals: a Jenkins that refuses a query answers; runs must not wait for it to.
+func TestWatcherKnowsRefusals(t *testing.T) {
+	source := &bulk{}
+	w, err := NewWatcher(source, WatcherOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Track(client.ObjectKey{Namespace: ns, Name: "a"}, Target{Folder: ns, Job: "job", QueueItem: 5})
+	refused := answer(http.StatusInternalServerError, jenkins.ErrInternal, "a plugin fell over")
+	for name, ask := range map[string]func() error{
+		"folder": func() error { _, err := w.poll(t.Context(), ns, w.folders[ns]); return err },
+		"queue":  func() error { _, err := w.pollQueue(t.Context()); return err },
+	} {
+		source.err.Store(&errDown)
+		if err := ask(); err == nil || !w.Silent() {
+			t.Errorf("%s: %v, and Jenkins is not said to be away", name, err)
+		}
+		source.err.Store(&refused)
+		if err := ask(); err == nil || w.Silent() {
+			t.Errorf("%s: %v, and Jenkins is said to be away", name, err)
+		}
 	}
 }
 
