@@ -10,8 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -20,30 +18,21 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/apiserver"
 	"github.com/slipway-dev/slipway/pkg/apiserver/options"
+	"github.com/slipway-dev/slipway/pkg/cli"
 	"github.com/slipway-dev/slipway/pkg/kapis/compat/devstar"
-	"github.com/slipway-dev/slipway/pkg/version"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newCommand().ExecuteContext(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "apiserver:", err)
-		os.Exit(1)
-	}
+	os.Exit(cli.Main(context.Background(), newCommand()))
 }
 
 func newCommand() *cobra.Command {
 	o := options.New()
 	var face devstar.Options
 	command := &cobra.Command{
-		Use:           "apiserver",
-		Short:         "Serve Slipway's API",
-		Version:       version.Get().String(),
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use:   "apiserver",
+		Short: "Serve Slipway's API",
+		Args:  cli.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return run(command.Context(), o, face)
 		},

@@ -6,36 +6,24 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-dev/slipway/pkg/cli"
 	"github.com/slipway-dev/slipway/pkg/manager"
-	"github.com/slipway-dev/slipway/pkg/version"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newCommand().ExecuteContext(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "controller-manager:", err)
-		os.Exit(1)
-	}
+	os.Exit(cli.Main(context.Background(), newCommand()))
 }
 
 func newCommand() *cobra.Command {
 	options := manager.NewOptions()
 	command := &cobra.Command{
-		Use:           "controller-manager",
-		Short:         "Run Slipway's controllers",
-		Version:       version.Get().String(),
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use:   "controller-manager",
+		Short: "Run Slipway's controllers",
+		Args:  cli.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return manager.Run(command.Context(), options)
 		},

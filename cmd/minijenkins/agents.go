@@ -19,9 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/kube"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/local"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/server"
@@ -57,7 +57,7 @@ func (o *agentOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.kind, "agents", agentsKubernetes, `where builds run: "kubernetes" in pods of a cluster, "local" as processes of this`+
 		"\nmachine and this user, without any isolation: for laptops and tests only")
 	f.StringVar(&o.jenkinsURL, "jenkins-url", "", "kubernetes: URL that builds see as JENKINS_URL in their pods (default: the base URL)")
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubernetes: kubeconfig file (default: $KUBECONFIG, then the service account of the pod)")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubernetes: kubeconfig file (default: $KUBECONFIG, ~/.kube/config, then the service account of the pod)")
 	f.StringVar(&o.namespace, "namespace", "kubesphere-devops-worker", "kubernetes: namespace of the agent pods")
 	f.StringVar(&o.templateFile, "default-template", "", "kubernetes: file with the pod YAML for \"agent any\" (default: such builds are refused)")
 	f.DurationVar(&o.startTimeout, "agent-start-timeout", 5*time.Minute, "kubernetes: how long an agent pod may take to start")
@@ -148,11 +148,12 @@ func (o *agentOptions) localSource(stateDir string) (func(server.AgentDeps) (ser
 }
 
 func loadKubeconfig(path string) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = path
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	cfg, err := kubeconfig.Load(path)
+	if errors.Is(err, kubeconfig.ErrNone) {
+		return nil, fmt.Errorf("%w, or run builds on this machine with --agents local", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig: %w", err)
+		return nil, err
 	}
 	cfg.QPS, cfg.Burst = 50, 100
 	return cfg, nil

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +17,10 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/slipway-dev/slipway/pkg/cli"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/local"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/server"
+	"github.com/slipway-dev/slipway/pkg/minijenkins/store"
 	"github.com/slipway-dev/slipway/pkg/version"
 )
 
@@ -28,13 +29,9 @@ func main() {
 	if code, was := local.Supervise(os.Args[1:]); was {
 		os.Exit(code)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newCommand().ExecuteContext(ctx)
-	stop()
+	code := cli.Main(context.Background(), newCommand())
 	klog.Flush()
-	if err != nil {
-		os.Exit(1)
-	}
+	os.Exit(code)
 }
 
 type options struct {
@@ -57,13 +54,12 @@ func newCommand() *cobra.Command {
 		Example: "  minijenkins --agents local\n" +
 			"  minijenkins --agents local --state-dir /tmp/mj --listen 127.0.0.1:9090 --executors 2 --agent-label linux\n" +
 			"  minijenkins --token-file token --kubeconfig ~/.kube/config --namespace ci",
-		Args: cobra.NoArgs,
-		// Errors of the flags show the usage; errors of the server do not.
+		Version: version.Get().String() + " (speaks Jenkins " + server.JenkinsVersion + ")",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.agents.check(cmd.Flags().Changed); err != nil {
-				return err
+				return &cli.UsageError{Command: cmd.CommandPath(), Err: err}
 			}
-			cmd.SilenceUsage = true
 			return run(cmd.Context(), o)
 		},
 	}
@@ -87,12 +83,6 @@ func newCommand() *cobra.Command {
 	for _, name := range []string{"token-file", "password-file", "events-token-file"} {
 		_ = cmd.MarkFlagFilename(name)
 	}
-	cmd.AddCommand(&cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "minijenkins %s (speaks Jenkins %s)\n", version.Get(), server.JenkinsVersion)
-		},
-	})
 	return cmd
 }
 
@@ -144,8 +134,15 @@ func run(ctx context.Context, o options) error {
 		Accounts:  []server.Account{{Name: o.user, Token: token, Password: password}},
 		NewAgents: source,
 	})
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("%w (another one: --state-dir)", err)
+	}
 	if err != nil {
 		return err
 	}
-	return s.Run(ctx)
+	err = s.Run(ctx)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w (another address: --listen)", err)
+	}
+	return err
 }

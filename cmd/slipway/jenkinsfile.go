@@ -15,6 +15,7 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-dev/slipway/pkg/cli"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
@@ -26,7 +27,6 @@ func newJenkinsfileCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "jenkinsfile",
 		Short: "Format, check and convert Jenkinsfiles",
-		Args:  cobra.NoArgs,
 	}
 	command.AddCommand(newFormatCommand(), newCheckCommand(), newToJSONCommand(), newFromJSONCommand())
 	return command
@@ -170,7 +170,7 @@ func newCheckCommand() *cobra.Command {
 		Short: "Print what is wrong with Jenkinsfiles, with line and column",
 		RunE: func(command *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
-				return fmt.Errorf("output %q: must be text or json", output)
+				return &cli.UsageError{Command: command.CommandPath(), Err: fmt.Errorf("output %q: must be text or json", output)}
 			}
 			problems := []problem{}
 			for _, name := range inputs(args) {

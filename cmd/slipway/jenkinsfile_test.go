@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-dev/slipway/pkg/cli"
 )
 
 const (
@@ -23,6 +25,7 @@ const (
 func runSlipway(t *testing.T, in string, args ...string) (string, error) {
 	t.Helper()
 	command := newCommand()
+	cli.Prepare(command)
 	var out bytes.Buffer
 	command.SetArgs(args)
 	command.SetIn(strings.NewReader(in))

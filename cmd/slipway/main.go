@@ -9,36 +9,25 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/slipway-dev/slipway/pkg/cli"
 	"github.com/slipway-dev/slipway/pkg/demo"
 	"github.com/slipway-dev/slipway/pkg/up"
-	"github.com/slipway-dev/slipway/pkg/version"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := newCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "slipway:", err)
-		stop()
-		os.Exit(1) //nolint:gocritic // stop has run
-	}
+	os.Exit(cli.Main(context.Background(), newCommand()))
 }
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "slipway",
-		Short:         "Dev containers and the pipelines that build in them",
-		Version:       version.Get().String(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use:   "slipway",
+		Short: "Dev containers and the pipelines that build in them",
 	}
 	root.AddCommand(newUpCommand(), newDemoCommand(), newTokenCommand(), newJenkinsfileCommand())
 	return root
@@ -49,7 +38,7 @@ func newUpCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "up",
 		Short: "Run API server, controllers, minijenkins and S3 in one process",
-		Args:  cobra.NoArgs,
+		Args:  cli.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			return up.Run(command.Context(), options, command.OutOrStdout())
 		},
@@ -65,7 +54,7 @@ func newDemoCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Play the whole job against a running 'slipway up', with a check at each step",
-		Args:  cobra.NoArgs,
+		Args:  cli.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			state, err := up.ReadState(stateDir)
 			if err != nil {
@@ -92,7 +81,7 @@ func newTokenCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "token",
 		Short: "Print a token of the first user, for curl and Swagger UI",
-		Args:  cobra.NoArgs,
+		Args:  cli.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			state, err := up.ReadState(stateDir)
 			if err != nil {

@@ -28,6 +28,10 @@ func TestCheckScriptCompile(t *testing.T) {
 	var sent string
 	compile := func(w http.ResponseWriter, r *http.Request) {
 		sent = r.FormValue("value")
+		if sent == "node { two" {
+			text(`[{"line":1,"column":17,"message":"a","status":"fail"},{"line":2,"column":3,"message":"b","status":"fail"}]`)(w, r)
+			return
+		}
 		if strings.HasPrefix(sent, "node {") {
 			text(`[{"line":1,"column":17,"message":"expecting '}', found ''","status":"fail"}]`)(w, r)
 			return
@@ -44,7 +48,8 @@ func TestCheckScriptCompile(t *testing.T) {
 		want, sent                    string
 	}{
 		"a form that compiles": {"ann", "namespaces/ann-demo/pipelines/build", formType, form("echo 'größe €' // a+b&c=d"), compile, 200, success, "echo 'größe €' // a+b&c=d"},
-		"one that does not":    {"ann", "devops/ann-demo/pipelines/build", formType, form("node { echo"), compile, 200, `[{"line":1,"column":17,"message":"expecting '}', found ''","status":"fail"}]`, "node { echo"},
+		"one that does not":    {"ann", "devops/ann-demo/pipelines/build", formType, form("node { echo"), compile, 200, "{\"line\":1,\"column\":17,\"message\":\"expecting '}', found ''\",\"status\":\"fail\"}\n", "node { echo"},
+		"two errors":           {"ann", "devops/ann-demo/pipelines/build", formType, form("node { two"), compile, 200, `{"line":1,"column":17,"message":"a","status":"fail","errors":[{"line":1,`, "node { two"},
 		"JSON":                 {"ann", "namespaces/ann-demo/pipelines/build", "application/json", `{"value":"node { \n"}`, compile, 200, `"status":"fail"`, "node { \n"},
 		"empty":                {"ann", "namespaces/ann-demo/pipelines/build", formType, "value=", compile, 200, success, ""},
 		"no pipeline yet":      {"ann", "namespaces/ann-demo/pipelines/new", formType, form("echo 1"), compile, 200, success, "echo 1"},

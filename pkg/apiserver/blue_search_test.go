@@ -17,10 +17,11 @@ import (
 
 type found struct {
 	Items []struct {
-		Class     string `json:"_class"`
-		Name      string `json:"name"`
-		FullName  string `json:"fullName"`
-		LatestRun *struct {
+		Class       string            `json:"_class"`
+		Name        string            `json:"name"`
+		FullName    string            `json:"fullName"`
+		Annotations map[string]string `json:"annotations"`
+		LatestRun   *struct {
 			ID string `json:"id"`
 		} `json:"latestRun"`
 	} `json:"items"`
@@ -60,6 +61,7 @@ func TestSearch(t *testing.T) {
 		"page over projects": {"ann", "", "&start=3&limit=2", "ann-demo/many ann-web/alpha of 6"},
 		"beyond the end":     {"ann", "pipeline:ann-demo/*", "&start=400&limit=10", " of 4"},
 		"far beyond":         {"ann", "pipeline:ann-demo/*", "&start=999999999999", " of 4"},
+		"all":                {"ann", "pipeline:ann-demo/*", "&limit=-1", "ann-demo/alpha ann-demo/alpha-two ann-demo/beta ann-demo/many of 4"},
 		"everything":         {"ann", "pipeline:ann-demo/*", "&limit=10000000", "ann-demo/alpha ann-demo/alpha-two ann-demo/beta ann-demo/many of 4"},
 		"another's project":  {"ann", "pipeline:bob-x/*", "", " of 0"},
 		"of another":         {"bob", "pipeline:*", "", "bob-x/alpha of 1"},
@@ -84,6 +86,9 @@ func TestSearch(t *testing.T) {
 	got := decode[found](t, w.do(call{user: "ann", path: "/v1alpha2/search?q=" + url.QueryEscape("pipeline:ann-demo/alpha")}))
 	if len(got.Items) != 1 || got.Items[0].LatestRun == nil || got.Items[0].LatestRun.ID != "3" || got.Items[0].Class == "" {
 		t.Errorf("item: %+v", got)
+	}
+	if got := decode[found](t, w.do(call{user: "ann", path: blueRoot + "/search?q=pipeline:ann-web/p1"})); len(got.Items) != 1 || got.Items[0].Annotations["kubesphere.io/alias-name"] == "" {
+		t.Errorf("annotations: %+v", got)
 	}
 	// Semicolons as the console of version 3 sends them, and half encoded.
 	for _, raw := range []string{

@@ -97,7 +97,7 @@ func TestBadInput(t *testing.T) {
 		"not acceptable":            {reason: "answers are JSON", call: call{user: "root", path: pipelines, header: map[string]string{"Accept": "text/html"}}, wantCode: 406, wantMessage: "application/json"},
 
 		"20 MB":           {reason: "the limit is named", call: call{method: "POST", user: "ann", path: pipelines, body: `{"spec":{"pipeline":{"jenkinsfile":"` + strings.Repeat("x", 20<<20) + `"}}}`}, wantCode: 413, wantMessage: "larger than 1048576 bytes (1 MiB)"},
-		"unknown field":   {reason: "its path is told", call: call{method: "POST", user: "ann", path: pipelines, body: `{"metadata":{"name":"x"},"spec":{"pipeline":{"jenkinsFile":"x"}}}`}, wantCode: 400, wantMessage: "spec.pipeline.jenkinsFile: unknown field"},
+		"unknown field":   {reason: "its path is told", call: call{method: "POST", user: "ann", path: pipelines + "?fieldValidation=Strict", body: `{"metadata":{"name":"x"},"spec":{"pipeline":{"jenkinsFile":"x"}}}`}, wantCode: 400, wantMessage: "spec.pipeline.jenkinsFile: unknown field"},
 		"wrong type":      {reason: "field and types are told", call: call{method: "POST", user: "ann", path: pipelines, body: `{"metadata":{"name":"x"},"spec":{"pipeline":{"disable_concurrent":"yes"}}}`}, wantCode: 400, wantMessage: "spec.pipeline.disable_concurrent: want true or false, got string"},
 		"form":            {reason: "what curl -d sends", call: call{method: "POST", user: "ann", path: pipelines, body: `{}`, contentType: "application/x-www-form-urlencoded"}, wantCode: 415, wantMessage: "Content-Type: application/json"},
 		"no body":         {reason: "a body is needed", call: call{method: "POST", user: "ann", path: pipelines, contentType: "application/json"}, wantCode: 400, wantMessage: "the body is empty"},
@@ -114,7 +114,8 @@ func TestBadInput(t *testing.T) {
 		"workspace":       {reason: "it becomes a label", call: call{method: "POST", user: "ann", path: devops + "/workspaces/w%20s/namespaces", body: `{"metadata":{"name":"a"}}`}, wantCode: 400, wantMessage: `workspace "w s"`},
 		"page":            {reason: "pages count from 1", call: call{user: "ann", path: pipelines + "?page=0"}, wantCode: 400, wantMessage: "page must be a whole number from 1"},
 		"limit":           {reason: "a limit is a number", call: call{user: "ann", path: pipelines + "?limit=ten"}, wantCode: 400, wantMessage: `got "ten"`},
-		"sortBy":          {reason: "the fields are told", call: call{user: "ann", path: pipelines + "?sortBy=phase"}, wantCode: 400, wantMessage: "creationTimestamp, createTime or name"},
+		"ascending":       {reason: "a switch is true or false", call: call{user: "ann", path: pipelines + "?ascending=up"}, wantCode: 400, wantMessage: "ascending must be true or false"},
+		"duplicate field": {reason: "two readers would take different values", call: call{method: "POST", user: "ann", path: pipelines, body: `{"metadata":{"name":"x"},"spec":{},"spec":{}}`}, wantCode: 400, wantMessage: "spec: duplicate field"},
 		"selector":        {reason: "it is kubectl's", call: call{user: "ann", path: pipelines + "?labelSelector=a%20b"}, wantCode: 400, wantMessage: "labelSelector is not valid"},
 		"watch timeout":   {reason: "a watch has a bound", call: call{user: "ann", path: pipelines + "?watch=true&timeoutSeconds=-1"}, wantCode: 400, wantMessage: "timeoutSeconds must be"},
 		"watch version":   {reason: "it is a number", call: call{user: "ann", path: pipelines + "?watch=true&resourceVersion=x"}, wantCode: 400, wantMessage: "resourceVersion must be"},
@@ -230,8 +231,11 @@ func TestReadiness(t *testing.T) {
 		c.Checks = map[string]func(context.Context) error{"cache": func(context.Context) error { return errors.New("not synced") }}
 	})
 	answer := w.do(call{path: "/readyz?verbose"})
-	if answer.Code != 500 || !strings.Contains(answer.Body.String(), "[-]cache failed") {
-		t.Errorf("%d %s, want a failed check by name", answer.Code, answer.Body)
+	if want := "[+]shutdown ok\n[-]cache failed: not synced\ncheck failed\n"; answer.Code != 500 || answer.Body.String() != want {
+		t.Errorf("%d %s, want what fails and why", answer.Code, answer.Body)
+	}
+	if answer := w.do(call{path: "/readyz?exclude=cache"}); answer.Code != 200 || answer.Body.String() != "ok" {
+		t.Errorf("without the check that fails: %d %s", answer.Code, answer.Body)
 	}
 	if got := w.do(call{path: "/livez"}).Code; got != 200 {
 		t.Errorf("/livez: %d, want 200: a server that waits is alive", got)

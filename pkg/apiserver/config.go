@@ -113,10 +113,13 @@ type Config struct {
 	Git *gitfiles.Cache
 	// GitUploads keeps files that are committed later; *objectstore.Store does. Nil: files are sent with the commit.
 	GitUploads gitrepository.Uploads
+	// AllowLocal lets the server connect to its own machine when a user names a source code server there. Git has a
+	// setting of its own.
+	AllowLocal bool
 	// Binaries keeps the files of S2iBinaries.
 	Binaries s2ibinary.Options
 	// WebhookSecret is what Jenkins identifies itself with when it sends events, at least 16 bytes.
-	// Empty: events are not taken. With it Reader needs the fields of package index.
+	// Empty: events are not taken.
 	WebhookSecret []byte
 	// ValidateJenkinsfile says what is wrong with a Jenkinsfile. Default jenkinsfile.Validate.
 	ValidateJenkinsfile pipeline.Validator
@@ -129,7 +132,7 @@ type Config struct {
 	Limits Limits
 	// CORSOrigins are the origins whose pages may call the API. Default none.
 	CORSOrigins []string
-	// Checks are conditions for readiness besides the server's own.
+	// Checks are conditions for readiness besides the server's own. What their errors say is shown to anybody.
 	Checks map[string]func(ctx context.Context) error
 	// Gatherers are shown at /metrics besides the server's own metrics.
 	Gatherers prometheus.Gatherers
@@ -140,8 +143,6 @@ type Config struct {
 // SCM says how source code servers are talked to. With any of its receivers, Reader needs the fields of
 // index.RegisterSCM.
 type SCM struct {
-	// AllowLocal lets the server connect to its own machine when a user names a source code server there.
-	AllowLocal bool
 	// Servers can be chosen by name, besides the public ones and those of the ConfigMap slipway-scm-servers.
 	Servers []scm.Server
 	// WebhookSecret is what events for all projects are signed with, at least 16 bytes. Empty: only those

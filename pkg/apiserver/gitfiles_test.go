@@ -109,7 +109,7 @@ func testStore(t *testing.T) *objectstore.Store {
 }
 
 // newGitWorld has a repository "app" in the namespace ann-dev of the user ann.
-func newGitWorld(t *testing.T) (w *world, bare string) {
+func newGitWorld(t *testing.T, changes ...func(*Config)) (w *world, bare string) {
 	t.Helper()
 	bare, url := gitServer(t)
 	git, err := gitfiles.New(gitfiles.Options{Dir: t.TempDir(), AllowLocal: true})
@@ -134,7 +134,13 @@ func newGitWorld(t *testing.T) (w *world, bare string) {
 	elsewhere.Spec.Secret.Namespace = "ann-prod"
 	others := secret.DeepCopy()
 	others.Namespace = "ann-prod"
-	return newWorld(t, func(c *Config) { c.Git, c.GitUploads = git, testStore(t) },
+	setUp := func(c *Config) {
+		c.Git, c.GitUploads = git, testStore(t)
+		for _, change := range changes {
+			change(c)
+		}
+	}
+	return newWorld(t, setUp,
 		others, elsewhere, secret, wrong, repo("app", "cred", url), repo("nosecret", "nope", url), repo("wrong", "wrong", url), repo("public", "", url), repo("file", "", "file:///etc")), bare
 }
 
@@ -291,6 +297,43 @@ func TestGitUploads(t *testing.T) {
 	}
 	if got := w.do(commit); got.Code != 404 {
 		t.Errorf("they are used up: %d %s", got.Code, got.Body)
+	}
+}
+
+// slowUploads is an object store that answers when it is told to, that there is nothing.
+type slowUploads struct {
+	gitrepository.Uploads
+	asked, answer chan struct{}
+}
+
+func (s slowUploads) Get(context.Context, string) (io.ReadCloser, objectstore.Info, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return nil, objectstore.Info{}, objectstore.ErrNotFound
+}
+
+// TestGitUploadsAtOnce: commits whose contents are not in their requests, and so are not bounded by their lengths, are
+// bounded by their number.
+func TestGitUploadsAtOnce(t *testing.T) {
+	slow := slowUploads{asked: make(chan struct{}), answer: make(chan struct{})}
+	w, _ := newGitWorld(t, func(c *Config) { c.GitUploads = slow })
+	commit := func(how string) *httptest.ResponseRecorder {
+		return w.do(call{method: http.MethodPost, path: gitPath + "/branches/main/files", user: "ann", body: `{"files":[{"name":"x"}],"message":"m",` + how + `}`})
+	}
+	done := make(chan int, 1)
+	go func() { done <- commit(`"uploaded":true`).Code }()
+	<-slow.asked
+	for _, how := range []string{`"uploaded":true`, `"unpack":true`} {
+		if got := commit(how); got.Code != http.StatusTooManyRequests {
+			t.Errorf("another one with %s: %d %s", how, got.Code, got.Body)
+		}
+	}
+	close(slow.answer)
+	if got := <-done; got != http.StatusNotFound {
+		t.Errorf("the first: %d", got)
+	}
+	if got := commit(`"unpack":true`); got.Code != http.StatusBadRequest {
+		t.Errorf("after it: %d %s, want that it is no archive", got.Code, got.Body)
 	}
 }
 

@@ -4,7 +4,6 @@
 package apiserver
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/filters"
 	"github.com/slipway-dev/slipway/pkg/apiserver/openapi"
@@ -50,6 +48,7 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 	runs := pipelinerun.New(deps, c.Sources)
 	branches := jenkinsjob.NewBranches(c.JenkinsAPI)
 	servers, receiver := s.sourceCodeServers()
+	s.receiver = receiver
 	gitlab := c.GitLab
 	if gitlab == nil && c.SCM != nil {
 		gitlab = scmv1alpha2.NewGitLab(servers)
@@ -58,9 +57,9 @@ func (s *Server) webServices() ([]*restful.WebService, error) {
 		devopsv1alpha3.WebService(devopsv1alpha3.Deps{Deps: deps, Runs: runs, ValidateJenkinsfile: c.ValidateJenkinsfile,
 			Credentials: c.Credentials, Live: c.Client, Authorizer: c.Authorizer, Labels: c.JenkinsAPI, Branches: branches,
 			Files:   gitrepository.FilesDeps{Git: c.Git, Uploads: c.GitUploads, Live: c.Client},
-			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: c.Reader, Client: c.Client},
+			Webhook: webhook.Deps{Secret: c.WebhookSecret, Reader: s.store.Reader(), Client: c.Client},
 			SCM:     servers.Deps, Receiver: receiver}),
-		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps, Reader: c.Reader, Runs: runs, Client: c.Client, Authorizer: c.Authorizer,
+		devopsv1alpha2.WebService(devopsv1alpha2.Deps{Deps: deps, Reader: s.store.Reader(), Runs: runs, Client: c.Client, Authorizer: c.Authorizer,
 			Branches: branches, Jenkins: c.JenkinsAPI, Credentials: c.Credentials, SonarQube: c.SonarQube, GitLab: gitlab, SCM: servers, Receiver: receiver, Binaries: c.Binaries}),
 		gitops.WebService(),
 		devcontainerv1.WebService(deps),
@@ -86,7 +85,7 @@ func (s *Server) sourceCodeServers() (scmv1alpha2.Deps, *scmhook.Receiver) {
 		settings = *c.SCM
 	}
 	servers := scm.NewDirectory(settings.Servers, c.Client, c.SystemNamespace)
-	deps := scmv1alpha2.Deps{Deps: scmv1alpha3.Deps{Clients: c.Clients, Factory: scm.NewFactory(settings.AllowLocal)}, Servers: servers}
+	deps := scmv1alpha2.Deps{Deps: scmv1alpha3.Deps{Clients: c.Clients, Factory: scm.NewFactory(c.AllowLocal)}, Servers: servers}
 	return deps, scmhook.New(scmhook.Options{Reader: c.Reader, Client: c.Client, Secret: settings.WebhookSecret, AllowUnsigned: settings.AllowUnsigned, Servers: servers})
 }
 
@@ -170,12 +169,12 @@ func (s *Server) describe(services []*restful.WebService) http.Handler {
 
 // routes is what is behind the filters: plain addresses, and everything else by go-restful.
 func (s *Server) routes(services []*restful.WebService) http.Handler {
-	health := s.health(nil)
+	works := health(func(*http.Request) []checked { return []checked{{name: "ping"}} })
 	exact := map[string]http.Handler{
 		pathRoot:      http.RedirectHandler(pathSwaggerUI+"/", http.StatusFound),
-		pathHealth:    health,
-		pathLive:      health,
-		pathReady:     s.health(s.readiness()),
+		pathHealth:    works,
+		pathLive:      works,
+		pathReady:     health(func(r *http.Request) []checked { return s.readiness(r.Context()) }),
 		pathMetrics:   s.metricsHandler(),
 		pathVersion:   http.HandlerFunc(serveVersion),
 		pathOpenAPI:   s.describe(services),
@@ -211,43 +210,6 @@ func (s *Server) routes(services []*restful.WebService) http.Handler {
 
 func serveVersion(w http.ResponseWriter, r *http.Request) {
 	response.Write(w, r, http.StatusOK, version.Get())
-}
-
-// health answers whether all checks are good; without any, that the process works.
-func (s *Server) health(checks map[string]healthz.Checker) http.Handler {
-	return &rootHealth{&healthz.Handler{Checks: checks}}
-}
-
-// rootHealth serves the whole check list: the handler takes the rest of a path for the name of one.
-type rootHealth struct{ *healthz.Handler }
-
-// ServeHTTP implements http.Handler.
-func (h *rootHealth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	all := *r
-	address := *r.URL
-	address.Path = "/"
-	all.URL = &address
-	h.Handler.ServeHTTP(w, &all)
-}
-
-// readiness are the checks of /readyz.
-func (s *Server) readiness() map[string]healthz.Checker {
-	checks := map[string]healthz.Checker{
-		"shutdown": func(*http.Request) error {
-			if s.stopping.Load() {
-				return errStopping
-			}
-			return nil
-		},
-	}
-	for name, check := range s.config.Checks {
-		checks[name] = func(r *http.Request) error {
-			ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
-			defer cancel()
-			return check(ctx)
-		}
-	}
-	return checks
 }
 
 // metricsHandler shows the server's metrics and those of the program around it.

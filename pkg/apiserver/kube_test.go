@@ -63,7 +63,7 @@ func ownRoles(t *testing.T) (cluster, system []rbacv1.PolicyRule) {
 }
 
 // startTimeout bounds what the tests wait for before they begin.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // kube is a server on a real Kubernetes API.
 type kube struct {
@@ -266,7 +266,7 @@ func TestKubeAsksAgainOnWrites(t *testing.T) {
 	if err := k.admin.Delete(context.Background(), binding); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		got := k.do(call{method: "POST", user: "ann", path: k.collection("pipelines"), body: body})
 		if got.Code == 403 {
@@ -375,7 +375,7 @@ func (k *kube) watch(t *testing.T, query string) <-chan event {
 // next gives the next event that is no bookmark.
 func next(t *testing.T, events <-chan event) event {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case e, open := <-events:
@@ -440,7 +440,7 @@ func TestKubeWatch(t *testing.T) {
 
 	// A watch with an end ends.
 	short := k.watch(t, "&timeoutSeconds=1")
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for open := true; open; {
 		select {
 		case _, open = <-short:
@@ -457,7 +457,7 @@ func TestKubeListFromTheCache(t *testing.T) {
 		k.create(t, &devopsv1alpha3.Pipeline{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: name},
 			Spec: devopsv1alpha3.PipelineSpec{Pipeline: &devopsv1alpha3.NoScmPipeline{}}})
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		list := decode[response.List[devopsv1alpha3.Pipeline]](t, k.do(call{user: "ann", path: k.collection("pipelines") + "?sortBy=name&ascending=true&page=2&limit=2"}))
 		if list.TotalItems == 3 {

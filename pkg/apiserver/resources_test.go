@@ -273,7 +273,7 @@ func TestBackward(t *testing.T) {
 		run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation] = `{"id":"7","state":"RUNNING"}`
 	}), sampleRun("two", nil))
 	got := w.do(call{user: "ann", path: devops + "/namespaces/ann-demo/pipelineruns?backward=true"})
-	if want := `{"items":[{"id":"7","state":"RUNNING"}],"totalItems":2}`; strings.TrimSpace(got.Body.String()) != want {
+	if want := `{"items":[{"id":"7","state":"RUNNING"}],"totalItems":1}`; strings.TrimSpace(got.Body.String()) != want {
 		t.Errorf("%s, want %s", got.Body, want)
 	}
 }
@@ -567,7 +567,7 @@ func TestWatch(t *testing.T) {
 		if !bytes.HasSuffix([]byte(line), []byte("\n")) {
 			t.Errorf("event %q is no line", line)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 	}
 }

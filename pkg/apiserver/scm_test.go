@@ -106,7 +106,7 @@ func newSCMWorld(t *testing.T, objects ...client.Object) (w *world, kube client.
 	kube = build.Build()
 	return newWorld(t, func(c *Config) {
 		c.Reader, c.Client, c.Clients, c.DisableTokenReview = kube, kube, ownSecrets{kube}, true
-		c.SCM = &SCM{AllowLocal: true, WebhookSecret: []byte(scmSecret), Servers: []scm.Server{{Name: "ours", Provider: scm.GitLab, URL: "https://gitlab.example.test"}}}
+		c.AllowLocal, c.SCM = true, &SCM{WebhookSecret: []byte(scmSecret), Servers: []scm.Server{{Name: "ours", Provider: scm.GitLab, URL: "https://gitlab.example.test"}}}
 	}), kube
 }
 
@@ -269,13 +269,16 @@ func TestSCMWebhooks(t *testing.T) {
 	v2 := "/kapis/devops.kubesphere.io/v1alpha2/webhook"
 	const done = `{"message":"success"}`
 	known, unknown := body("team/app"), body("team/unknown")
+	large := strings.TrimSuffix(unknown, "}") + `,"commits":["` + strings.Repeat("x", 24<<20) + `"]}`
 	gomega.RegisterTestingT(t)
 	scanned := func() string {
 		p := &devopsv1alpha3.Pipeline{}
 		_ = kube.Get(context.WithoutCancel(t.Context()), client.ObjectKeyFromObject(pipeline), p)
 		return p.Annotations[devopsv1alpha3.PipelineRequestToScanAnnotation]
 	}
-	for _, path := range []string{devops + "/webhooks/scm", "/v1alpha3/webhooks/scm", v2 + "/github", v2 + "/github/"} {
+	for i, path := range []string{devops + "/webhooks/scm", "/v1alpha3/webhooks/scm", v2 + "/github", v2 + "/github/"} {
+		// The same text once more, as signed, is a delivery that is known.
+		known, unknown := known+strings.Repeat(" ", i), unknown+strings.Repeat(" ", i)
 		before := scanned()
 		answer := w.do(call{method: "POST", path: path, body: known, header: header(known+path, "")})
 		if answer.Code != 401 {
@@ -291,14 +294,17 @@ func TestSCMWebhooks(t *testing.T) {
 				t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
 			}
 		}
-		gomega.Eventually(scanned, "5s").ShouldNot(gomega.Equal(before), path)
+		gomega.Eventually(scanned, "1m").ShouldNot(gomega.Equal(before), path)
 	}
 	for name, tc := range map[string]struct {
 		call call
 		code int
 	}{
 		"no event":          {call{method: "POST", path: v2 + "/github", body: `{}`}, 400},
-		"too large":         {call{method: "POST", path: v2 + "/github", body: strings.Repeat(" ", 2<<20), header: header("", scmSecret)}, 413},
+		"large":             {call{method: "POST", path: v2 + "/github", body: large, header: header(large, scmSecret)}, 202},
+		"too large":         {call{method: "POST", path: v2 + "/github", body: strings.Repeat(" ", 25<<20+1), header: header("", scmSecret)}, 413},
+		"too large for git": {call{method: "POST", path: v2 + "/git?url=x", body: strings.Repeat(" ", 2<<20)}, 413},
+		"large generic":     {call{method: "POST", path: v2 + "/generic-trigger?token=unknown", body: strings.Repeat(" ", 2<<20)}, 202},
 		"method":            {call{path: v2 + "/github"}, 405},
 		"git":               {call{path: v2 + "/git?url=https://github.com/team/app&token=" + scmSecret}, 202},
 		"git by POST":       {call{method: "POST", path: v2 + "/git/?url=https://github.com/team/unknown&token=" + scmSecret}, 202},
@@ -319,5 +325,5 @@ func TestSCMWebhooks(t *testing.T) {
 		runs := &devopsv1alpha3.PipelineRunList{}
 		_ = kube.List(context.WithoutCancel(t.Context()), runs)
 		return len(runs.Items)
-	}, "5s").Should(gomega.Equal(2))
+	}, "1m").Should(gomega.Equal(2))
 }

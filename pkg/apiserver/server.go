@@ -18,6 +18,7 @@ import (
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 	"github.com/slipway-dev/slipway/pkg/metrics"
+	scmhook "github.com/slipway-dev/slipway/pkg/scm/hook"
 	"github.com/slipway-dev/slipway/pkg/store"
 )
 
@@ -41,6 +42,8 @@ type Server struct {
 	faces   *response.Faces
 	metrics *metrics.Server
 	store   *store.Store
+	// receiver takes events of source code servers.
+	receiver *scmhook.Receiver
 	// news is nil if the server has no Jenkins.
 	news     *jenkinsNews
 	paths    paths
@@ -130,10 +133,16 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // prepare puts in order what lists need, as soon as the cache is filled.
 func (s *Server) prepare(ctx context.Context) {
+	began := time.Now()
+	waiting, stop := context.WithCancel(ctx)
+	go s.tellWhy(waiting)
+	defer stop()
 	if err := s.store.Prepare(ctx, CachedKinds()...); err != nil && ctx.Err() == nil {
 		// The first list tries again, and tells who asked for it.
 		s.config.Log.Error(err, "lists are not prepared")
+		return
 	}
+	s.config.Log.Info("lists are prepared", "took", time.Since(began).Round(time.Millisecond).String())
 }
 
 func (s *Server) shutDown(ctx context.Context, server *http.Server) error {
@@ -150,5 +159,7 @@ func (s *Server) shutDown(ctx context.Context, server *http.Server) error {
 		_ = server.Close()
 		return fmt.Errorf("apiserver: requests were cut off: %w", err)
 	}
+	// Their senders have been answered, and do not send again.
+	s.receiver.Drain(ctx)
 	return nil
 }

@@ -75,7 +75,8 @@ func TestDrain(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	w := newWorld(t, func(c *Config) {
 		c.Faces = append(c.Faces, slowFace(entered, release))
-		c.Serving.ShutdownDelay = 300 * time.Millisecond
+		// Time enough for two requests, on a slow machine, too.
+		c.Serving.ShutdownDelay = 2 * time.Second
 	})
 	base, stop, ended := w.listen()
 
@@ -99,7 +100,7 @@ func TestDrain(t *testing.T) {
 	stop()
 
 	// Readiness fails first, while everything else goes on.
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		answer, err := w.get(base, "/readyz", "")
 		if err != nil {
@@ -225,7 +226,7 @@ func TestSlowClientIsCut(t *testing.T) {
 			}
 			defer func() { _ = conn.Close() }()
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, token(t, "ann"))
-			deadline := time.Now().Add(20 * time.Second)
+			deadline := time.Now().Add(time.Minute)
 			for i := 0; ; i++ {
 				large := samplePipeline("ann-demo", fmt.Sprintf("p%d", i), devopsv1alpha3.PipelineSpec{
 					Type: "pipeline", Pipeline: &devopsv1alpha3.NoScmPipeline{Jenkinsfile: strings.Repeat("x", 1<<20)},

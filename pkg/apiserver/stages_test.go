@@ -104,20 +104,23 @@ func TestLiveStagesAreShared(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
+	began := time.Now()
 	for range 50 {
 		wg.Go(func() { look("one") })
 	}
 	wg.Wait()
-	if source.calls != 1 {
-		t.Errorf("%d calls for 50 looks at once", source.calls)
+	// What was read is shown for a second; a slow machine takes longer for all of them.
+	if first := source.calls; first < 1 || first > 1+int(time.Since(began)/time.Second) {
+		t.Errorf("%d calls for 50 looks at once in %s", first, time.Since(began))
 	}
+	known := source.calls
 	look("two")
-	if source.calls != 2 {
+	if source.calls != known+1 {
 		t.Error("another run was shown the stages of the first")
 	}
 	time.Sleep(1100 * time.Millisecond)
 	look("one")
-	if source.calls != 3 {
+	if source.calls != known+2 {
 		t.Error("old stages are shown")
 	}
 }

@@ -59,11 +59,11 @@ func readWatch(ctx context.Context, url, credential string, want int, seen *atom
 func TestWatchFanOut(t *testing.T) {
 	const watchers, deaf, changes = 500, 10, 40
 	h, source, credential := newBench(t, 1000, func(c *Config) {
-		c.Limits.StreamWrite = 5 * time.Second
+		c.Limits.StreamWrite = 10 * time.Second // nobody who reads is cut on a slow machine
 	})
 	server := httptest.NewServer(h)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	var list struct{ ResourceVersion string }
 	if err := json.Unmarshal(benchGet(t, h, credential, benchPath+"?limit=1").Body.Bytes(), &list); err != nil || list.ResourceVersion == "" {
@@ -81,7 +81,7 @@ func TestWatchFanOut(t *testing.T) {
 		wg.Go(func() { errs <- readWatch(ctx, server.URL+benchPath+query, credential, changes, &seen) })
 	}
 	g := gomega.NewWithT(t)
-	g.Eventually(seen.Load, "30s").Should(gomega.BeNumerically("==", watchers-deaf), "all watch")
+	g.Eventually(seen.Load, "2m").Should(gomega.BeNumerically("==", watchers-deaf), "all watch")
 	for i := range changes {
 		// Every second one is of another pipeline.
 		source.Modify(benchRun(2*i + 1))
@@ -125,5 +125,5 @@ func flood(g *gomega.WithT, source *cachetesting.FakeControllerSource, h http.Ha
 		h.ServeHTTP(w, r)
 		return strings.Contains(w.Body.String(), "slow_clients_total 10\n")
 	}
-	g.Eventually(cut, "40s", "200ms").Should(gomega.BeTrue(), "those who do not read are cut")
+	g.Eventually(cut, "3m", "200ms").Should(gomega.BeTrue(), "those who do not read are cut")
 }

@@ -115,7 +115,7 @@ func (h *hooks) becomes(namespace, name, want string) {
 	gomega.NewWithT(h.t).Eventually(func() string {
 		note := h.note(namespace, name)
 		return fmt.Sprintf("%s %d %d", note.Type, note.Build, note.QueueItem)
-	}).WithTimeout(10*time.Second).WithPolling(10*time.Millisecond).Should(gomega.Equal(want), namespace+"/"+name)
+	}).WithTimeout(time.Minute).WithPolling(10*time.Millisecond).Should(gomega.Equal(want), namespace+"/"+name)
 }
 
 func TestWebhookAuthentication(t *testing.T) {
@@ -271,7 +271,7 @@ func TestWebhookAsksForUnknownBuilds(t *testing.T) {
 	}
 	h.tell(told{kind: "run.initialize", folder: "team", project: "app", build: 3})
 	h.tell(told{kind: "run.started", folder: "team", project: "app", build: 3})
-	gomega.NewWithT(t).Eventually(asked).WithTimeout(10 * time.Second).ShouldNot(gomega.BeEmpty())
+	gomega.NewWithT(t).Eventually(asked).WithTimeout(time.Minute).ShouldNot(gomega.BeEmpty())
 	at, err := time.Parse(time.RFC3339Nano, asked())
 	if err != nil || time.Since(at) > time.Minute {
 		t.Errorf("asked at %s: %v", at, err)

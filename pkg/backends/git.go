@@ -21,8 +21,6 @@ type Git struct {
 	CacheBytes, RepositoryBytes int64
 	// KnownHostsFile has keys of SSH servers for all users.
 	KnownHostsFile string
-	// AllowLocal lets repositories be on this machine.
-	AllowLocal bool
 }
 
 // NewGit gives the defaults.
@@ -36,7 +34,6 @@ func (o *Git) AddFlags(flags *pflag.FlagSet) {
 	flags.Int64Var(&o.CacheBytes, "git-cache-bytes", o.CacheBytes, "size of that folder")
 	flags.Int64Var(&o.RepositoryBytes, "git-repository-bytes", o.RepositoryBytes, "how much of a git repository is read at a time; larger ones are refused")
 	flags.StringVar(&o.KnownHostsFile, "git-known-hosts-file", o.KnownHostsFile, "file with the keys of SSH servers of git repositories, in the format of known_hosts, besides those of the users' credentials")
-	flags.BoolVar(&o.AllowLocal, "git-allow-local", o.AllowLocal, "let git repositories be on this machine or at link-local addresses")
 }
 
 // Validate gives all that is wrong with the options.
@@ -48,11 +45,11 @@ func (o *Git) Validate() []error {
 }
 
 // Cache makes the cache; nil without a folder.
-func (o *Git) Cache() (*gitfiles.Cache, error) {
+func (o *Git) Cache(egress Egress) (*gitfiles.Cache, error) {
 	if o.CacheDir == "" {
 		return nil, nil
 	}
-	options := gitfiles.Options{Dir: o.CacheDir, MaxCacheBytes: o.CacheBytes, MaxRepositoryBytes: o.RepositoryBytes, AllowLocal: o.AllowLocal}
+	options := gitfiles.Options{Dir: o.CacheDir, MaxCacheBytes: o.CacheBytes, MaxRepositoryBytes: o.RepositoryBytes, AllowLocal: egress.AllowLocal}
 	var err error
 	if o.KnownHostsFile != "" {
 		if options.KnownHosts, err = os.ReadFile(o.KnownHostsFile); err != nil {

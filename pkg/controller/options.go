@@ -49,9 +49,12 @@ type Options struct {
 	Jenkins Jenkins
 	// Cloud is the name of Jenkins' Kubernetes cloud. Empty: jenkins.DefaultCloud.
 	Cloud string
-	// Objects keeps logs and artifacts of ended runs; *objectstore.Store has it. Nil keeps none. Its
-	// bucket must exist.
-	Objects pipelinerun.ObjectStore
+	// Objects keeps logs and artifacts of ended runs, and the files of binaries and uploads; *objectstore.Store has it.
+	// Nil keeps none. Its bucket must exist.
+	Objects interface {
+		pipelinerun.ObjectStore
+		gitrepository.Objects
+	}
 	// Git asks the servers of git repositories whether they can be read; *gitfiles.Cache does. Nil asks nobody.
 	Git gitrepository.Git
 	// StartKey is the secret that the tokens which start jobs are derived from: at least 16 random

@@ -104,6 +104,9 @@ func setupFiles(mgr ctrl.Manager, o Options) error {
 	binaries := &s2ibinary.Reconciler{}
 	if o.Objects != nil {
 		binaries.Objects = o.Objects
+		if err := mgr.Add(&gitrepository.Uploads{Objects: o.Objects}); err != nil {
+			return err
+		}
 	}
 	return binaries.SetupWithManager(mgr)
 }

@@ -11,12 +11,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	devcontainerv1 "github.com/slipway-dev/slipway/pkg/apis/devcontainer/v1"
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/up"
 )
@@ -41,9 +41,9 @@ func Leftovers(ctx context.Context, state *up.State, project, agentLabel string)
 
 // NewKubeClient gives a client for the state's cluster that knows Slipway's kinds.
 func NewKubeClient(state *up.State) (client.WithWatch, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", state.Kubeconfig)
+	config, err := kubeconfig.Load(state.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
+		return nil, err
 	}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme.New()})
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -24,6 +23,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/controller/pipelinerun"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 )
 
@@ -36,7 +36,7 @@ const (
 
 // Options of the controller manager.
 type Options struct {
-	// Kubeconfig is the cluster; the pod's own account if empty.
+	// Kubeconfig is the cluster; as kubectl finds it, or the pod's own account, if empty.
 	Kubeconfig string
 	// SystemNamespace holds the lease; WorkerNamespace the agent pods.
 	SystemNamespace, WorkerNamespace string
@@ -64,6 +64,8 @@ type Options struct {
 	Backends backends.Options
 	// Git is how git repositories are asked whether they can be read.
 	Git backends.Git
+	// Egress says to which addresses that users give the controllers connect.
+	Egress backends.Egress
 }
 
 // NewOptions gives the defaults.
@@ -74,7 +76,7 @@ func NewOptions() *Options {
 
 // AddFlags binds the options to flags.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig of the cluster; the pod's account if empty")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, kubeconfig.Usage)
 	flags.StringVar(&o.SystemNamespace, "system-namespace", o.SystemNamespace, "namespace of the lease")
 	flags.StringVar(&o.WorkerNamespace, "worker-namespace", o.WorkerNamespace, "namespace of agent pods")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", o.MetricsAddress, "address of /metrics; 0 for none")
@@ -90,6 +92,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Notifications.AddFlags(flags)
 	o.Backends.AddFlags(flags)
 	o.Git.AddFlags(flags)
+	o.Egress.AddFlags(flags)
 }
 
 // Validate gives all that is wrong with the options.
@@ -133,9 +136,12 @@ func Run(ctx context.Context, options *Options) error {
 }
 
 func newManager(options *Options) (ctrl.Manager, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
+	config, err := kubeconfig.Load(options.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
+		return nil, err
+	}
+	if _, err := kubeconfig.Check(config); err != nil {
+		return nil, err
 	}
 	config.QPS, config.Burst = options.QPS, options.Burst
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
@@ -172,7 +178,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, options *Options) error {
 		Agents:        options.Agents,
 		Notifications: options.Notifications,
 		DevContainers: devcontainer.Options{AgentImage: options.AgentImage}}
-	git, err := options.Git.Cache()
+	controllers.Notifications.AllowLocal = options.Egress.AllowLocal
+	git, err := options.Git.Cache(options.Egress)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func explainTransport(ctx context.Context, host string, err error) error {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case errors.Is(err, egress.ErrRefused):
-		e.Reason, e.Message = Refused, fmt.Sprintf("%s cannot be used: its address is local to Slipway, or it redirects to one that is not allowed; an administrator can allow local addresses with --scm-allow-local", host)
+		e.Reason, e.Message = Refused, fmt.Sprintf("%s cannot be used: its address is local to Slipway, or it redirects to one that is not allowed; an administrator can allow local addresses with --egress-allow-local", host)
 	case errors.As(err, &unknownCA):
 		e.Reason, e.Message = BadTLS, fmt.Sprintf("the certificate of %s is from an authority that is not known here; give the authority's certificate by caName and caNamespace", host)
 	case errors.As(err, &hostname):

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/lru"
@@ -24,8 +25,9 @@ import (
 const (
 	// timeout bounds one request.
 	timeout = 20 * time.Second
-	// maxAnswer bounds an answer in bytes: a page of a hundred repositories of GitHub has half a megabyte.
-	maxAnswer = 16 << 20
+	// maxAnswers bounds all answers to one client in bytes: a page of a hundred repositories of GitHub has half a megabyte,
+	// and a list may take many pages.
+	maxAnswers = 16 << 20
 	// maxTrusts bounds the sets of authorities for which connections are kept.
 	maxTrusts = 32
 )
@@ -91,9 +93,11 @@ func (f *Factory) http(o Options, server *url.URL) (*http.Client, error) {
 		return nil, err
 	}
 	own := *shared
-	own.Transport = &authenticated{
+	transport := &authenticated{
 		base: shared.Transport, scheme: server.Scheme, host: server.Host, header: o.Credential.header(o.Provider),
 	}
+	transport.left.Store(maxAnswers)
+	own.Transport = transport
 	return &own, nil
 }
 
@@ -133,10 +137,27 @@ func (f *Factory) shared(o Options) (*http.Client, error) {
 	return made, nil
 }
 
-// authenticated sends a credential to one server, and bounds answers.
+// authenticated sends a credential to one server, and bounds its answers.
 type authenticated struct {
 	base                 http.RoundTripper
 	scheme, host, header string
+	// left is how many bytes of answers are still read.
+	left atomic.Int64
+}
+
+// counted is the body of an answer.
+type counted struct {
+	io.ReadCloser
+	left *atomic.Int64
+}
+
+// Read implements io.Reader.
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	if c.left.Add(-int64(n)) < 0 {
+		return 0, &http.MaxBytesError{Limit: maxAnswers}
+	}
+	return n, err //nolint:wrapcheck // io.EOF must stay itself
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -150,7 +171,7 @@ func (a *authenticated) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := a.base.RoundTrip(req)
 	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+		resp.Body = counted{resp.Body, &a.left}
 	}
 	return resp, err
 }

@@ -166,7 +166,8 @@ type HookInput struct {
 	SkipVerify bool
 }
 
-// Client is one server, used with one credential. Its methods may be called from several goroutines.
+// Client is one server, used with one credential for one request of a user: it reads so many bytes of answers and no
+// more. Its methods may be called from several goroutines.
 type Client interface {
 	// Verify asks the server who the credential is of. For Git it reads the refs of the repository.
 	Verify(ctx context.Context) (User, error)

@@ -7,9 +7,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -364,12 +367,33 @@ func TestLocalServers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Verify(t.Context()); !errors.Is(err, Refused) || !strings.Contains(err.Error(), "--scm-allow-local") {
+		if _, err := c.Verify(t.Context()); !errors.Is(err, Refused) || !strings.Contains(err.Error(), "--egress-allow-local") {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
 	if len(f.asked) > 0 {
 		t.Errorf("it was asked: %v", f.asked)
+	}
+}
+
+// TestEndlessAnswers: a server that means ill cannot fill the memory, neither with one answer nor with many pages.
+func TestEndlessAnswers(t *testing.T) {
+	for name, item := range map[string]string{"many pages": `[{"login":"` + strings.Repeat("x", 1<<20) + `"}]`, "one page": `[{"login":"` + strings.Repeat("x", 32<<20) + `"}]`} {
+		var sent atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+			w.Header().Set("Link", fmt.Sprintf(`<http://%s/?page=%d>; rel="next"`, r.Host, page+1))
+			n, _ := io.WriteString(w, item)
+			sent.Add(int64(n))
+		}))
+		c := connect(t, Options{Provider: GitHub, Server: server.URL, Credential: Credential{Token: goodToken}})
+		if _, err := c.Organizations(t.Context(), false); !errors.Is(err, ServerError) {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
+		if sent.Load() > 3*maxAnswers {
+			t.Errorf("%s: it sent %d bytes", name, sent.Load())
+		}
 	}
 }
 

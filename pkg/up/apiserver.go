@@ -64,6 +64,7 @@ func (u *instance) startAPIServer(ctx context.Context, group *errgroup.Group) (s
 		JenkinsAPI:  u.jenkins,
 		Git:         u.git,
 		GitUploads:  u.objects,
+		AllowLocal:  u.options.Egress.AllowLocal,
 		// The embedded store listens on this machine only.
 		Binaries:  s2ibinary.Options{Objects: u.objects, Stream: u.options.Backends.S3Endpoint == ""},
 		Faces:     []apiserver.Face{devstar.Face(devstar.Options{Host: u.options.SSHHost, DefaultImage: u.options.DevImage})},

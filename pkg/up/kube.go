@@ -15,47 +15,33 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 )
 
 const (
 	// One process talks for all controllers and users; the cluster's own fairness bounds it.
 	qps, burst = 500, 1000
-	// clusterTimeout bounds the first call.
-	clusterTimeout = 10 * time.Second
+	// leaseTimeout bounds each renewal of the lease.
+	leaseTimeout = 10 * time.Second
 	// leaseName is the Lease that the process which runs the controllers holds.
 	leaseName = "slipway-controllers"
 )
 
 // restConfig reads the kubeconfig.
 func restConfig(options *Options) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = options.Kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	config, err := kubeconfig.Load(options.Kubeconfig)
+	if errors.Is(err, kubeconfig.ErrNone) {
+		return nil, fmt.Errorf("%w, or let `make run` start one", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("no cluster: %w (name one with --kubeconfig or KUBECONFIG, or let `make run` start one)", err)
+		return nil, err
 	}
 	config.QPS, config.Burst = qps, burst
 	config.UserAgent = "slipway-up"
 	return config, nil
-}
-
-// checkCluster makes the first call, so that a cluster that is not there is told as such.
-func checkCluster(config *rest.Config) (version string, err error) {
-	short := rest.CopyConfig(config)
-	short.Timeout = clusterTimeout
-	client, err := discovery.NewDiscoveryClientForConfig(short)
-	if err != nil {
-		return "", fmt.Errorf("make client: %w", err)
-	}
-	info, err := client.ServerVersion()
-	if err != nil {
-		return "", fmt.Errorf("the cluster at %s does not answer: %w", config.Host, err)
-	}
-	return info.GitVersion, nil
 }
 
 // newLock gives the lease that only one Slipway of a cluster holds. Its holder's name stays the
@@ -72,7 +58,7 @@ func newLock(config *rest.Config, options *Options) (resourcelock.Interface, err
 	}
 	sum := sha256.Sum256([]byte(dir))
 	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, options.SystemNamespace, leaseName,
-		resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(sum[:])[:12]}, config, clusterTimeout)
+		resourcelock.ResourceLockConfig{Identity: host + "_" + hex.EncodeToString(sum[:])[:12]}, config, leaseTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("make lease: %w", err)
 	}
@@ -100,11 +86,11 @@ func otherHolder(ctx context.Context, lock resourcelock.Interface) (string, erro
 // lockState keeps two processes from using one state folder.
 func lockState(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make state folder: %w", err)
+		return nil, fmt.Errorf("the state folder cannot be made: %w (another one: --state-dir)", err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock state folder: %w", err)
+		return nil, fmt.Errorf("the state folder cannot be used: %w (another one: --state-dir)", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("the state folder %s is in use by another `slipway up`: stop it, or choose another one with --state-dir", dir), file.Close())

@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/controller"
 	"github.com/slipway-dev/slipway/pkg/controller/notification"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 )
 
 // Options of `slipway up`.
@@ -44,6 +45,8 @@ type Options struct {
 	Backends backends.Options
 	// Git is how git repositories are read; by default with a folder in StateDir.
 	Git backends.Git
+	// Egress says to which addresses that users give the servers connect.
+	Egress backends.Egress
 	// JenkinsToken is the API token for a real Jenkins, where no file holds it.
 	JenkinsToken string
 	// JenkinsListen is the address of the embedded minijenkins.
@@ -87,7 +90,7 @@ func NewOptions() *Options {
 
 // AddFlags binds the options to flags.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, "kubeconfig of the cluster; KUBECONFIG, ~/.kube/config or the pod's account if empty")
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", o.Kubeconfig, kubeconfig.Usage)
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "folder for the data of the embedded parts and for secrets")
 	flags.StringVar(&o.Listen, "listen", o.Listen, "address of the API server; port 0 takes a free one")
 	o.SCM.AddFlags(flags)
@@ -97,6 +100,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.AdminUser, "admin-user", o.AdminUser, "name of the first user, who may do everything in Slipway")
 	o.Backends.AddFlags(flags)
 	o.Git.AddFlags(flags)
+	o.Egress.AddFlags(flags)
 	flags.StringVar(&o.JenkinsToken, "jenkins-token", o.JenkinsToken, "API token for Jenkins; other users of this machine can see it: --jenkins-token-file is better")
 	flags.StringVar(&o.JenkinsListen, "jenkins-listen", o.JenkinsListen, "address of the embedded minijenkins, which runs if --jenkins-url is empty")
 	flags.BoolVar(&o.JenkinsfilePods, "jenkinsfile-pods", o.JenkinsfilePods, "let Jenkinsfiles describe the pods of their agents, within narrow bounds, in the embedded minijenkins")

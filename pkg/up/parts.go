@@ -63,7 +63,7 @@ func (u *instance) startMiniJenkins(ctx context.Context, group *errgroup.Group, 
 	var listenConfig net.ListenConfig
 	listener, err := listenConfig.Listen(ctx, "tcp", options.JenkinsListen)
 	if err != nil {
-		return "", fmt.Errorf("listen for minijenkins: %w", err)
+		return "", fmt.Errorf("listen for minijenkins: %w (another address: --jenkins-listen)", err)
 	}
 	address := "http://" + listener.Addr().String()
 	server, err := minijenkins.New(minijenkins.Config{
@@ -119,7 +119,7 @@ func startEmbeddedStore(ctx context.Context, group *errgroup.Group, options *Opt
 		Dir: filepath.Join(options.StateDir, "s3"), Address: options.S3Listen, AccessKey: access, SecretKey: secret,
 	})
 	if err != nil {
-		return "", fmt.Errorf("start S3 server: %w", err)
+		return "", fmt.Errorf("start the S3 server at %s: %w (another address: --s3-listen)", options.S3Listen, err)
 	}
 	group.Go(func() error { return server.Serve(ctx) })
 	return "http://" + server.Endpoint(), nil

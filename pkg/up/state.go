@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/slipway-dev/slipway/pkg/apiclient"
 )
@@ -91,8 +92,8 @@ func readSecret(path string) (string, error) {
 	return string(content), nil
 }
 
-// ErrNotRunning says that no `slipway up` left its state in the folder.
-var ErrNotRunning = errors.New("slipway is not running: start it with `make run` (or `slipway up`) in another shell")
+// ErrNotRunning says that no `slipway up` runs with the folder.
+var ErrNotRunning = errors.New("slipway is not running with this state folder (--state-dir): start it with `make run` (or `slipway up`) in another shell")
 
 // ReadState reads what the `slipway up` of a state folder says of itself.
 func ReadState(dir string) (*State, error) {
@@ -106,6 +107,10 @@ func ReadState(dir string) (*State, error) {
 	state := &State{}
 	if err := json.Unmarshal(content, state); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", filepath.Join(dir, StateFile), err)
+	}
+	// A process that was killed leaves the file behind.
+	if state.PID > 0 && errors.Is(syscall.Kill(state.PID, 0), syscall.ESRCH) {
+		return nil, ErrNotRunning
 	}
 	return state, nil
 }

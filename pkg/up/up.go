@@ -34,6 +34,7 @@ import (
 	"github.com/slipway-dev/slipway/pkg/gitfiles"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkins"
+	"github.com/slipway-dev/slipway/pkg/kubeconfig"
 	"github.com/slipway-dev/slipway/pkg/objectstore"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/store"
@@ -70,11 +71,19 @@ func Run(ctx context.Context, options *Options, out io.Writer) (err error) {
 		return err
 	}
 	began := time.Now()
+	// Other commands read the state from other folders.
+	if options.StateDir, err = filepath.Abs(options.StateDir); err != nil {
+		return fmt.Errorf("--state-dir: %w", err)
+	}
 	file, err := lockState(options.StateDir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
+	// One that was killed could not take back what it said of itself.
+	if err := os.Remove(filepath.Join(options.StateDir, StateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove what the last `slipway up` left: %w", err)
+	}
 	logger, err := logToFile(options.StateDir)
 	if err != nil {
 		return err
@@ -82,6 +91,11 @@ func Run(ctx context.Context, options *Options, out io.Writer) (err error) {
 	defer klog.Flush()
 	ctx = ctrl.LoggerInto(ctx, logger)
 	u := &instance{options: options, out: out}
+	// An address that is taken is told before anything is done to the cluster.
+	if err := u.listen(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = u.listener.Close() }() // closed twice if it was served
 	if err := u.connect(ctx); err != nil {
 		return err
 	}
@@ -92,7 +106,7 @@ func Run(ctx context.Context, options *Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	u.state = &State{PID: os.Getpid(), Username: options.AdminUser, PasswordFile: passwordFile, Kubeconfig: options.Kubeconfig,
+	u.state = &State{PID: os.Getpid(), Username: options.AdminUser, PasswordFile: passwordFile, Kubeconfig: kubeconfig.Path(options.Kubeconfig),
 		Bucket: options.Backends.S3Bucket, WorkerNamespace: options.WorkerNamespace, SystemNamespace: options.SystemNamespace,
 		HostIP: options.HostIP, DevImage: options.DevImage}
 	return u.run(ctx, began)
@@ -103,7 +117,7 @@ func (u *instance) connect(ctx context.Context) (err error) {
 	if u.rest, err = restConfig(u.options); err != nil {
 		return err
 	}
-	version, err := checkCluster(u.rest)
+	version, err := kubeconfig.Check(u.rest)
 	if err != nil {
 		return err
 	}
@@ -147,7 +161,7 @@ func (u *instance) run(ctx context.Context, began time.Time) (err error) {
 			u.say("%v\n", err)
 		}
 		err = frontends.Wait()
-		u.say("stopping\n")
+		u.say("stopping; Ctrl-C once more ends it at once, and builds still go on after the next start\n")
 	} else {
 		frontends.Go(func() error { return err })
 		_ = frontends.Wait() // gives err again
@@ -160,14 +174,6 @@ func (u *instance) run(ctx context.Context, began time.Time) (err error) {
 }
 
 func (u *instance) start(work, servers context.Context, frontends, backends *errgroup.Group) (err error) {
-	if err := u.listen(work); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = u.listener.Close() // closed twice if it was served already
-		}
-	}()
 	if u.jenkins, u.state.Jenkins, err = u.startJenkins(servers, backends); err != nil {
 		return err
 	}
@@ -224,14 +230,16 @@ func (u *instance) setupManager(ctx context.Context) (err error) {
 	}
 	git := u.options.Git
 	git.CacheDir = cmp.Or(git.CacheDir, filepath.Join(u.options.StateDir, "git"))
-	if u.git, err = git.Cache(); err != nil {
+	if u.git, err = git.Cache(u.options.Egress); err != nil {
 		return err
 	}
+	notifications := u.options.Notifications
+	notifications.AllowLocal = u.options.Egress.AllowLocal
 	return controller.Setup(ctx, u.manager, controller.Options{
 		Jenkins: u.jenkins, Cloud: u.options.Cloud, Objects: u.objects, Git: u.git, StartKey: u.keys.jobToken,
 		Runs:          pipelinerun.Options{WorkerNamespace: u.options.WorkerNamespace, StartTimeout: u.options.AgentStartTimeout},
 		Agents:        u.options.Agents,
-		Notifications: u.options.Notifications,
+		Notifications: notifications,
 		DevContainers: devcontainer.Options{AgentImage: u.options.AgentImage},
 	})
 }

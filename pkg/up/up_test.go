@@ -5,7 +5,10 @@ package up
 
 import (
 	"errors"
+	"io"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,6 +77,18 @@ func TestState(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	killed := *want
+	process := exec.CommandContext(t.Context(), "true")
+	if err := process.Run(); err != nil {
+		t.Fatal(err)
+	}
+	killed.PID = process.Process.Pid
+	if err := killed.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadState(dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("the state of a process that has ended: %v, want ErrNotRunning", err)
+	}
 	info, err := os.Stat(filepath.Join(dir, StateFile))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("others may read the state: %v, %v", info.Mode(), err)
@@ -103,6 +118,47 @@ func TestLockState(t *testing.T) {
 		t.Fatalf("the folder is not free after its user has gone: %v", err)
 	}
 	_ = second.Close()
+}
+
+// TestRunTellsWhatIsWrong: what keeps it from starting is one line that names the flag which helps.
+func TestRunTellsWhatIsWrong(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		change func(*Options)
+		want   []string
+	}{
+		"no cluster":    {change: func(*Options) {}, want: []string{"--kubeconfig", "KUBECONFIG", "make run"}},
+		"no kubeconfig": {change: func(o *Options) { o.Kubeconfig = "/nonexistent" }, want: []string{"/nonexistent"}},
+		"port in use":   {change: func(o *Options) { o.Listen = taken.Addr().String() }, want: []string{"in use", "--listen"}},
+		"state folder":  {change: func(o *Options) { o.StateDir = filepath.Join(file, "state") }, want: []string{file, "--state-dir"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			options := NewOptions()
+			options.StateDir, options.Listen = t.TempDir(), "127.0.0.1:0"
+			tc.change(options)
+			err := Run(t.Context(), options, io.Discard)
+			if err == nil || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%v, want one line", err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%v does not name %s", err, want)
+				}
+			}
+		})
+	}
 }
 
 // TestBootstrap prepares a cluster twice: what is there stays as it is, keys and password above all.

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -179,7 +180,7 @@ func (w *world) startControllers(through func(*process, http.RoundTripper, strin
 	cfg := rest.CopyConfig(w.rest)
 	cfg.WrapTransport = func(rt http.RoundTripper) http.RoundTripper { return wrap(rt, "kube") }
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
-		Scheme: envtest.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: envtest.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: controller.CacheOptions()},
 		Controller: config.Controller{SkipNameValidation: new(true)}, GracefulShutdownTimeout: new(5 * time.Second),
 	})
 	if err != nil {

@@ -4,8 +4,10 @@
 package peerfaults
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -169,8 +171,9 @@ func TestFault13HeadersOfLogs(t *testing.T) {
 }
 
 // TestFault14MaskedValues: the peer writes the empty values that it shows for a credential's back when the credential is saved, takes the
-// name of a password parameter for its default, and lets a run go whose build it could not delete, so that builds pile up. Here
-// values that are not shown stay, the default is the default, and the run goes with its build.
+// name of a password parameter for its default, lets a run go whose build it could not delete, so that builds pile up, says nothing of a
+// start that failed, and writes back the whole status as it read it when it gives a run up. Here values that are not shown stay, the
+// default is the default, the run goes with its build and says why it does not start, and what others wrote into its status stays.
 func TestFault14MaskedValues(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "fault14")
@@ -246,4 +249,103 @@ func TestFault14MaskedValues(t *testing.T) {
 			t.Errorf("the build is still there: %d", code)
 		}
 	})
+}
+
+// TestFault14StartErrors: see TestFault14MaskedValues.
+func TestFault14StartErrors(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "starts14")
+	for name, tt := range map[string]struct {
+		code int
+		want func(*devopsv1alpha3.PipelineRun, *devopsv1alpha3.Condition) bool
+	}{
+		// What no other try will change ends the run; what somebody may put right does not.
+		"refused": {http.StatusBadRequest, func(run *devopsv1alpha3.PipelineRun, c *devopsv1alpha3.Condition) bool {
+			return run.Status.Phase == devopsv1alpha3.Failed && c.Reason == "StartRefused" && strings.Contains(c.Message, "the-words-of-jenkins")
+		}},
+		"forbidden": {http.StatusForbidden, func(run *devopsv1alpha3.PipelineRun, c *devopsv1alpha3.Condition) bool {
+			return run.Status.Phase == devopsv1alpha3.Pending && strings.Contains(c.Message, "the-words-of-jenkins")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := p.in(t)
+			p.newPipeline(name, jenkinsfileOf("echo 'x'"))
+			mend := p.jenkinsControllers.breaks(t, func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+				if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/job/"+p.name+"/job/"+name+"/build") {
+					return false
+				}
+				w.Header().Set("X-Jenkins", "2.541.2")
+				w.Header().Set("X-Error", "the-words-of-jenkins")
+				w.WriteHeader(tt.code)
+				return true
+			})
+			run := p.startRun(name, "")
+			p.wait("the run says why it does not start", func() (bool, string) {
+				p.read(run)
+				c := conditionOf(run, devopsv1alpha3.ConditionSucceeded)
+				return c != nil && tt.want(run, c), fmt.Sprint(run.Status)
+			})
+			if run.Status.Phase.Ended() {
+				return
+			}
+			mend()
+			p.reaches(run, devopsv1alpha3.Succeeded)
+		})
+	}
+}
+
+// TestFault14StaleStatus: see TestFault14MaskedValues.
+func TestFault14StaleStatus(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "stale14")
+	p.newPipeline("lost", jenkinsfileOf("sleep 600"))
+	run := p.startRun("lost", "")
+	p.reaches(run, devopsv1alpha3.Running)
+	p.jenkinsControllers.breaks(t, func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if m := isRun.FindStringSubmatch(r.URL.EscapedPath()); m == nil || m[1] != p.name {
+			return false
+		}
+		w.Header().Set("X-Jenkins", "2.541.2")
+		w.WriteHeader(http.StatusNotFound)
+		return true
+	})
+	// Between the look and the write that gives the run up somebody else writes.
+	var others atomic.Int64
+	p.kubeControllers.breaks(t, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Method != http.MethodPatch || !strings.HasSuffix(r.URL.Path, "/namespaces/"+p.name+"/pipelineruns/"+run.Name+"/status") {
+			return false
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if err != nil || !strings.Contains(string(body), "completionTime") || others.Add(1) > 1 {
+			return false
+		}
+		latest := &devopsv1alpha3.PipelineRun{}
+		if err := p.kube.Get(r.Context(), client.ObjectKeyFromObject(run), latest); err != nil {
+			t.Error(err)
+			return false
+		}
+		latest.Status.Conditions = append(latest.Status.Conditions, devopsv1alpha3.Condition{Type: "Checked", Status: metav1.ConditionTrue, Reason: "ByAnother"})
+		if err := p.kube.Status().Update(r.Context(), latest); err != nil {
+			t.Error(err)
+		}
+		return false
+	})
+	p.reaches(run, devopsv1alpha3.Failed)
+	if c := conditionOf(run, devopsv1alpha3.ConditionSucceeded); c == nil || c.Reason != devopsv1alpha3.ReasonBuildLost || run.Labels[devopsv1alpha3.PipelineRunOrphanLabel] != "true" {
+		t.Errorf("%v, labels %v", run.Status, run.Labels)
+	}
+	if others.Load() == 0 || conditionOf(run, "Checked") == nil {
+		t.Errorf("what another wrote in between (%d writes) is lost: %v", others.Load(), run.Status.Conditions)
+	}
+}
+
+// conditionOf finds a condition of a run.
+func conditionOf(run *devopsv1alpha3.PipelineRun, kind devopsv1alpha3.ConditionType) *devopsv1alpha3.Condition {
+	for i := range run.Status.Conditions {
+		if run.Status.Conditions[i].Type == kind {
+			return &run.Status.Conditions[i]
+		}
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ const (
 	workerNamespace           = "kubesphere-devops-worker"
 	systemNamespace           = "kubesphere-devops-system"
 	// patience bounds each wait.
-	patience = 75 * time.Second
+	patience = 2 * time.Minute
 )
 
 // world is what all tests share.
@@ -254,8 +254,8 @@ func (w *world) startAPIServer(ctx context.Context) error {
 	o.Kubernetes.Kubeconfig = w.file("kubeconfig", fmt.Sprintf("apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: %q}}]\n"+
 		"contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\ncurrent-context: c\n", w.kubeAPI.URL))
 	o.Authentication.JWTSecretFile, o.Authentication.WebhookSecretFile = w.file("jwt", jwtSecret), w.file("events", eventSecret)
-	o.SCM.WebhookSecretFile, o.SCM.AllowLocal = w.file("hook", hookSecret), true
-	o.Files.Git.CacheDir, o.Files.Git.AllowLocal = filepath.Join(w.dir, "git"), true
+	o.SCM.WebhookSecretFile, o.Egress.AllowLocal = w.file("hook", hookSecret), true
+	o.Files.Git.CacheDir = filepath.Join(w.dir, "git")
 	o.JobTokenKeyFile = w.file("key", startKey)
 	o.Backends.JenkinsURL, o.Backends.JenkinsUser, o.Backends.JenkinsTokenFile = w.jenkinsAPI.URL, jenkinsUser, w.file("token", jenkinsToken)
 	o.Backends.S3Endpoint, o.Backends.S3AccessKeyFile, o.Backends.S3SecretKeyFile = w.s3, w.file("access", s3Key), w.file("secret", s3Secret)
@@ -513,7 +513,17 @@ func (p *project) newPipeline(name, jenkinsfile string, change ...func(*devopsv1
 		p.Fatal(err)
 	}
 	p.synced(pipeline)
+	p.isCached(name)
 	return pipeline
+}
+
+// isCached waits until the API server knows a pipeline, of which a delivery may be.
+func (p *project) isCached(name string) {
+	p.Helper()
+	p.wait("the API server knows the pipeline", func() (bool, string) {
+		got := p.get(p.v3("pipelines/" + name))
+		return got.code == http.StatusOK, got.String()
+	})
 }
 
 func (p *project) synced(pipeline *devopsv1alpha3.Pipeline) {
@@ -538,10 +548,10 @@ func (p *project) startRun(pipeline, query string) *devopsv1alpha3.PipelineRun {
 }
 
 // newRun makes a run in Kubernetes.
-func (p *project) newRun(pipeline, name string) *devopsv1alpha3.PipelineRun {
+func (p *project) newRun(pipeline, name string, parameters ...devopsv1alpha3.Parameter) *devopsv1alpha3.PipelineRun {
 	p.Helper()
 	run := &devopsv1alpha3.PipelineRun{ObjectMeta: metav1.ObjectMeta{Namespace: p.name, Name: name},
-		Spec: devopsv1alpha3.PipelineRunSpec{PipelineRef: &corev1.ObjectReference{Name: pipeline}}}
+		Spec: devopsv1alpha3.PipelineRunSpec{PipelineRef: &corev1.ObjectReference{Name: pipeline}, Parameters: parameters}}
 	if err := p.kube.Create(p.Context(), run); err != nil {
 		p.Fatal(err)
 	}

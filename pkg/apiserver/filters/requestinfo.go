@@ -5,10 +5,26 @@ package filters
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 )
+
+// headerRawQuery is where KubeSphere's gateway repeats the query of a request that goes to another cluster through proxies
+// which may lose it.
+const headerRawQuery = "X-KubeSphere-Rawquery"
+
+// withQuery gives the address with the query of the header, if it has none itself.
+func withQuery(r *http.Request) *url.URL {
+	query := r.Header.Get(headerRawQuery)
+	if query == "" || r.URL.RawQuery != "" {
+		return r.URL
+	}
+	address := *r.URL
+	address.RawQuery = query
+	return &address
+}
 
 // WithRequestInfo resolves alias paths and reads what the request addresses. Addresses that could be
 // read in two ways end here. The error format of the path's face is set for all that follows.
@@ -24,7 +40,7 @@ func WithRequestInfo(next http.Handler, faces *response.Faces) http.Handler {
 			}
 			r.URL = &address
 		}
-		r.URL = request.ResolveNames(r.URL)
+		r.URL = request.ResolveNames(withQuery(r))
 		info, err := request.Parse(r)
 		if err != nil {
 			response.Error(w, r, err)

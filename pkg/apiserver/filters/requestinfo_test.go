@@ -17,9 +17,9 @@ func TestWithRequestInfo(t *testing.T) {
 	faces := response.NewFaces(map[string]response.ErrorWriter{
 		"/face": response.ErrorWriterFunc(func(w http.ResponseWriter, _ *http.Request, _ *metav1.Status) { w.WriteHeader(200) }),
 	})
-	var path, resource string
+	var path, resource, query string
 	h := WithRequestInfo(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, resource = r.URL.Path, infoFrom(r).Resource
+		path, resource, query = r.URL.Path, infoFrom(r).Resource, r.URL.RawQuery
 		if r.URL.Path == "/face/x" {
 			response.Error(w, r, response.NotFoundPath(path))
 		}
@@ -47,5 +47,12 @@ func TestWithRequestInfo(t *testing.T) {
 				t.Errorf("%s: the caller's request was changed", tc.reason)
 			}
 		})
+	}
+	for target, want := range map[string]string{"/v1alpha3/namespaces/a/pipelines": "limit=1&name=x", "/v1alpha3/namespaces/a/pipelines?limit=2": "limit=2"} {
+		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r.Header.Set(headerRawQuery, "limit=1&name=x")
+		if serve(h, r); query != want {
+			t.Errorf("%s with a query in the header: %q, want %q", target, query, want)
+		}
 	}
 }

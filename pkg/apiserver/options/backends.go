@@ -14,7 +14,7 @@ import (
 
 // applyBackends sets where logs and artifacts come from: Jenkins while it has them, S3 when a run has
 // ended. Without an address of one, what it would give is not served.
-func applyBackends(o *backends.Options, files *Files, config *apiserver.Config) error {
+func applyBackends(o *backends.Options, files *Files, egress backends.Egress, config *apiserver.Config) error {
 	// Given gatherers are shown instead of the metrics of the process, so those are among them.
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -38,5 +38,6 @@ func applyBackends(o *backends.Options, files *Files, config *apiserver.Config) 
 	if store != nil {
 		config.Sources.Archive = sources.Store{Store: store}
 	}
-	return files.applyTo(config, store)
+	config.AllowLocal = egress.AllowLocal
+	return files.applyTo(config, store, egress)
 }

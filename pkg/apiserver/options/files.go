@@ -41,11 +41,11 @@ func (o *Files) Validate() []error {
 }
 
 // applyTo sets what the options say. The store may be nil.
-func (o *Files) applyTo(config *apiserver.Config, store *objectstore.Store) (err error) {
+func (o *Files) applyTo(config *apiserver.Config, store *objectstore.Store, egress backends.Egress) (err error) {
 	config.Binaries = s2ibinary.Options{MaxBytes: o.BinaryBytes, Stream: o.BinaryStream}
 	if store != nil {
 		config.Binaries.Objects, config.GitUploads = store, store
 	}
-	config.Git, err = o.Git.Cache()
+	config.Git, err = o.Git.Cache(egress)
 	return err
 }

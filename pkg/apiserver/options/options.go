@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -31,6 +30,7 @@ type Options struct {
 	Backends       backends.Options
 	SonarQube      SonarQube
 	Files          Files
+	Egress         backends.Egress
 	// JobTokenKeyFile holds the key that the controllers have, too: passwords of runs are sealed with one
 	// that is derived from it. Empty: they stand in the run until a controller has seen it.
 	JobTokenKeyFile string
@@ -56,6 +56,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	o.Backends.AddFlags(flags)
 	o.SonarQube.AddFlags(flags)
 	o.Files.AddFlags(flags)
+	o.Egress.AddFlags(flags)
 	flags.StringVar(&o.JobTokenKeyFile, "job-token-key-file", o.JobTokenKeyFile, "file with the key of the tokens that start jobs, the same as the controllers'; it seals the passwords of runs")
 }
 
@@ -74,10 +75,6 @@ func (o *Options) Validate() []error {
 	return errs
 }
 
-// syncTimeout bounds the wait for the cache when the server asks for it; the server itself starts
-// before and says that it is not ready.
-const syncTimeout = time.Second
-
 // Config checks the options and gives the config that they describe, and the cache that the caller has
 // to start. It asks Kubernetes for the kinds that are to be cached.
 func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, error) {
@@ -88,7 +85,7 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 	var objects cache.Cache
 	steps := []func(*apiserver.Config) error{
 		o.Serving.ApplyTo, o.Limits.ApplyTo, o.Authentication.ApplyTo, o.Authorization.ApplyTo,
-		func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, c) },
+		func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, o.Egress, c) },
 		o.SonarQube.ApplyTo, o.SCM.ApplyTo, o.applySealer,
 		func(c *apiserver.Config) (err error) { objects, err = o.Kubernetes.ApplyTo(ctx, c); return err },
 	}
@@ -97,14 +94,6 @@ func (o *Options) Config(ctx context.Context) (apiserver.Config, cache.Cache, er
 			return config, nil, err
 		}
 	}
-	config.Checks = map[string]func(context.Context) error{"cache": func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, syncTimeout)
-		defer cancel()
-		if !objects.WaitForCacheSync(ctx) {
-			return errors.New("the cache is not filled yet")
-		}
-		return nil
-	}}
 	return config, objects, nil
 }
 

@@ -69,11 +69,11 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestApplyTo(t *testing.T) {
 	secret := file(t, strings.Repeat("s", 32)+"\n")
 	o := parse(t, "--jwt-secret-file="+secret, "--user-rate=0", "--authorization-deny-ttl=0", "--jenkins-url=http://jenkins", "--jenkins-user=u",
-		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--s3-access-key-file="+secret, "--s3-secret-key-file="+secret, "--token-review=false", "--shutdown-delay=5s", "--webhook-secret-file="+secret)
+		"--jenkins-token-file="+secret, "--s3-endpoint=http://s3:9000", "--s3-access-key-file="+secret, "--s3-secret-key-file="+secret, "--token-review=false", "--shutdown-delay=5s", "--webhook-secret-file="+secret, "--egress-allow-local")
 	var config apiserver.Config
 	for name, step := range map[string]func(*apiserver.Config) error{
 		"serving": o.Serving.ApplyTo, "limits": o.Limits.ApplyTo, "authentication": o.Authentication.ApplyTo,
-		"authorization": o.Authorization.ApplyTo, "backends": func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, c) },
+		"authorization": o.Authorization.ApplyTo, "backends": func(c *apiserver.Config) error { return applyBackends(&o.Backends, &o.Files, o.Egress, c) },
 	} {
 		if err := step(&config); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -91,6 +91,9 @@ func TestApplyTo(t *testing.T) {
 	if config.Sources.Stages == nil || config.Sources.Logs == nil || config.Sources.Artifacts == nil || config.Sources.Archive == nil || !config.DisableTokenReview {
 		t.Errorf("sources or token review are not set: %+v", config.Sources)
 	}
+	if !config.AllowLocal {
+		t.Error("local source code servers are not allowed")
+	}
 	if config.Serving.TLS != nil || config.Serving.ShutdownDelay != 5*time.Second {
 		t.Errorf("serving: %+v", config.Serving)
 	}
@@ -102,9 +105,9 @@ func TestMissingFiles(t *testing.T) {
 		"--webhook-secret-file": (&Authentication{JWTSecretFile: file(t, "x"), WebhookSecretFile: "/none"}).ApplyTo(&config),
 		"--jwt-secret-file":     (&Authentication{JWTSecretFile: "/none"}).ApplyTo(&config),
 		"--tls-cert-file":       (&Serving{Address: ":1", CertFile: "/none", KeyFile: "/none"}).ApplyTo(&config),
-		"--jenkins-token-file":  applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &Files{}, &config),
-		"--jenkins-url":         applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &Files{}, &config),
-		"--s3-secret-key-file":  applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &Files{}, &config),
+		"--jenkins-token-file":  applyBackends(&backends.Options{JenkinsURL: "http://j", JenkinsTokenFile: "/none"}, &Files{}, backends.Egress{}, &config),
+		"--jenkins-url":         applyBackends(&backends.Options{JenkinsURL: "ftp://j", JenkinsTokenFile: file(t, "x")}, &Files{}, backends.Egress{}, &config),
+		"--s3-secret-key-file":  applyBackends(&backends.Options{S3Endpoint: "s3", S3AccessKeyFile: file(t, "x"), S3SecretKeyFile: "/none"}, &Files{}, backends.Egress{}, &config),
 	} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("%v, want an error that names %s", err, flag)

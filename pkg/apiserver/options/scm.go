@@ -15,8 +15,6 @@ import (
 
 // SCM says how source code servers are talked to, and what their events are checked with.
 type SCM struct {
-	// AllowLocal lets users name source code servers at addresses that are local to the API server.
-	AllowLocal bool
 	// ServersFile lists servers that can be chosen by name; "" for none.
 	ServersFile string
 	// WebhookSecretFile holds what events for all projects are signed with; "" takes only those that are
@@ -28,7 +26,6 @@ type SCM struct {
 
 // AddFlags adds the flags.
 func (o *SCM) AddFlags(flags *pflag.FlagSet) {
-	flags.BoolVar(&o.AllowLocal, "scm-allow-local", o.AllowLocal, "connect to source code servers at loopback and link-local addresses; for tests and development")
 	flags.StringVar(&o.ServersFile, "scm-servers-file", o.ServersFile, "YAML list of source code servers (name, provider, url) that can be chosen by name, besides the public ones")
 	flags.StringVar(&o.WebhookSecretFile, "scm-webhook-secret-file", o.WebhookSecretFile, "file with the secret that source code servers sign events for all projects with, at least 16 bytes; without it only the secrets of projects count")
 	flags.BoolVar(&o.AllowUnsigned, "scm-webhook-allow-unsigned", o.AllowUnsigned, "take events of source code servers that are not signed; whoever reaches the server can then make pipelines run")
@@ -36,7 +33,7 @@ func (o *SCM) AddFlags(flags *pflag.FlagSet) {
 
 // ApplyTo sets what the options say.
 func (o *SCM) ApplyTo(config *apiserver.Config) error {
-	settings := &apiserver.SCM{AllowLocal: o.AllowLocal, AllowUnsigned: o.AllowUnsigned}
+	settings := &apiserver.SCM{AllowUnsigned: o.AllowUnsigned}
 	servers, err := scm.LoadServers(o.ServersFile)
 	if err != nil {
 		return err

@@ -17,14 +17,14 @@ func TestSCM(t *testing.T) {
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	o.AddFlags(flags)
 	servers := file(t, "- {name: ours, provider: gitlab, url: 'https://gitlab.example.org'}")
-	if err := flags.Parse([]string{"--scm-allow-local", "--scm-webhook-allow-unsigned", "--scm-servers-file=" + servers, "--scm-webhook-secret-file=" + file(t, "a-secret-of-32-bytes-0123456789ab\n")}); err != nil {
+	if err := flags.Parse([]string{"--scm-webhook-allow-unsigned", "--scm-servers-file=" + servers, "--scm-webhook-secret-file=" + file(t, "a-secret-of-32-bytes-0123456789ab\n")}); err != nil {
 		t.Fatal(err)
 	}
 	var config apiserver.Config
 	if err := o.ApplyTo(&config); err != nil {
 		t.Fatal(err)
 	}
-	if s := config.SCM; s == nil || !s.AllowLocal || !s.AllowUnsigned || len(s.Servers) != 1 || string(s.WebhookSecret) != "a-secret-of-32-bytes-0123456789ab" {
+	if s := config.SCM; s == nil || !s.AllowUnsigned || len(s.Servers) != 1 || string(s.WebhookSecret) != "a-secret-of-32-bytes-0123456789ab" {
 		t.Errorf("got %+v", config.SCM)
 	}
 	for flag, o := range map[string]SCM{

@@ -25,56 +25,81 @@ import (
 const MaxDepth = 100
 
 // FieldValidation is the query field that says what happens to fields that the API does not know:
-// Strict (the default) refuses them, Warn and Ignore drop them. It is Kubernetes' own.
+// Strict refuses them, Warn and Ignore drop them, Warn where it can with a word about it. It is Kubernetes' own.
+// DecodeJSON is Strict without it, DecodeLenient Warn.
 const FieldValidation = "fieldValidation"
 
 // DecodeJSON reads the request's body, one JSON object, into the value that into points to. The
 // error is an API status that tells the client what is wrong and where. The size is bounded by the
 // reader that the body limit filter has put around the body.
 func DecodeJSON(r *http.Request, into any) error {
-	empty, err := decode(r, into)
+	empty, _, err := decode(r, into, metav1.FieldValidationStrict)
 	if err == nil && empty {
-		return apierrors.NewBadRequest("the body is empty; send a JSON object")
+		return errEmpty
 	}
 	return err
+}
+
+var errEmpty = apierrors.NewBadRequest("the body is empty; send a JSON object")
+
+// DecodeLenient is DecodeJSON for objects that forms are sent as, with what they need besides: fields that the
+// type does not have are dropped, as Kubernetes does, and told. The query can ask for Strict.
+func DecodeLenient(r *http.Request, into any) (dropped []string, err error) {
+	empty, dropped, err := decode(r, into, metav1.FieldValidationWarn)
+	if err == nil && empty {
+		return nil, errEmpty
+	}
+	return dropped, err
 }
 
 // DecodeOptionalJSON is DecodeJSON for an action that needs no body: into stays as it is if there is
 // none.
 func DecodeOptionalJSON(r *http.Request, into any) error {
-	_, err := decode(r, into)
+	_, _, err := decode(r, into, metav1.FieldValidationStrict)
 	return err
 }
 
-func decode(r *http.Request, into any) (empty bool, err error) {
-	mode := r.URL.Query().Get(FieldValidation)
-	switch mode {
-	case "", metav1.FieldValidationStrict, metav1.FieldValidationWarn, metav1.FieldValidationIgnore:
+// decode reads the body. Without a mode in the query the given one holds.
+func decode(r *http.Request, into any, mode string) (empty bool, dropped []string, err error) {
+	wanted := r.URL.Query().Get(FieldValidation)
+	switch wanted {
+	case "":
+	case metav1.FieldValidationStrict, metav1.FieldValidationWarn, metav1.FieldValidationIgnore:
+		mode = wanted
 	default:
-		return false, apierrors.NewBadRequest("fieldValidation must be Strict, Warn or Ignore")
+		return false, nil, apierrors.NewBadRequest("fieldValidation must be Strict, Warn or Ignore")
 	}
 	data, err := read(r)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	trimmed := bytes.TrimSpace(data)
 	if len(trimmed) == 0 {
-		return true, nil
+		return true, nil, nil
 	}
 	if err := checkJSONType(r); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	if err := checkShape(trimmed); err != nil {
-		return false, err
+		return false, nil, err
 	}
-	strictErrors, err := sigsjson.UnmarshalStrict(data, into)
+	problems, err := sigsjson.UnmarshalStrict(data, into)
 	if err != nil {
-		return false, explain(data, err)
+		return false, nil, explain(data, err)
 	}
-	if len(strictErrors) > 0 && (mode == "" || mode == metav1.FieldValidationStrict) {
-		return false, unknownFields(strictErrors)
+	switch {
+	case len(problems) == 0 || mode == metav1.FieldValidationIgnore:
+		return false, nil, nil
+	case mode == metav1.FieldValidationStrict:
+		return false, nil, unknownFields(problems)
 	}
-	return false, nil
+	for _, problem := range problems {
+		if wanted == "" && strings.HasPrefix(problem.Error(), "duplicate field") {
+			return false, nil, unknownFields([]error{problem})
+		}
+		dropped = append(dropped, problem.Error())
+	}
+	return false, dropped, nil
 }
 
 // read takes the whole body, which the body limit filter bounds.

@@ -4,6 +4,7 @@
 package request
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -99,5 +100,34 @@ func TestDecodeOptionalJSON(t *testing.T) {
 	}
 	if diff := cmp.Diff(outer{List: []string{"default"}}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestDecodeLenient(t *testing.T) {
+	for reason, tt := range map[string]struct {
+		query, body string
+		dropped     []string
+		code        int32
+	}{
+		"what forms send besides":  {"", `{"spec":{"flag":true,"flog":1},"x":{}}`, []string{`unknown field "spec.flog"`, `unknown field "x"`}, 0},
+		"nothing unknown":          {"", `{"spec":{"flag":true}}`, nil, 0},
+		"the client wants it":      {"?fieldValidation=Strict", `{"x":1}`, nil, 400},
+		"or does not care":         {"?fieldValidation=Ignore", `{"x":1}`, nil, 0},
+		"two readings":             {"", `{"list":[],"list":[]}`, nil, 400},
+		"two readings, as wanted":  {"?fieldValidation=Warn", `{"list":[],"list":[]}`, []string{`duplicate field "list"`}, 0},
+		"a wrong type is an error": {"", `{"spec":{"flag":"yes"}}`, nil, 400},
+		"no body":                  {"", "", nil, 400},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/"+tt.query, strings.NewReader(tt.body))
+		r.Header.Set("Content-Type", "application/json")
+		var got outer
+		dropped, err := DecodeLenient(r, &got)
+		var code int32
+		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+			code = status.Status().Code
+		}
+		if diff := cmp.Diff(tt.dropped, dropped); diff != "" || code != tt.code {
+			t.Errorf("%s: %d, want %d; dropped -want +got:\n%s", reason, code, tt.code, diff)
+		}
 	}
 }

@@ -66,7 +66,7 @@ type Info struct {
 	Name string
 	// LongRunning is true for streams: they have no time limit and are ended when the server stops.
 	LongRunning bool
-	// Upload is true where the body is a file: its handler bounds it.
+	// Upload is true where the body is a file or may be as large as one: its handler bounds it.
 	Upload bool
 }
 
@@ -95,6 +95,7 @@ func Parse(r *http.Request) (*Info, error) {
 	}
 	// kapis, group, version and at least a resource.
 	if len(segments) < 4 || decidesItself(segments) {
+		info.Upload = len(segments) == 5 && r.Method == http.MethodPost && isReceiver(segments)
 		return info, nil
 	}
 	info.IsResourceRequest = true
@@ -189,7 +190,7 @@ func (i *Info) decide(r *http.Request, action []string) {
 	}
 	switch {
 	case i.Namespace != "" && checks[i.Resource]:
-		i.Resource, i.Name, i.Verb = pipelineResource, "", VerbList
+		i.Resource, i.Name, i.Verb, i.LongRunning = pipelineResource, "", VerbList, false
 		return
 	case len(action) == 0:
 		return
@@ -273,6 +274,15 @@ func decidesItself(segments []string) bool {
 		return version == "v1alpha3"
 	case "workspaces":
 		return len(rest) > 2 && rest[2] == "workspacemembers"
+	}
+	return false
+}
+
+// isReceiver tells if a path of five segments takes events of source code servers, which may be large.
+func isReceiver(segments []string) bool {
+	switch strings.Join(segments[1:], "/") {
+	case devopsGroup + "/v1alpha3/webhooks/scm", devopsGroup + "/v1alpha2/webhook/github", devopsGroup + "/v1alpha2/webhook/generic-trigger":
+		return true
 	}
 	return false
 }

@@ -157,6 +157,11 @@ func TestParse(t *testing.T) {
 			target: v2 + "/namespaces/demo/checkCron",
 			want:   older(Info{Verb: "list", Namespace: "demo", Resource: "pipelines"}),
 		},
+		"cron check that would stay": {
+			reason: "it is no watch, and has the time limit of all others",
+			target: v2 + "/namespaces/demo/checkCron?watch=true",
+			want:   older(Info{Verb: "list", Namespace: "demo", Resource: "pipelines"}),
+		},
 		"what was a proxy": {
 			reason: "its path is no name",
 			method: http.MethodPost,
@@ -200,6 +205,36 @@ func TestParse(t *testing.T) {
 			reason: "it is not served, which everybody may know",
 			target: "/kapis/gitops.kubesphere.io/v1alpha1/namespaces/demo/applications",
 			want:   &Info{Verb: "get"},
+		},
+		"event": {
+			reason: "those of source code servers may be large, and are bounded by what takes them",
+			method: http.MethodPost, target: v3 + "/webhooks/scm/",
+			want: &Info{Verb: "post", Upload: true},
+		},
+		"older event": {
+			reason: "as above",
+			method: http.MethodPost, target: v2 + "/webhook/github",
+			want: &Info{Verb: "post", Upload: true},
+		},
+		"generic event": {
+			reason: "as above",
+			method: http.MethodPost, target: v2 + "/webhook/generic-trigger",
+			want: &Info{Verb: "post", Upload: true},
+		},
+		"event of Jenkins": {
+			reason: "those are small",
+			method: http.MethodPost, target: v3 + "/webhooks/jenkins",
+			want: &Info{Verb: "post"},
+		},
+		"event by another name": {
+			reason: "nobody bounds the body there",
+			method: http.MethodPost, target: v3 + "/webhooks/scm/x",
+			want: &Info{IsResourceRequest: true, Verb: "create", APIGroup: "devops.kubesphere.io", APIVersion: "v1alpha3", Resource: "webhooks", Name: "scm", Subresource: "x"},
+		},
+		"event by PUT": {
+			reason: "as above",
+			method: http.MethodPut, target: v3 + "/webhooks/scm",
+			want: &Info{Verb: "put"},
 		},
 		"health": {
 			reason: "an address outside of /kapis is no resource",

@@ -215,11 +215,7 @@ func TestStart(t *testing.T) {
 	if err := admin.Status().Patch(t.Context(), pod, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	eventually(t, "the problem is known", func() bool { _, ok := pods.Problem(project, label); return ok })
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the problem was known after %s", took)
-	}
 	if name, _ := pods.Changed().Get(); name != project {
 		t.Errorf("%q is told of the problem", name)
 	}

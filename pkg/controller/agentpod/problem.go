@@ -66,7 +66,7 @@ var remedies = map[string]string{
 	ReasonPodSecurity:        "run agents restricted (--agent-restricted), or lower the pod-security.kubernetes.io/enforce label of the worker namespace",
 	ReasonInvalidPod:         "correct the fields of the dev container that the message names",
 	ReasonPodRefused:         "change the dev container, or the policy that the message names",
-	ReasonCannotCheck:        "let Slipway's controller create pods in the worker namespace (see the chart's Role slipway-agents)",
+	ReasonCannotCheck:        "let Slipway's controller create pods in the worker namespace (the chart's Role slipway-controller-manager there)",
 	ReasonVolumeFailed:       "see the events of the pod; the storage or the object that the message names is missing",
 	ReasonContainerFailed:    "see the message; the image may lack the command, or the node's container runtime has a fault",
 	ReasonJenkinsUnreachable: "set the URL and tunnel of Jenkins' cloud to addresses that pods reach, and check its Service, network policies and the cluster's DNS",

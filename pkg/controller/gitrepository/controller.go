@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,10 +31,19 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultConcurrency = 2
+	DefaultConcurrency = 8
 	DefaultRecheck     = 6 * time.Hour
 	DefaultMinRetry    = 30 * time.Second
 	DefaultMaxRetry    = 10 * time.Minute
+)
+
+const (
+	// perProject is how many repositories of one project are checked at once: slow servers hold up the project's own.
+	perProject = 2
+	// busyWait is about how long a repository waits where its project has as many checks as it may.
+	busyWait = time.Second
+	// askTimeout bounds the question for a repository's branches.
+	askTimeout = 30 * time.Second
 )
 
 // Reasons besides those of pkg/gitfiles.
@@ -76,6 +87,10 @@ type Reconciler struct {
 	Now func() time.Time
 	// Options are the settings.
 	Options Options
+
+	mu sync.Mutex
+	// asking counts the checks that are under way, by project.
+	asking map[string]int
 }
 
 // SetupWithManager registers the controller.
@@ -139,6 +154,10 @@ func (r *Reconciler) check(ctx context.Context, g *devopsv1alpha3.GitRepository)
 	if r.Git == nil {
 		return 0, nil
 	}
+	if !r.enter(g.Namespace) {
+		return busyWait + rand.N(busyWait), nil //nolint:gosec // it spreads load
+	}
+	defer r.leave(g.Namespace)
 	secret, err := r.secret(ctx, g)
 	if _, problem := access.IsProblem(err); err != nil && !problem {
 		return 0, err
@@ -199,7 +218,31 @@ func (r *Reconciler) ask(ctx context.Context, g *devopsv1alpha3.GitRepository, s
 	if err != nil {
 		return err //nolint:wrapcheck // it is for the user
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	return repo.Check(ctx) //nolint:wrapcheck // it is for the user
+}
+
+// enter takes one of the project's places for checks; false: there is none free.
+func (r *Reconciler) enter(project string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asking[project] >= perProject {
+		return false
+	}
+	if r.asking == nil {
+		r.asking = map[string]int{}
+	}
+	r.asking[project]++
+	return true
+}
+
+func (r *Reconciler) leave(project string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asking[project]--; r.asking[project] == 0 {
+		delete(r.asking, project)
+	}
 }
 
 // note writes what came out.

@@ -183,3 +183,48 @@ func TestInterval(t *testing.T) {
 		}
 	}
 }
+
+// TestFairness: a project whose servers do not answer does not hold up others'.
+func TestFairness(t *testing.T) {
+	hang, asked := make(chan struct{}), make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/slow/") {
+			asked <- struct{}{}
+			<-hang
+		}
+	}))
+	defer server.Close()
+	git, err := gitfiles.New(gitfiles.Options{Dir: t.TempDir(), AllowLocal: true, Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Reconciler{Git: git}
+	r.setDefaults()
+	repo := func(project, path string) *devopsv1alpha3.GitRepository {
+		return &devopsv1alpha3.GitRepository{ObjectMeta: metav1.ObjectMeta{Namespace: project, Name: "r", UID: "u"}, Spec: devopsv1alpha3.GitRepositorySpec{URL: server.URL + path}}
+	}
+	done := make(chan error, perProject)
+	for range perProject {
+		go func() {
+			_, err := r.check(t.Context(), repo("a", "/slow/r"))
+			done <- err
+		}()
+		<-asked
+	}
+	for project, want := range map[string]bool{"a": false, "b": true} {
+		g := repo(project, "/r")
+		after, err := r.check(t.Context(), g)
+		if noted := g.Status.LastCheckTime != nil; err != nil || noted != want || after <= 0 || !want && after > 2*busyWait {
+			t.Errorf("project %s: asked %t, again after %s, %v", project, noted, after, err)
+		}
+	}
+	close(hang)
+	for range perProject {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if len(r.asking) != 0 {
+		t.Errorf("left: %v", r.asking)
+	}
+}

@@ -152,7 +152,7 @@ type build struct {
 // maxCauses bounds the causes that are told.
 const maxCauses = 10
 
-// cloudEvent gives the body that tells a happening. It is the same in every try.
+// cloudEvent gives the body that tells a happening. Its id is the same in every try; a later one may know more.
 func cloudEvent(run *devopsv1alpha3.PipelineRun, h happening, externalURL string) CloudEvent {
 	name := ""
 	if run.Spec.PipelineRef != nil {

@@ -14,7 +14,6 @@ import (
 // AddFlags binds to flags what operators set.
 func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.ExternalURL, "external-url", o.ExternalURL, "address at which users reach the API server, for links in notifications; none if empty")
-	flags.BoolVar(&o.AllowLocal, "notify-allow-local", o.AllowLocal, "let receivers of notifications be at loopback and link-local addresses")
 }
 
 // Validate says what is wrong with the options.

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -50,8 +51,8 @@ func (h *Handler[T]) query(req *restful.Request) (store.Query, []store.Filter[T]
 }
 
 // decode reads the body into obj and checks that it is for the address.
-func (h *Handler[T]) decode(req *restful.Request, obj T) error {
-	if err := request.DecodeJSON(req.Request, obj); err != nil {
+func (h *Handler[T]) decode(req *restful.Request, resp *restful.Response, obj T) error {
+	if err := h.decodeBody(req, resp, obj); err != nil {
 		return err
 	}
 	got, want := obj.GetObjectKind().GroupVersionKind(), h.kind.GVK
@@ -67,6 +68,29 @@ func (h *Handler[T]) decode(req *restful.Request, obj T) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("metadata.namespace is %q but the address says %q", own, namespace))
 	}
 	obj.SetNamespace(namespace)
+	return nil
+}
+
+// maxWarnings bounds how many dropped fields an answer tells, maxWarning how long a warning is, in bytes.
+const (
+	maxWarnings = 10
+	maxWarning  = 256
+)
+
+func (h *Handler[T]) decodeBody(req *restful.Request, resp *restful.Response, obj T) error {
+	if !h.kind.Forms {
+		return request.DecodeJSON(req.Request, obj)
+	}
+	dropped, err := request.DecodeLenient(req.Request, obj)
+	if err != nil {
+		return err
+	}
+	for _, text := range dropped[:min(len(dropped), maxWarnings)] {
+		// Kubernetes tells it so; kubectl prints it.
+		if warning, err := utilnet.NewWarningHeader(299, "slipway", text); err == nil && len(warning) <= maxWarning {
+			resp.AddHeader("Warning", warning)
+		}
+	}
 	return nil
 }
 
@@ -107,7 +131,7 @@ func (h *Handler[T]) checkExisting(req *restful.Request, obj T) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("metadata.name is %q but the address says %q; objects cannot be renamed", own, name))
 	}
 	obj.SetName(name)
-	if obj.GetResourceVersion() == "" {
+	if obj.GetResourceVersion() == "" && !h.kind.Latest {
 		return apierrors.NewInvalid(h.kind.GVK.GroupKind(), name, field.ErrorList{field.Required(field.NewPath("metadata", "resourceVersion"),
 			"GET the object, change what you got and PUT it, so that changes of others are not lost")})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/emicklei/go-restful/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-dev/slipway/pkg/apiserver/request"
@@ -72,6 +73,12 @@ type Kind[T client.Object] struct {
 	// Belongs tells if an object is below the path of the request: one of another workspace is not
 	// there. It may be nil.
 	Belongs func(req *restful.Request, obj T) bool
+	// Forms is true for a kind that consoles send as the forms that they fill in, with fields that only they know:
+	// those are dropped, with a warning, instead of refused.
+	Forms bool
+	// Latest is true for a kind that consoles replace without its resourceVersion: then the latest object is
+	// replaced.
+	Latest bool
 	// Filters are conditions on the objects of a list or watch that its query asks for, besides those
 	// of the store. It may be nil.
 	Filters func(req *restful.Request) ([]store.Filter[T], error)
@@ -165,7 +172,7 @@ func (h *Handler[T]) Create(req *restful.Request, resp *restful.Response) error 
 		return err
 	}
 	obj := h.kind.New()
-	if err := h.decode(req, obj); err != nil {
+	if err := h.decode(req, resp, obj); err != nil {
 		return err
 	}
 	if err := h.checkNew(obj); err != nil {
@@ -191,7 +198,7 @@ func (h *Handler[T]) Update(req *restful.Request, resp *restful.Response) error 
 		return err
 	}
 	obj := h.kind.New()
-	if err := h.decode(req, obj); err != nil {
+	if err := h.decode(req, resp, obj); err != nil {
 		return err
 	}
 	if err := h.checkExisting(req, obj); err != nil {
@@ -207,10 +214,30 @@ func (h *Handler[T]) Update(req *restful.Request, resp *restful.Response) error 
 	}
 	sent := obj.GetResourceVersion()
 	obj.SetManagedFields(nil)
-	if err := c.Update(ctx, obj, FieldOwner); err != nil {
+	if sent == "" {
+		err = h.replaceLatest(ctx, c, obj)
+	} else {
+		err = c.Update(ctx, obj, FieldOwner)
+	}
+	if err != nil {
 		return h.explainConflict(err, obj.GetName(), sent)
 	}
 	return h.write(req, resp, http.StatusOK, obj)
+}
+
+// replaceLatest replaces an object that was sent without its version. What such a client does not send at all
+// stays: finalizers and owners.
+func (h *Handler[T]) replaceLatest(ctx context.Context, c client.Client, obj T) error {
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		latest := h.kind.New()
+		if err := h.deps.Store.GetLive(ctx, obj.GetNamespace(), obj.GetName(), latest); err != nil {
+			return err
+		}
+		obj.SetResourceVersion(latest.GetResourceVersion())
+		obj.SetFinalizers(latest.GetFinalizers())
+		obj.SetOwnerReferences(latest.GetOwnerReferences())
+		return c.Update(ctx, obj, FieldOwner)
+	})
 }
 
 // Delete removes an object as the user.

@@ -119,7 +119,7 @@ func ListParams(ws *restful.WebService, route *restful.RouteBuilder) *restful.Ro
 		Param(ws.QueryParameter("page", "page, from 1").DataType("integer").DefaultValue("1")).
 		Param(ws.QueryParameter("limit", "objects a page; -1 for all").DataType("integer").DefaultValue("-1")).
 		Param(ws.QueryParameter("continue", "the field continue of the page before: goes on behind it, whatever was made or deleted since; instead of page")).
-		Param(ws.QueryParameter("sortBy", "field to sort by").PossibleValues([]string{"creationTimestamp", "createTime", "name"}).DefaultValue("creationTimestamp")).
+		Param(ws.QueryParameter("sortBy", "field to sort by: name, or creationTimestamp, which every other value stands for").DefaultValue("creationTimestamp")).
 		Param(ws.QueryParameter("ascending", "oldest or least first").DataType("boolean").DefaultValue("false")).
 		Param(ws.QueryParameter("name", "part of the name or alias")).
 		Param(ws.QueryParameter("labelSelector", "labels, as in kubectl -l")).

@@ -74,7 +74,7 @@ func (h *Handler[T]) watch(req *restful.Request, resp *restful.Response) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := newStream(resp.ResponseWriter, h.deps.WriteTimeout)
-	if err := h.follow(ctx, watcher, s); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, store.ErrGap) {
+	if err := h.follow(ctx, watcher, s); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, store.ErrSlow) {
 		h.deps.SlowClient()
 	}
 	// The answer has begun; an error now is a client that is gone.

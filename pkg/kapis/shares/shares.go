@@ -11,22 +11,19 @@ import (
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
 )
 
-const (
-	// AtOnce bounds the requests that are read at once.
-	AtOnce = 32
-	// PerUser is how many of them one user may have.
-	PerUser = 4
-)
-
 // Shares counts requests with files.
 type Shares struct {
+	atOnce, perUser int
+
 	mu    sync.Mutex
 	all   int
 	users map[string]int
 }
 
-// New makes the counter.
-func New() *Shares { return &Shares{users: map[string]int{}} }
+// New makes a counter. atOnce bounds the requests that are read at once, perUser those of one user.
+func New(atOnce, perUser int) *Shares {
+	return &Shares{atOnce: atOnce, perUser: perUser, users: map[string]int{}}
+}
 
 // Take counts a request, and done takes it off again. It does not wait: who is refused still has the body. The error is
 // a 429.
@@ -34,9 +31,9 @@ func (s *Shares) Take(user string) (done func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.users[user] >= PerUser:
+	case s.users[user] >= s.perUser:
 		return nil, response.TooManyRequests("you are sending several files already; wait until they have arrived", 1)
-	case s.all >= AtOnce:
+	case s.all >= s.atOnce:
 		return nil, response.TooManyRequests("the server takes too many files at the moment; try again soon", 1)
 	}
 	s.all++

@@ -12,15 +12,16 @@ import (
 
 // TestShares: one user cannot take all that there is, and all together have a bound.
 func TestShares(t *testing.T) {
-	s := New()
+	const atOnce, perUser = 12, 4
+	s := New(atOnce, perUser)
 	var given []func()
-	for i := range AtOnce {
-		done, err := s.Take(fmt.Sprint("user", i/PerUser))
+	for i := range atOnce {
+		done, err := s.Take(fmt.Sprint("user", i/perUser))
 		if err != nil {
 			t.Fatal(i, err)
 		}
 		given = append(given, done)
-		if i == PerUser-1 {
+		if i == perUser-1 {
 			if _, err := s.Take("user0"); !apierrors.IsTooManyRequests(err) {
 				t.Errorf("one more of the same user: %v", err)
 			}

@@ -10,12 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,24 +23,24 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
-	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
-	"github.com/slipway-dev/slipway/pkg/reconcile"
+	"github.com/slipway-dev/slipway/pkg/pattern"
+	"github.com/slipway-dev/slipway/pkg/runs"
 )
 
 const (
 	// RefAnnotation on a pipeline without branches is a JSON list of regular expressions: only pushes to
 	// a branch or tag that one of them finds start it. It is KubeSphere's.
 	RefAnnotation = index.SCMAnnotation + "/ref"
-	// DeliveryAnnotation on a run identifies the delivery that started it.
+	// DeliveryAnnotation on a run identifies what it was started by: the kind of server, and a digest of what was signed or
+	// the name of the delivery.
 	DeliveryAnnotation = "slipway.dev/scm-delivery"
 	// triggerWebhook is the value of the annotation that tells what started a run.
 	triggerWebhook = "webhook"
 	// sameEvent is for how long two deliveries about the same commits are taken for one event that was
 	// told twice, as when both the repository and its organization have a webhook.
 	sameEvent = 5 * time.Minute
-	// maxExpressions and maxExpression bound the annotation.
+	// maxExpressions bounds the annotation.
 	maxExpressions = 100
-	maxExpression  = 1024
 )
 
 // apply does what an event calls for. All of it may be done again.
@@ -50,21 +49,23 @@ func (r *Receiver) apply(ctx context.Context, e *Event, g grant) error {
 	if err != nil {
 		return err
 	}
+	pipelines = inTurn(slices.DeleteFunc(pipelines, func(p *devopsv1alpha3.Pipeline) bool { return !g.reaches(p) }),
+		func(p *devopsv1alpha3.Pipeline) string { return p.Namespace })
 	var errs []error
 	for _, p := range pipelines {
-		if !g.reaches(p) {
-			continue
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
 		}
 		if p.Spec.Type == devopsv1alpha3.MultiBranchPipelineType {
 			errs = append(errs, r.scan(ctx, p))
 			continue
 		}
 		for _, c := range e.Changes {
-			if c.After == "" || !wantsRef(ctx, p, c.Ref) {
+			if c.After == "" || ctx.Err() != nil || !wantsRef(ctx, p, c.Ref) {
 				continue
 			}
 			errs = append(errs, r.start(ctx, p, start{
-				what: []string{c.Ref, c.Before, c.After}, delivery: string(e.Provider) + "/" + e.Delivery,
+				what: []string{c.Ref, c.Before, c.After}, delivery: string(e.Provider) + "/" + e.Said,
 			}))
 		}
 	}
@@ -101,19 +102,28 @@ func wantsRef(ctx context.Context, p *devopsv1alpha3.Pipeline, ref string) bool 
 	}
 	short := strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 	for _, expression := range expressions {
-		if len(expression) > maxExpression {
-			continue
-		}
-		compiled, err := regexp.Compile(expression)
+		found, err := finds(expression, ref, short)
 		if err != nil {
-			log.Info("the annotation "+RefAnnotation+" has what is no regular expression", "error", err.Error())
-			continue
+			log.Info("the annotation "+RefAnnotation+" has what is no regular expression, or a too large one", "error", err.Error())
 		}
-		if compiled.MatchString(ref) || compiled.MatchString(short) {
+		if found {
 			return true
 		}
 	}
 	return len(expressions) == 0
+}
+
+// finds tells if an expression is found in one of two texts.
+func finds(expression, one, other string) (bool, error) {
+	compiled, err := pattern.Compile(expression)
+	if err != nil {
+		return false, err //nolint:wrapcheck // the caller says where it is
+	}
+	found, err := compiled.Match(one)
+	if err == nil && !found {
+		found, err = compiled.Match(other)
+	}
+	return found, err //nolint:wrapcheck // as above
 }
 
 // start describes a run to start.
@@ -168,36 +178,11 @@ func runName(p *devopsv1alpha3.Pipeline, what ...string) string {
 	return strings.TrimRight(p.Name[:min(len(p.Name), validation.DNS1123SubdomainMaxLength-len(suffix))], "-.") + suffix
 }
 
-// newRun makes a run as a user's request does, without a creator.
+// newRun makes a run, without a creator.
 func newRun(p *devopsv1alpha3.Pipeline, s start) *devopsv1alpha3.PipelineRun {
-	controller := true
-	spec := p.Spec.DeepCopy()
-	if spec.Pipeline != nil {
-		for i := range spec.Pipeline.Parameters {
-			// The defaults of passwords are for who may read the pipeline.
-			if d := &spec.Pipeline.Parameters[i]; d.Type == string(jenkinsfile.ParameterPassword) {
-				d.DefaultValue = ""
-			}
-		}
-	}
-	return &devopsv1alpha3.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: p.Namespace,
-			Labels:    map[string]string{devopsv1alpha3.PipelineNameLabel: reconcile.LabelValue(p.Name)},
-			Annotations: map[string]string{
-				devopsv1alpha3.PipelineRunTriggerAnnotation: triggerWebhook,
-				DeliveryAnnotation:                          s.delivery,
-			},
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind, Name: p.Name, UID: p.UID, Controller: &controller,
-			}},
-		},
-		Spec: devopsv1alpha3.PipelineRunSpec{
-			PipelineRef: &corev1.ObjectReference{
-				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind, Namespace: p.Namespace, Name: p.Name, UID: p.UID,
-			},
-			PipelineSpec: spec,
-			Parameters:   s.parameters,
-		},
-	}
+	run := runs.New(p)
+	run.Annotations[devopsv1alpha3.PipelineRunTriggerAnnotation] = triggerWebhook
+	run.Annotations[DeliveryAnnotation] = s.delivery
+	run.Spec.Parameters = s.parameters
+	return run
 }

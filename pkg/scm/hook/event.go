@@ -4,11 +4,13 @@
 package hook
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/slipway-dev/slipway/pkg/scm"
@@ -28,6 +30,8 @@ type Event struct {
 	Provider scm.Provider
 	// Delivery identifies the delivery at its sender; "" if the sender has no such thing.
 	Delivery string
+	// Said identifies what is said; "" if nothing does. Parse leaves it empty.
+	Said string
 	// Keys are all under which the repository may be known.
 	Keys []repourl.Key
 	// Server is the address of the server's pages; "" if the delivery does not tell it.
@@ -46,8 +50,39 @@ type Change struct {
 	Before, After string
 }
 
-// maxChanges bounds the branches and tags of one push that are looked at.
-const maxChanges = 100
+// What is read of a delivery is bounded: it may be of anybody, and is kept until it is dealt with.
+const (
+	// maxChanges bounds the branches and tags of one push that are looked at.
+	maxChanges = 100
+	// maxKeys bounds the addresses of the repository: each is looked for.
+	maxKeys = 16
+	// maxRef bounds the name of a branch or tag in bytes. Servers take no longer ones.
+	maxRef = 1024
+	// maxCommit bounds the name of a commit in bytes: SHA-256 has 64 hexadecimal digits.
+	maxCommit = 64
+)
+
+// few is a list of which no more than maxChanges entries are read: a body may hold millions.
+type few[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *few[T]) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return errors.New("it is no list")
+	}
+	for len(*f) < maxChanges && d.More() {
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return err //nolint:wrapcheck // nobody is told
+		}
+		*f = append(*f, item)
+	}
+	return nil
+}
 
 // ProviderOf tells from the headers which kind of server a delivery is from; "" if from none.
 func ProviderOf(h http.Header) scm.Provider {
@@ -129,11 +164,16 @@ func payload(h http.Header, body []byte) ([]byte, error) {
 	if !strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/x-www-form-urlencoded") {
 		return body, nil
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil || form.Get("payload") == "" {
-		return nil, fmt.Errorf("%w: the form has no field payload", ErrMalformed)
+	// Other fields are not read: there may be millions.
+	for field := range bytes.SplitSeq(body, []byte("&")) {
+		if value, ok := bytes.CutPrefix(field, []byte("payload=")); ok {
+			if text, err := url.QueryUnescape(string(value)); err == nil && text != "" {
+				return []byte(text), nil
+			}
+			break
+		}
 	}
-	return []byte(form.Get("payload")), nil
+	return nil, fmt.Errorf("%w: the form has no field payload", ErrMalformed)
 }
 
 func decode(data []byte, into any) error {
@@ -143,16 +183,16 @@ func decode(data []byte, into any) error {
 	return nil
 }
 
-// commitOf gives a commit, "" for the zeros that stand for none.
+// commitOf gives a commit, "" for the zeros that stand for none and for what is none.
 func commitOf(text string) string {
-	if strings.Trim(text, "0") == "" {
+	if len(text) > maxCommit || strings.Trim(text, "0") == "" {
 		return ""
 	}
 	return text
 }
 
 func changed(ref, before, after string) []Change {
-	if !strings.HasPrefix(ref, "refs/heads/") && !strings.HasPrefix(ref, "refs/tags/") {
+	if len(ref) > maxRef || !strings.HasPrefix(ref, "refs/heads/") && !strings.HasPrefix(ref, "refs/tags/") {
 		return nil
 	}
 	return []Change{{Ref: ref, Before: commitOf(before), After: commitOf(after)}}
@@ -161,15 +201,10 @@ func changed(ref, before, after string) []Change {
 // is sets under which addresses the repository is known.
 func (e *Event) is(addresses ...string) {
 	for _, address := range addresses {
-		key := repourl.Of(address)
-		if key == "" {
-			continue
+		if len(e.Keys) >= maxKeys {
+			return
 		}
-		known := false
-		for _, other := range e.Keys {
-			known = known || other == key
-		}
-		if !known {
+		if key := repourl.Of(address); key != "" && !slices.Contains(e.Keys, key) {
 			e.Keys = append(e.Keys, key)
 		}
 	}
@@ -177,6 +212,9 @@ func (e *Event) is(addresses ...string) {
 
 // at sets the server and the path from the address of the repository's page.
 func (e *Event) at(page, path string) {
+	if len(page) > repourl.MaxURL || len(path) > repourl.MaxURL {
+		return
+	}
 	e.Path = strings.Trim(path, "/")
 	if server, ok := strings.CutSuffix(strings.TrimRight(page, "/"), "/"+e.Path); ok && e.Path != "" {
 		e.Server = server
@@ -297,10 +335,10 @@ func (e *Event) bitbucketCloud(kind string, data []byte) error {
 			} `json:"links"`
 		} `json:"repository"`
 		Push struct {
-			Changes []struct {
+			Changes few[struct {
 				Old *ref `json:"old"`
 				New *ref `json:"new"`
-			} `json:"changes"`
+			}] `json:"changes"`
 		} `json:"push"`
 	}
 	if err := decode(data, &in); err != nil {
@@ -313,7 +351,7 @@ func (e *Event) bitbucketCloud(kind string, data []byte) error {
 	e.is(page)
 	e.at(page, in.Repo.FullName)
 	for _, c := range in.Push.Changes {
-		change := Change{}
+		var name, before, after string
 		for _, side := range []*ref{c.Old, c.New} {
 			if side == nil {
 				continue
@@ -322,17 +360,15 @@ func (e *Event) bitbucketCloud(kind string, data []byte) error {
 			if side.Type == "tag" {
 				prefix = "refs/tags/"
 			}
-			change.Ref = prefix + side.Name
+			name = prefix + side.Name
 		}
 		if c.Old != nil {
-			change.Before = c.Old.Target.Hash
+			before = c.Old.Target.Hash
 		}
 		if c.New != nil {
-			change.After = c.New.Target.Hash
+			after = c.New.Target.Hash
 		}
-		if change.Ref != "" {
-			e.Changes = append(e.Changes, change)
-		}
+		e.Changes = append(e.Changes, changed(name, before, after)...)
 	}
 	return nil
 }
@@ -344,12 +380,12 @@ type stashRepository struct {
 		Key string `json:"key"`
 	} `json:"project"`
 	Links struct {
-		Clone []struct {
+		Clone few[struct {
 			Href string `json:"href"`
-		} `json:"clone"`
-		Self []struct {
+		}] `json:"clone"`
+		Self few[struct {
 			Href string `json:"href"`
-		} `json:"self"`
+		}] `json:"self"`
 	} `json:"links"`
 }
 
@@ -361,13 +397,13 @@ func (e *Event) bitbucketServer(kind string, data []byte) error {
 	}
 	var in struct {
 		Repo    stashRepository `json:"repository"`
-		Changes []struct {
+		Changes few[struct {
 			Ref struct {
 				ID string `json:"id"`
 			} `json:"ref"`
 			From string `json:"fromHash"`
 			To   string `json:"toHash"`
-		} `json:"changes"`
+		}] `json:"changes"`
 		PullRequest struct {
 			To struct {
 				Repo stashRepository `json:"repository"`
@@ -381,7 +417,7 @@ func (e *Event) bitbucketServer(kind string, data []byte) error {
 	if kind != "repo:refs_changed" {
 		repo = in.PullRequest.To.Repo
 	}
-	if repo.Project.Key == "" || repo.Slug == "" {
+	if repo.Project.Key == "" || repo.Slug == "" || len(repo.Project.Key)+len(repo.Slug) > repourl.MaxURL {
 		return nil
 	}
 	e.Path = repo.Project.Key + "/" + repo.Slug
@@ -389,7 +425,7 @@ func (e *Event) bitbucketServer(kind string, data []byte) error {
 		e.is(link.Href)
 	}
 	for _, link := range repo.Links.Self {
-		if e.Server == "" {
+		if e.Server == "" && len(link.Href) <= repourl.MaxURL {
 			e.Server = stashServer(link.Href)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
+	"github.com/slipway-dev/slipway/pkg/pattern"
 	"github.com/slipway-dev/slipway/pkg/scm/repourl"
 )
 
@@ -33,6 +33,8 @@ const (
 	maxValue = 4096
 	// maxValues bounds the values of one variable.
 	maxValues = 20
+	// maxFilterText bounds what a request is filtered by, in bytes.
+	maxFilterText = 256 << 10
 )
 
 // Request is a request that may start pipelines by a generic webhook.
@@ -103,7 +105,7 @@ func (q Request) delivery() string {
 func (r *Receiver) generic(ctx context.Context, p *devopsv1alpha3.Pipeline, q Request, delivery string) error {
 	g := p.Spec.Pipeline.GenericWebhook
 	log := logr.FromContextOrDiscard(ctx).WithValues("namespace", p.Namespace, "pipeline", p.Name)
-	variables, err := variablesOf(g, q)
+	variables, err := variablesOf(ctx, g, q)
 	if err != nil {
 		log.Info("the generic webhook does not start the pipeline", "reason", err.Error())
 		return nil
@@ -121,13 +123,16 @@ func (r *Receiver) generic(ctx context.Context, p *devopsv1alpha3.Pipeline, q Re
 
 // variablesOf takes the variables out of a request, named as Jenkins' plugin names them: the key, and with
 // a number behind it for each value. Keys of headers are in lower case with _ for -.
-func variablesOf(g *devopsv1alpha3.GenericWebhook, q Request) (map[string]string, error) {
+func variablesOf(ctx context.Context, g *devopsv1alpha3.GenericWebhook, q Request) (map[string]string, error) {
 	variables := map[string]string{}
 	add := func(name, filter string, values []string) error {
 		if len(values) > maxValues {
 			values = values[:maxValues]
 		}
 		for i, value := range values {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("the filters take too long: %w", err)
+			}
 			filtered, err := without(filter, value)
 			if err != nil {
 				return err
@@ -171,11 +176,15 @@ func without(expression, value string) (string, error) {
 	if expression == "" {
 		return value, nil
 	}
-	compiled, err := regexp.Compile(expression)
+	compiled, err := pattern.Compile(expression)
 	if err != nil {
 		return "", fmt.Errorf("regexp_filter: %w", err)
 	}
-	return compiled.ReplaceAllLiteralString(value, ""), nil
+	rest, err := compiled.Remove(value)
+	if err != nil {
+		return "", fmt.Errorf("regexp_filter: %w", err)
+	}
+	return rest, nil
 }
 
 // passes tells if the filter lets a request start the pipeline: the expression is to be found in the text,
@@ -184,11 +193,28 @@ func passes(g *devopsv1alpha3.GenericWebhook, variables map[string]string) (bool
 	if g.FilterExpression == "" {
 		return true, nil
 	}
-	compiled, err := regexp.Compile(g.FilterExpression)
+	compiled, err := pattern.Compile(g.FilterExpression)
 	if err != nil {
 		return false, fmt.Errorf("filter_expression: %w", err)
 	}
-	return compiled.MatchString(os.Expand(g.FilterText, func(name string) string { return variables[name] })), nil
+	left := maxFilterText - len(g.FilterText)
+	text := ""
+	if left >= 0 {
+		text = os.Expand(g.FilterText, func(name string) string {
+			if left -= len(variables[name]); left < 0 {
+				return ""
+			}
+			return variables[name]
+		})
+	}
+	if left < 0 {
+		return false, fmt.Errorf("filter_text: it has more than %d bytes with its variables", maxFilterText)
+	}
+	found, err := compiled.Match(text)
+	if err != nil {
+		return false, fmt.Errorf("filter_expression: %w", err)
+	}
+	return found, nil
 }
 
 // parametersOf gives the variables that are parameters of the pipeline. Others would make the run fail; so
@@ -247,7 +273,7 @@ func (r *Receiver) Notify(ctx context.Context, address, branches, commit string,
 	}
 	for _, branch := range strings.Split(branches, ",") {
 		if branch = strings.TrimSpace(branch); branch != "" && commit != "" && len(e.Changes) < maxChanges {
-			e.Changes = append(e.Changes, Change{Ref: "refs/heads/" + strings.TrimPrefix(branch, "refs/heads/"), After: commit})
+			e.Changes = append(e.Changes, changed("refs/heads/"+strings.TrimPrefix(branch, "refs/heads/"), "", commit)...)
 		}
 	}
 	return r.later(ctx, task{work: func(ctx context.Context) error { return r.apply(ctx, e, g) }})

@@ -76,6 +76,12 @@ func TestGeneric(t *testing.T) {
 		pipeline("e", "token-two", nil), pipeline("off", "token-one", func(p *devopsv1alpha3.NoScmPipeline) { p.GenericWebhook.Enable = false }),
 		pipeline("bad", "token-one", func(p *devopsv1alpha3.NoScmPipeline) { p.GenericWebhook.RequestVariables[0].RegexpFilter = "(?<x" }),
 		pipeline("empty", "", nil),
+		// What would take the server's memory or time starts nothing.
+		pipeline("huge", "token-one", filter(strings.Repeat("$ref", 60_000), "main")),
+		pipeline("slow", "token-one", filter("$ref", "main|"+strings.Repeat("(.{0,1000})", 90)+"y")),
+		pipeline("slower", "token-one", func(p *devopsv1alpha3.NoScmPipeline) {
+			p.GenericWebhook.RequestVariables[0].RegexpFilter = strings.Repeat("(.{0,1000})", 90) + "y"
+		}),
 	}
 	request := func(token, delivery string) Request {
 		return Request{Query: url.Values{"token": {token}, "ref": {"refs/heads/main"}}, Header: http.Header{"X-Build-Kind": {"full"}, "Authorization": {"Bearer token-one"}, "Idempotency-Key": {delivery}}}

@@ -29,6 +29,7 @@ import (
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/index"
+	"github.com/slipway-dev/slipway/pkg/pattern"
 	"github.com/slipway-dev/slipway/pkg/scheme"
 	"github.com/slipway-dev/slipway/pkg/scm"
 )
@@ -99,6 +100,7 @@ func newWorld(t *testing.T, o Options, objects ...client.Object) *world {
 	o.Reader, o.Client = w.kube, w.kube
 	o.Now = w.time
 	w.receiver = New(o)
+	w.receiver.retries.Duration = time.Millisecond
 	return w
 }
 
@@ -465,8 +467,9 @@ func TestRefs(t *testing.T) {
 		"no JSON":   {`main`, "refs/heads/main", false},
 		"no regexp": {`["(", "main"]`, "refs/heads/main", true},
 		"evil":      {`["(a+)+$"]`, "refs/heads/" + strings.Repeat("a", 5000) + "!", false},
-		"long":      {`["` + strings.Repeat("a", maxExpression+1) + `"]`, "refs/heads/" + strings.Repeat("a", maxExpression+1), false},
+		"long":      {`["` + strings.Repeat("a", pattern.MaxLength+1) + `"]`, "refs/heads/" + strings.Repeat("a", pattern.MaxLength+1), false},
 		"null":      {`null`, "refs/heads/main", true},
+		"explodes":  {`["` + strings.Repeat("(.{0,1000})", 90) + `y"]`, "refs/heads/" + strings.Repeat("a", 1000), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := wantsRef(t.Context(), plain("x", "https://h/a", tc.refs), tc.ref); got != tc.want {
@@ -496,10 +499,16 @@ func TestOnce(t *testing.T) {
 	}{
 		{"the same delivery is known", func(*delivery) {}, nil},
 		{"another replica does not know it, and does the same again", func(*delivery) { w.receiver = New(w.receiver.opts) }, []string{"scan p/multi"}},
-		{"the webhook of the organization tells it, too", func(d *delivery) { d.header["X-GitHub-Delivery"] = "2" }, []string{"scan p/multi"}},
-		{"the branch came back to the commit later", func(d *delivery) { d.header["X-GitHub-Delivery"] = "3"; w.later(time.Hour) }, started},
+		{"the webhook of the organization tells it, too", func(d *delivery) { d.body.(object)["organization"] = object{} }, []string{"scan p/multi"}},
+		{"who has recorded a delivery sends it by another name", func(d *delivery) {
+			delete(d.body.(object), "organization")
+			d.header["X-GitHub-Delivery"] = "2"
+			w.later(time.Hour)
+		}, nil},
+		{"and to another replica, which starts nothing", func(*delivery) { w.receiver = New(w.receiver.opts) }, []string{"scan p/multi"}},
+		{"the branch came back to the commit later", func(d *delivery) { d.body.(object)["pushed_at"] = 2 }, started},
 		{"and that is told again", func(*delivery) { w.receiver = New(w.receiver.opts) }, []string{"scan p/multi"}},
-		{"a delivery without a name is taken for the same", func(d *delivery) { delete(d.header, "X-GitHub-Delivery") }, []string{"scan p/multi"}},
+		{"a delivery without a name is taken for the same", func(d *delivery) { delete(d.header, "X-GitHub-Delivery") }, nil},
 		{"another commit", func(d *delivery) { d.body.(object)["after"] = commitA; d.header["X-GitHub-Delivery"] = "4" }, started},
 		{"the same name with another body is another delivery", func(d *delivery) { d.body.(object)["after"] = commitB + "0" }, started},
 	}
@@ -536,7 +545,7 @@ func TestKubernetesFails(t *testing.T) {
 	if diff := cmp.Diff([]string{"scan p/multi"}, w.done()); diff != "" {
 		t.Error(diff)
 	}
-	push.header["X-GitHub-Delivery"] = "2"
+	push.body.(object)["pushed_at"] = 2
 	for range 10 {
 		w.fail = append(w.fail, errors.New("away"))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -77,7 +78,7 @@ func (r *Receiver) later(ctx context.Context, t task) error {
 		defer func() { <-slots }()
 		r.working <- struct{}{}
 		defer func() { <-r.working }()
-		if err := t.run(ctx); err != nil {
+		if err := t.run(ctx, r.retries); err != nil {
 			if t.key != "" {
 				r.known.Remove(t.key)
 			}
@@ -88,7 +89,7 @@ func (r *Receiver) later(ctx context.Context, t task) error {
 }
 
 // run does the work, again if it fails. What it was sent must not end the process.
-func (t task) run(ctx context.Context) (err error) {
+func (t task) run(ctx context.Context, retries wait.Backoff) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v", cause) // where it was is in the log already
@@ -99,12 +100,33 @@ func (t task) run(ctx context.Context) (err error) {
 	var last error
 	err = wait.ExponentialBackoffWithContext(ctx, retries, func(ctx context.Context) (bool, error) {
 		last = t.work(ctx)
-		return last == nil, nil
+		return lasts(last), nil
 	})
-	if err != nil && last != nil {
+	if last != nil {
 		err = last
 	}
 	return err
+}
+
+// lasts tells if it would be the same the next time: a success, or failures such as that a namespace is being deleted
+// or has no quota left.
+func lasts(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !lasts(err) })
+	}
+	return err == nil || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// Drain waits until what was taken has been dealt with, or the context ends. Deliveries must not come any more.
+func (r *Receiver) Drain(ctx context.Context) {
+	for range maxWaiting {
+		select {
+		case r.waiting <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // enter counts a delivery of a project; ok is false if it has too many.

@@ -16,6 +16,7 @@ package hook
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/lru"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,13 +51,13 @@ const (
 	// workers is how many are dealt with at once.
 	workers = 8
 	// applyTimeout bounds the work on one.
-	applyTimeout = 30 * time.Second
+	applyTimeout = 45 * time.Second
 	// remembered is how many deliveries are known not to need dealing with again.
 	remembered = 8192
 )
 
-// retries are for Kubernetes being away for a moment: senders do not send again.
-var retries = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 4}
+// retries are for Kubernetes being away for a moment, as when it is restarted: senders do not send again.
+var retries = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 6}
 
 // Options say what a Receiver works with.
 type Options struct {
@@ -78,6 +80,11 @@ type Options struct {
 type Receiver struct {
 	opts    Options
 	secrets *secrets
+	// bodies bounds the memory of deliveries that are being read, and patience is how long one waits for it.
+	bodies   *semaphore.Weighted
+	patience time.Duration
+	// retries says when work that failed is tried again.
+	retries wait.Backoff
 	// waiting and working bound the deliveries that are taken and dealt with.
 	waiting, working chan struct{}
 	// known has the deliveries that were taken.
@@ -96,7 +103,7 @@ func New(o Options) *Receiver {
 	if o.Servers == nil {
 		o.Servers = scm.NewDirectory(nil, nil, "")
 	}
-	return &Receiver{opts: o, secrets: newSecrets(o.Client, o.Now), known: lru.New(remembered),
+	return &Receiver{opts: o, bodies: semaphore.NewWeighted(maxBodies), patience: bodyPatience, retries: retries, secrets: newSecrets(o.Client, o.Now), known: lru.New(remembered),
 		shares: map[string]*share{}, waiting: make(chan struct{}, maxWaiting), working: make(chan struct{}, workers)}
 }
 
@@ -129,6 +136,7 @@ func (r *Receiver) Deliver(ctx context.Context, h http.Header, body []byte) erro
 	if err != nil || other {
 		return err
 	}
+	event.Said = saidBy(event, sig)
 	key := deliveryKey(event, sig)
 	if key != "" {
 		if _, known := r.known.Get(key); known {
@@ -148,14 +156,25 @@ func carriesSignature(h http.Header) bool {
 	return false
 }
 
+// saidBy identifies what a delivery says. The name of a delivery is not signed: who has recorded one could send it again
+// and again by other names. So what is signed counts, if it differs from event to event; Bitbucket Cloud tells neither
+// the time of a push nor a number.
+func saidBy(e *Event, s signature) string {
+	if s.mac == nil || e.Provider == scm.BitbucketCloud {
+		return e.Delivery
+	}
+	sum := sha256.Sum256(s.body)
+	return hex.EncodeToString(sum[:16])
+}
+
 // deliveryKey tells deliveries apart. The body and the signature are a part of it: servers tell all webhooks of a
 // repository of an event by one name and in the same words, and each of their secrets reaches other pipelines.
 func deliveryKey(e *Event, s signature) string {
-	if e.Delivery == "" {
+	if e.Said == "" {
 		return ""
 	}
 	sum := sha256.Sum256(s.body)
-	return string(e.Provider) + "\n" + e.Delivery + "\n" + string(sum[:]) + string(s.token[:]) + string(s.mac)
+	return string(e.Provider) + "\n" + e.Said + "\n" + string(sum[:]) + string(s.token[:]) + string(s.mac)
 }
 
 // addServers adds the keys that need the list of servers: those of GitLab servers that pipelines name, and

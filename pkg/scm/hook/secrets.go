@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/lru"
@@ -31,8 +32,10 @@ const (
 	secretAge = 20 * time.Second
 	// maxSecrets bounds the Secrets that are remembered.
 	maxSecrets = 2048
-	// maxTried bounds the secrets that one delivery is checked against.
-	maxTried = 200
+	// maxTried bounds the secrets that one delivery is checked against, and maxHashed the bytes that are hashed for
+	// that: the largest deliveries are checked against twenty.
+	maxTried  = 200
+	maxHashed = 512 << 20
 	// otherSecretKey is where the secret is if it is not where a credential has it.
 	otherSecretKey = "token"
 )
@@ -81,7 +84,7 @@ func (r *Receiver) granted(ctx context.Context, event *Event, sig signature, sig
 		}
 	}
 	fitting := map[client.ObjectKey]bool{}
-	for _, key := range inTurn(candidates) {
+	for _, key := range triedFor(candidates, len(sig.body)) {
 		secret, err := r.secrets.get(ctx, key)
 		if err != nil {
 			return g, err
@@ -110,20 +113,26 @@ func secretOf(p *devopsv1alpha3.Pipeline) (key client.ObjectKey, ok bool) {
 	return client.ObjectKey{Namespace: p.Namespace, Name: name}, name != ""
 }
 
-// inTurn gives each of the Secrets once, and maxTried at most: first one of each namespace, then a second one of
-// each, so that no project takes the place of another's by having many.
-func inTurn(keys []client.ObjectKey) []client.ObjectKey {
-	rank, count := map[client.ObjectKey]int{}, map[string]int{}
-	var list []client.ObjectKey
-	for _, key := range keys {
-		if _, known := rank[key]; !known {
-			rank[key] = count[key.Namespace]
-			count[key.Namespace]++
-			list = append(list, key)
+// inTurn gives each of a list once: first one of each namespace, then a second one of each, so that no project takes
+// the place of another's by having many.
+func inTurn[T comparable](all []T, namespace func(T) string) []T {
+	rank, count := map[T]int{}, map[string]int{}
+	var list []T
+	for _, item := range all {
+		if _, known := rank[item]; !known {
+			rank[item] = count[namespace(item)]
+			count[namespace(item)]++
+			list = append(list, item)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b client.ObjectKey) int { return cmp.Compare(rank[a], rank[b]) })
-	return list[:min(len(list), maxTried)]
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(rank[a], rank[b]) })
+	return list
+}
+
+// triedFor gives the Secrets that a body of a length is checked with.
+func triedFor(candidates []client.ObjectKey, length int) []client.ObjectKey {
+	list := inTurn(candidates, func(key client.ObjectKey) string { return key.Namespace })
+	return list[:min(len(list), maxTried, maxHashed/max(1, length))]
 }
 
 // webhooks gives the Secrets of the Webhook objects of a repository.
@@ -176,7 +185,13 @@ func (s *secrets) get(ctx context.Context, key client.ObjectKey) ([]byte, error)
 		return known.(cachedSecret).value, nil
 	}
 	secret := &corev1.Secret{}
-	if err := s.client.Get(ctx, key, secret); err != nil && !apierrors.IsNotFound(err) {
+	err := s.client.Get(ctx, key, secret)
+	switch {
+	case apierrors.IsForbidden(err):
+		// An administrator may grant the right in single namespaces; those of others must not stop a delivery.
+		logr.FromContextOrDiscard(ctx).Info("the secret of a webhook may not be read; bind the ClusterRole slipway-apiserver-webhook-secrets in its namespace",
+			"namespace", key.Namespace, "name", key.Name)
+	case err != nil && !apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("read the secret of a webhook: %w", err)
 	}
 	var value []byte

@@ -201,7 +201,7 @@ func newProject(ctx context.Context, env *Environment, family Family, routes *Ro
 	p := &project{env: env, family: family, routes: routes, vars: map[string]string{
 		"v1": root + "/v1alpha1", "v2": root + "/v1alpha2", "v3": root + "/v1alpha3", "ws": Workspace, "family": string(family),
 		"git": env.Git, "agent": env.Agent, "scm": env.SCM, "scmtoken": env.SCMToken,
-		"run": fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff),
+		"token": env.Token, "run": fmt.Sprintf("%x", time.Now().UnixNano()&0xffffff),
 	}}
 	p.vars["projects"] = p.vars["v3"] + "/workspaces/" + Workspace + "/" + string(family)
 	made := Step{

@@ -162,7 +162,16 @@ func lastStart(b jenkins.BranchInfo) time.Time {
 	return b.LatestRun.StartTime.Time
 }
 
-// Filter gives the branches that a filter and a part of a name let through.
+// Shown gives a branch as it is answered: one that never ran has a latest run without an id, as consoles look into it
+// without a look whether it is there.
+func Shown(b jenkins.BranchInfo) jenkins.BranchInfo {
+	if b.LatestRun == nil {
+		b.LatestRun = &jenkins.LatestRun{}
+	}
+	return b
+}
+
+// Filter gives the branches that a filter and a part of a name let through, as they are shown.
 func Filter(list []jenkins.BranchInfo, filter, name string) []jenkins.BranchInfo {
 	out := make([]jenkins.BranchInfo, 0, len(list))
 	for _, b := range list {
@@ -170,7 +179,7 @@ func Filter(list []jenkins.BranchInfo, filter, name string) []jenkins.BranchInfo
 		case filter == FilterOrigin && b.PullRequest != nil, filter == FilterPullRequests && b.PullRequest == nil:
 		case name != "" && !strings.Contains(b.Name, name) && !strings.Contains(b.RawName, name):
 		default:
-			out = append(out, b)
+			out = append(out, Shown(b))
 		}
 	}
 	return out

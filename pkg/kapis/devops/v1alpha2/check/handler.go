@@ -50,7 +50,14 @@ type Script struct {
 // passed is the status of a script that compiles.
 const passed = "success"
 
-// Script answers whether a script compiles: one object if it does, else a list of what is wrong, as Jenkins does.
+// ScriptResult is what is said of a script: that it compiles, or what is wrong with it first.
+type ScriptResult struct {
+	jenkins.ScriptError
+	// Errors is all that is wrong, if it is more.
+	Errors []jenkins.ScriptError `json:"errors,omitempty"`
+}
+
+// Script answers whether a script compiles. Jenkins answers with a list if it does not; consoles expect one object.
 func (h *Handler) Script(req *restful.Request, resp *restful.Response) error {
 	ctx, namespace := req.Request.Context(), req.PathParameter(crud.ParamNamespace)
 	script, err := scriptOf(req.Request)
@@ -68,9 +75,12 @@ func (h *Handler) Script(req *restful.Request, resp *restful.Response) error {
 	if err != nil {
 		return err
 	}
-	var answer any = jenkins.ScriptError{Status: passed}
+	answer := ScriptResult{ScriptError: jenkins.ScriptError{Status: passed}}
 	if len(wrong) > 0 {
-		answer = wrong
+		answer.ScriptError = wrong[0]
+	}
+	if len(wrong) > 1 {
+		answer.Errors = wrong
 	}
 	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, answer)
 	return nil

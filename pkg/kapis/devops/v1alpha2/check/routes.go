@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
-	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/kapis"
 	"github.com/slipway-dev/slipway/pkg/kapis/crud"
 )
@@ -25,12 +24,12 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, j Jenkins, family crud.Fa
 		To(kapis.Handle(h.Script)).
 		Operation("checkScriptCompile"+docs.Suffix).
 		Doc("Check whether a script compiles").
-		Notes("Jenkins compiles it as Groovy; the rules of Declarative Pipelines are not checked. The answer is one object with the status success, "+
-			"or a list of objects with the status fail. The script is the field value of a form or of JSON. The pipeline need not exist yet.").
+		Notes("Jenkins compiles it as Groovy; the rules of Declarative Pipelines are not checked. The status is success, or fail with "+
+			"the place of the first error. The script is the field value of a form or of JSON. The pipeline need not exist yet.").
 		Consumes("application/x-www-form-urlencoded", "multipart/form-data", restful.MIME_JSON).
 		Param(ws.PathParameter(crud.ParamName, "name of the pipeline")).
 		Reads(Script{}).
-		Returns(http.StatusOK, "OK", jenkins.ScriptError{}).
+		Returns(http.StatusOK, "OK", ScriptResult{}).
 		Returns(http.StatusNotFound, "The project has no folder in Jenkins", metav1.Status{}).
 		Returns(http.StatusBadGateway, "Jenkins failed", metav1.Status{}))
 	ws.Route(docs.Finish(ws.POST(docs.Path+"/checkCron"), right("list")).To(kapis.Handle(h.Cron)).

@@ -47,6 +47,24 @@ type Item struct {
 	Parameters []jenkins.InputParameter `json:"parameters"`
 	// Permissions are missing in lists.
 	Permissions *Permissions `json:"permissions,omitempty"`
+	// Annotations are those of the Pipeline that tell how it is synchronized and how it is called; branches have none.
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// shownAnnotations are the ones that consoles look for; others, such as the JSON of branches, may be large.
+var shownAnnotations = []string{
+	devopsv1alpha3.PipelineSyncStatusAnnotation, devopsv1alpha3.PipelineSyncTimeAnnotation, devopsv1alpha3.PipelineSyncMsgAnnotation,
+	devopsv1alpha3.CreatorAnnotation, "kubesphere.io/alias-name", "kubesphere.io/description",
+}
+
+func annotationsOf(p *devopsv1alpha3.Pipeline) map[string]string {
+	out := map[string]string{}
+	for _, key := range shownAnnotations {
+		if value, ok := p.Annotations[key]; ok {
+			out[key] = value
+		}
+	}
+	return out
 }
 
 // Permissions are what the user may do with a pipeline.
@@ -101,6 +119,7 @@ type Branches struct {
 // Branch is a branch, tag or pull request of a multi-branch pipeline as Blue Ocean shows it.
 type Branch struct {
 	Item
+	// LatestRun has no id if there was none.
 	LatestRun   *jenkins.LatestRun   `json:"latestRun"`
 	Branch      *jenkins.Branch      `json:"branch,omitempty"`
 	PullRequest *jenkins.PullRequest `json:"pullRequest,omitempty"`
@@ -138,6 +157,7 @@ func FromInfo(p *devopsv1alpha3.Pipeline, info jenkins.PipelineInfo) Pipeline {
 	out := Pipeline{Item: Item{
 		Class: classPipeline, Name: p.Name, DisplayName: p.Name, FullName: p.Namespace + "/" + p.Name, Organization: organization,
 		Disabled: info.Disabled, WeatherScore: info.WeatherScore, EstimatedMillis: info.EstimatedMillis, Parameters: lengthen(info.Parameters),
+		Annotations: annotationsOf(p),
 	}}
 	if out.EstimatedMillis == 0 {
 		out.EstimatedMillis = -1

@@ -190,7 +190,7 @@ func (h *Handler) GetBranch(req *restful.Request, resp *restful.Response) error 
 	if !found {
 		return jenkinsjob.NoBranch(p, name)
 	}
-	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, branchOf(p, branch))
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, branchOf(p, jenkinsjob.Shown(branch)))
 	return nil
 }
 
@@ -210,15 +210,18 @@ const (
 	maxLimit     = 10000
 )
 
-// Range reads start and limit, as Blue Ocean has them, for a list of total entries. A start beyond the end is an empty range.
+// Range reads start and limit, as Blue Ocean has them, for a list of total entries; the limit -1 is for all. A start beyond the end
+// is an empty range.
 func Range(req *restful.Request, total int) (from, to int, err error) {
 	start, err := number(req, "start", 0, 0)
 	if err != nil {
 		return 0, 0, err
 	}
-	limit, err := number(req, "limit", defaultLimit, 1)
-	if err != nil {
-		return 0, 0, err
+	limit := maxLimit
+	if req.QueryParameter("limit") != "-1" {
+		if limit, err = number(req, "limit", defaultLimit, 1); err != nil {
+			return 0, 0, err
+		}
 	}
 	from = min(start, total)
 	return from, min(from+min(limit, maxLimit), total), nil

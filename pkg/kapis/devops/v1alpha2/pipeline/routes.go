@@ -40,7 +40,7 @@ func AddRoutes(ws *restful.WebService, deps Deps, family crud.Family) {
 		Param(ws.QueryParameter("filter", "origin: branches and tags of the repository; pull-requests: those; anything else: all")).
 		Param(ws.QueryParameter("name", "part of the name")).
 		Param(ws.QueryParameter("start", "branches to leave out").DataType("integer").DefaultValue("0")).
-		Param(ws.QueryParameter("limit", "branches to give").DataType("integer").DefaultValue("100")).
+		Param(ws.QueryParameter("limit", "branches to give; -1 for all").DataType("integer").DefaultValue("100")).
 		Returns(http.StatusOK, "OK", []Branch{}))
 	ws.Route(finish(ws.GET(docs.Path+"/branches/{"+ParamBranch+"}"), "get", "", "getPipelineBranch").To(kapis.Handle(h.GetBranch)).
 		Doc("Read a branch as Blue Ocean shows it").

@@ -32,6 +32,8 @@ import (
 const (
 	// DefaultMaxBytes bounds a file.
 	DefaultMaxBytes = 1 << 30
+	// maxUploads bounds the uploads at once, each of which holds 16 MiB in memory, and maxUploadsOfUser those of one user.
+	maxUploads, maxUploadsOfUser = 16, 4
 	// linkLife is how long an address of the object store is valid.
 	linkLife = 15 * time.Minute
 	// KeyPrefix begins the keys of the files of binaries: s2ibinaries/NAMESPACE/NAME/UPLOAD/FILE.
@@ -74,7 +76,7 @@ func New(deps crud.Deps, options Options) *Handler {
 	if options.MaxBytes <= 0 {
 		options.MaxBytes = DefaultMaxBytes
 	}
-	return &Handler{deps: deps, options: options, uploads: shares.New(), beat: heartbeat, now: time.Now}
+	return &Handler{deps: deps, options: options, uploads: shares.New(maxUploads, maxUploadsOfUser), beat: heartbeat, now: time.Now}
 }
 
 func (h *Handler) noStore() error {

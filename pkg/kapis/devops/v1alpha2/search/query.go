@@ -11,6 +11,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
+// maxPattern bounds the pattern in bytes: every pipeline is compared with it. Names have 253, and may be between stars.
+const maxPattern = 512
+
 // typePipeline is the only type that can be searched for.
 const typePipeline = "pipeline"
 
@@ -66,6 +69,9 @@ func parse(q string) (query, error) {
 				if strings.HasSuffix(value, "/") {
 					namespace, pattern = pattern, ""
 				}
+			}
+			if len(pattern) > maxPattern {
+				return out, apierrors.NewBadRequest(fmt.Sprintf("q: the name of a pipeline is longer than %d bytes", maxPattern))
 			}
 			if strings.Contains(namespace, "*") {
 				// A pattern of projects: all of them.

@@ -29,3 +29,11 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseLong(t *testing.T) {
+	for length, ok := range map[int]bool{maxPattern: true, maxPattern + 1: false} {
+		if _, err := parse("pipeline:p/" + strings.Repeat("*", length)); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+}

@@ -32,6 +32,6 @@ func AddRoutes(ws *restful.WebService, deps crud.Deps, a authorizer.Unconditiona
 			"others are ignored. Without a project all are searched")).
 		Param(ws.QueryParameter("filter", "has no effect; folders are never found")).
 		Param(ws.QueryParameter("start", "pipelines to leave out").DataType("integer").DefaultValue("0")).
-		Param(ws.QueryParameter("limit", "pipelines to give").DataType("integer").DefaultValue("100")).
+		Param(ws.QueryParameter("limit", "pipelines to give; -1 for all").DataType("integer").DefaultValue("100")).
 		Returns(http.StatusOK, "OK", described{}))
 }

@@ -49,7 +49,8 @@ func notify(r *hook.Receiver) kapis.Handler {
 
 func generic(r *hook.Receiver) kapis.Handler {
 	return func(req *restful.Request, resp *restful.Response) error {
-		body, err := v3.ReadDelivery(resp, req)
+		body, done, err := v3.ReadDelivery(req, resp, r)
+		defer done()
 		if err != nil {
 			return err
 		}

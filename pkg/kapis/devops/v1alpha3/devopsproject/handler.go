@@ -40,6 +40,7 @@ func New(deps crud.Deps, live client.Reader) *Handler {
 		CheckName: validation.NameIsDNSLabel,
 		Prepare:   h.prepare,
 		Belongs:   belongs,
+		Forms:     true,
 	}, deps)
 	return h
 }

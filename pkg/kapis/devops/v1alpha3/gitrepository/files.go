@@ -32,6 +32,9 @@ import (
 const (
 	defaultLimit = 20
 	maxLimit     = 1000
+	// maxLarge bounds the requests with files at once, each of which takes some 40 MiB while it is read, and maxLargeOfUser
+	// those of one user. maxGathered is how many may have a whole commit in memory.
+	maxLarge, maxLargeOfUser, maxGathered = 8, 4, 4
 	// maxEntries bounds a list of files that asks for no page.
 	maxEntries = 10_000
 )
@@ -51,14 +54,15 @@ type FilesDeps struct {
 type Files struct {
 	deps  crud.Deps
 	files FilesDeps
-	// large are the requests with files that are under way.
-	large *shares.Shares
+	// large are the requests with files that are under way, and gathered those of them whose files may have as many bytes
+	// as a commit: what was uploaded before, and archives, which may be small until they are unpacked.
+	large, gathered *shares.Shares
 }
 
 // NewFiles makes the handler.
 func NewFiles(deps crud.Deps, files FilesDeps) *Files {
 	deps.SetDefaults()
-	return &Files{deps: deps, files: files, large: shares.New()}
+	return &Files{deps: deps, files: files, large: shares.New(maxLarge, maxLargeOfUser), gathered: shares.New(maxGathered, 1)}
 }
 
 // opened is a repository as a user sees it.

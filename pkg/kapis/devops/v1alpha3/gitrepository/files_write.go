@@ -128,6 +128,13 @@ func (h *Files) AddFiles(req *restful.Request, resp *restful.Response) error {
 	}
 	ctx := req.Request.Context()
 	change := gitfiles.Change{Branch: name, Base: strings.ToLower(body.Commit), Message: body.Message, Overwrite: body.Overwrite, Author: repo.author()}
+	if body.Uploaded || body.Unpack {
+		given, err := h.gathered.Take(repo.user)
+		if err != nil {
+			return err
+		}
+		defer given()
+	}
 	var used []string
 	if body.Uploaded {
 		if used, err = h.fill(ctx, repo, body.Files); err != nil {

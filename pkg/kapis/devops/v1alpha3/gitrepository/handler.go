@@ -21,5 +21,7 @@ func New(deps crud.Deps) *crud.Handler[*devopsv1alpha3.GitRepository] {
 		NewList:   func() client.ObjectList { return &devopsv1alpha3.GitRepositoryList{} },
 		CheckName: validation.NameIsDNSSubdomain,
 		Prepare:   prepare,
+		Forms:     true,
+		Latest:    true,
 	}, deps)
 }

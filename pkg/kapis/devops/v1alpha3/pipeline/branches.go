@@ -61,7 +61,7 @@ func (h branchHandler) Get(req *restful.Request, resp *restful.Response) error {
 	if !found {
 		return jenkinsjob.NoBranch(p, name)
 	}
-	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, branch)
+	response.Write(resp.ResponseWriter, req.Request, http.StatusOK, jenkinsjob.Shown(branch))
 	return nil
 }
 

@@ -37,7 +37,8 @@ type preparer struct {
 // prepare fills in the type and checks the Jenkinsfile, so that its author learns of an error now and
 // not from a run that fails. It notes who that author is.
 func (p preparer) prepare(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
-	if err := p.sign(ctx, w); err != nil {
+	edited, err := p.sign(ctx, w)
+	if err != nil {
 		return err
 	}
 	spec := &w.Object.Spec
@@ -52,28 +53,29 @@ func (p preparer) prepare(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipe
 			field.Forbidden(field.NewPath("spec", "pipeline", "source"), "a pipeline has either jenkinsfile or source, not both"),
 		})
 	}
-	if spec.Pipeline == nil || strings.TrimSpace(spec.Pipeline.Jenkinsfile) == "" {
-		// A pipeline can be made first and written later, in the console's editor.
+	if !edited || spec.Pipeline == nil || strings.TrimSpace(spec.Pipeline.Jenkinsfile) == "" {
+		// A pipeline can be made first and written later, in the console's editor. That takes any text, and what else
+		// a pipeline has can be changed before the text is mended.
 		return nil
 	}
 	return p.check(spec.Pipeline.Jenkinsfile)
 }
 
 // sign notes the author of the Jenkinsfile if it is new; else the note stays what it was, whatever the request says.
-func (p preparer) sign(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) error {
+func (p preparer) sign(ctx context.Context, w crud.Write[*devopsv1alpha3.Pipeline]) (edited bool, err error) {
 	former := &devopsv1alpha3.Pipeline{}
 	if !w.Create {
 		err := p.store.GetLive(ctx, w.Object.Namespace, w.Object.Name, former)
 		if client.IgnoreNotFound(err) != nil {
-			return err
+			return false, err
 		}
 	}
 	if history.Edited(w.Object, former) {
 		history.Sign(w.Object, w.User, time.Now(), 0)
-		return nil
+		return true, nil
 	}
 	history.Unsign(w.Object, former)
-	return nil
+	return false, nil
 }
 
 // check refuses a Declarative Pipeline with errors. A scripted one is for Jenkins to judge.

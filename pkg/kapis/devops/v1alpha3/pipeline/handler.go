@@ -27,6 +27,7 @@ func New(deps crud.Deps, validate Validator) *crud.Handler[*devopsv1alpha3.Pipel
 		CheckName: validation.NameIsDNSSubdomain,
 		Prepare:   preparer{validate, deps.Store}.prepare,
 		Filters:   filters,
+		Forms:     true,
 	}, deps)
 }
 

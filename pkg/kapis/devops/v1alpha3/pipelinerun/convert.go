@@ -10,15 +10,15 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	devopsv1alpha3 "github.com/slipway-dev/slipway/pkg/apis/devops/v1alpha3"
 	"github.com/slipway-dev/slipway/pkg/apiserver/response"
+	"github.com/slipway-dev/slipway/pkg/jenkins"
 	"github.com/slipway-dev/slipway/pkg/jenkinsfile"
-	"github.com/slipway-dev/slipway/pkg/reconcile"
+	"github.com/slipway-dev/slipway/pkg/runs"
 	"github.com/slipway-dev/slipway/pkg/sealing"
 )
 
@@ -26,6 +26,41 @@ import (
 type StartRequest struct {
 	// Parameters are the values of the run; others take their defaults.
 	Parameters []devopsv1alpha3.Parameter `json:"parameters,omitempty"`
+}
+
+// startBody is StartRequest as consoles send it: when many pipelines are started at once, the values are the
+// defaults as Jenkins shows them, so that one may be no text or not be there.
+type startBody struct {
+	Parameters []InputValue `json:"parameters"`
+}
+
+// request makes texts of the values. One that is not there is left out, as is an empty one where it cannot be
+// meant: forms that nobody touched send it.
+func (b startBody) request(defined map[string]definition) (StartRequest, error) {
+	var out StartRequest
+	for _, v := range b.Parameters {
+		if v.Value == nil {
+			continue
+		}
+		text, err := textOf(v)
+		if err != nil {
+			return out, err
+		}
+		if d := defined[v.Name]; text == "" && d.check(devopsv1alpha3.Parameter{Name: v.Name}) != "" {
+			continue
+		}
+		out.Parameters = append(out.Parameters, devopsv1alpha3.Parameter{Name: v.Name, Value: text})
+	}
+	return out, nil
+}
+
+// branchJob gives the name of a branch's job in Jenkins for the branch of a query, which may have its own name: that
+// has no percent sign where a job's has one.
+func branchJob(branch string) string {
+	if strings.Contains(branch, "%") {
+		return branch
+	}
+	return jenkins.BranchJobName(branch)
 }
 
 // maxNamed bounds how many names a message lists.
@@ -37,35 +72,15 @@ func newRun(pipeline *devopsv1alpha3.Pipeline, body StartRequest, branch, user s
 	if !pipeline.DeletionTimestamp.IsZero() {
 		return nil, response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("pipeline %q is being deleted", pipeline.Name))
 	}
-	scm, err := scmOf(pipeline, branch)
+	scm, err := scmOf(pipeline, branchJob(branch))
 	if err != nil {
 		return nil, err
 	}
-	controller := true
-	spec := pipeline.Spec.DeepCopy()
-	withoutPasswords(spec)
-	return &devopsv1alpha3.PipelineRun{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:    pipeline.Namespace,
-			GenerateName: pipeline.Name + "-",
-			Labels:       map[string]string{devopsv1alpha3.PipelineNameLabel: reconcile.LabelValue(pipeline.Name)},
-			Annotations:  map[string]string{devopsv1alpha3.PipelineRunCreatorAnnotation: user},
-			// Without blockOwnerDeletion: to set that, a user would need a right on the pipeline itself.
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind,
-				Name: pipeline.Name, UID: pipeline.UID, Controller: &controller,
-			}},
-		},
-		Spec: devopsv1alpha3.PipelineRunSpec{
-			PipelineRef: &corev1.ObjectReference{
-				APIVersion: devopsv1alpha3.GroupVersion.String(), Kind: devopsv1alpha3.PipelineKind,
-				Namespace: pipeline.Namespace, Name: pipeline.Name, UID: pipeline.UID,
-			},
-			PipelineSpec: spec,
-			Parameters:   body.Parameters,
-			SCM:          scm,
-		},
-	}, nil
+	run := runs.New(pipeline)
+	run.GenerateName = pipeline.Name + "-"
+	run.Annotations[devopsv1alpha3.PipelineRunCreatorAnnotation] = user
+	run.Spec.Parameters, run.Spec.SCM = body.Parameters, scm
+	return run, nil
 }
 
 func scmOf(pipeline *devopsv1alpha3.Pipeline, branch string) (*devopsv1alpha3.SCM, error) {
@@ -130,11 +145,7 @@ func definitionsOf(pipeline *devopsv1alpha3.Pipeline, parse func(string) (*jenki
 
 // checkParameters refuses values that Jenkins would drop in silence: the user would get another run
 // than the one that was asked for.
-func checkParameters(pipeline *devopsv1alpha3.Pipeline, values []devopsv1alpha3.Parameter, parse func(string) (*jenkinsfile.Pipeline, error)) error {
-	if len(values) == 0 {
-		return nil
-	}
-	defined, complete := definitionsOf(pipeline, parse)
+func checkParameters(pipeline *devopsv1alpha3.Pipeline, values []devopsv1alpha3.Parameter, defined map[string]definition, complete bool) error {
 	seen := map[string]bool{}
 	var unknown, problems []string
 	for _, value := range values {
@@ -186,25 +197,11 @@ func (d definition) check(value devopsv1alpha3.Parameter) string {
 	return ""
 }
 
-// withoutPasswords drops the defaults of passwords: they are read from the pipeline by who may write it, not
-// from each of its runs.
-func withoutPasswords(spec *devopsv1alpha3.PipelineSpec) {
-	if spec.Pipeline == nil {
-		return
-	}
-	for i := range spec.Pipeline.Parameters {
-		if p := &spec.Pipeline.Parameters[i]; p.Type == string(jenkinsfile.ParameterPassword) {
-			p.DefaultValue = ""
-		}
-	}
-}
-
 // sealPasswords hides the values of passwords before the run is stored.
-func (h *Handler) sealPasswords(pipeline *devopsv1alpha3.Pipeline, run *devopsv1alpha3.PipelineRun) error {
+func (h *Handler) sealPasswords(pipeline *devopsv1alpha3.Pipeline, run *devopsv1alpha3.PipelineRun, defined map[string]definition) error {
 	if h.sources.Sealer == nil || len(run.Spec.Parameters) == 0 {
 		return nil
 	}
-	defined, _ := definitionsOf(pipeline, h.sources.Parse)
 	run.Spec.Parameters = slices.Clone(run.Spec.Parameters)
 	for i := range run.Spec.Parameters {
 		p := &run.Spec.Parameters[i]

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/emicklei/go-restful/v3"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -56,7 +57,7 @@ func New(deps crud.Deps, sources Sources) *Handler {
 // field narrows a list to the runs of the pipeline of the path, if it names one, and to one of its
 // branches, if the query does.
 func field(req *restful.Request) (field, value string) {
-	pipeline, branch := req.PathParameter(ParamPipeline), req.QueryParameter("branch")
+	pipeline, branch := req.PathParameter(ParamPipeline), branchJob(req.QueryParameter("branch"))
 	switch {
 	case pipeline == "":
 		return "", ""
@@ -66,26 +67,35 @@ func field(req *restful.Request) (field, value string) {
 	return index.RunPipeline, pipeline
 }
 
-// filters adds the filter branch to those of all lists, if it is not the field of the list already.
+// filters adds the filter branch to those of all lists, if it is not the field of the list already, and leaves out of
+// a list of Jenkins' runs those that Jenkins does not have yet.
 func filters(req *restful.Request) ([]store.Filter[*devopsv1alpha3.PipelineRun], error) {
-	branch := req.QueryParameter("branch")
-	if branch == "" || req.PathParameter(ParamPipeline) != "" {
-		return nil, nil
-	}
-	return []store.Filter[*devopsv1alpha3.PipelineRun]{
-		func(run *devopsv1alpha3.PipelineRun) bool {
+	var conditions []store.Filter[*devopsv1alpha3.PipelineRun]
+	if branch := branchJob(req.QueryParameter("branch")); branch != "" && req.PathParameter(ParamPipeline) == "" {
+		conditions = append(conditions, func(run *devopsv1alpha3.PipelineRun) bool {
 			return run.Spec.SCM != nil && run.Spec.SCM.RefName == branch
-		},
-	}, nil
+		})
+	}
+	if backward(req) {
+		conditions = append(conditions, func(run *devopsv1alpha3.PipelineRun) bool {
+			return run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation] != ""
+		})
+	}
+	return conditions, nil
+}
+
+// backward tells if a list is to have Jenkins' runs for items. KubeSphere has that as the default, which no console
+// since version 3.1 uses.
+func backward(req *restful.Request) bool {
+	info, ok := request.InfoFrom(req.Request.Context())
+	wanted, err := strconv.ParseBool(req.QueryParameter("backward"))
+	return err == nil && wanted && (!ok || info.Verb != request.VerbWatch)
 }
 
 // List answers with PipelineRuns. With backward=true the items are Jenkins' runs as the status
-// annotation holds them, for clients of the older API; KubeSphere has that as the default, which no
-// console since version 3.1 uses.
+// annotation holds them, for clients of the older API.
 func (h *Handler) List(req *restful.Request, resp *restful.Response) error {
-	info, ok := request.InfoFrom(req.Request.Context())
-	watching := ok && info.Verb == request.VerbWatch
-	if watching || req.QueryParameter("backward") != "true" {
+	if !backward(req) {
 		return h.Handler.List(req, resp)
 	}
 	page, err := h.Page(req)
@@ -94,9 +104,12 @@ func (h *Handler) List(req *restful.Request, resp *restful.Response) error {
 	}
 	items := make([]json.RawMessage, 0, len(page.Items))
 	for _, run := range page.Items {
-		if status := run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation]; json.Valid([]byte(status)) {
-			items = append(items, json.RawMessage(status))
+		status := json.RawMessage(run.Annotations[devopsv1alpha3.JenkinsPipelineRunStatusAnnotation])
+		if !json.Valid(status) {
+			// Users can write annotations. The total counts it.
+			status = json.RawMessage("{}")
 		}
+		items = append(items, status)
 	}
 	response.WriteList(resp.ResponseWriter, req.Request, items, page.Total)
 	return nil
@@ -119,8 +132,8 @@ func (h *Handler) CreateRun(req *restful.Request, branch string) (*devopsv1alpha
 	if err != nil {
 		return nil, err
 	}
-	var body StartRequest
-	if err := request.DecodeOptionalJSON(req.Request, &body); err != nil {
+	var sent startBody
+	if err := request.DecodeOptionalJSON(req.Request, &sent); err != nil {
 		return nil, err
 	}
 	// A run copies the pipeline's spec: an old state from the cache would run what the user has just
@@ -129,14 +142,25 @@ func (h *Handler) CreateRun(req *restful.Request, branch string) (*devopsv1alpha
 	if err := h.deps.Store.GetLive(ctx, req.PathParameter(crud.ParamNamespace), req.PathParameter(ParamPipeline), pipeline); err != nil {
 		return nil, err
 	}
+	var (
+		defined  map[string]definition
+		complete bool
+	)
+	if len(sent.Parameters) > 0 {
+		defined, complete = definitionsOf(pipeline, h.sources.Parse)
+	}
+	body, err := sent.request(defined)
+	if err != nil {
+		return nil, err
+	}
 	run, err := newRun(pipeline, body, branch, user)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkParameters(pipeline, body.Parameters, h.sources.Parse); err != nil {
+	if err := checkParameters(pipeline, body.Parameters, defined, complete); err != nil {
 		return nil, err
 	}
-	if err := h.sealPasswords(pipeline, run); err != nil {
+	if err := h.sealPasswords(pipeline, run, defined); err != nil {
 		return nil, err
 	}
 	if err := c.Create(ctx, run, crud.FieldOwner); err != nil {

@@ -5,8 +5,8 @@ package webhook
 
 import (
 	"errors"
-	"io"
 	"net/http"
+	"time"
 
 	restfulspec "github.com/emicklei/go-restful-openapi/v2"
 	"github.com/emicklei/go-restful/v3"
@@ -26,8 +26,9 @@ const scmPath = "/webhooks/scm"
 // SCMPath is the address that source code servers send to, besides its short form /v1alpha3/webhooks/scm.
 const SCMPath = request.Root + "/" + devopsv1alpha3.GroupName + "/v1alpha3" + scmPath
 
-// maxDelivery bounds a delivery in bytes. The server's own limit of bodies may be lower.
-const maxDelivery = 8 << 20
+// readTimeout bounds the time that a delivery takes to arrive. Senders wait for ten seconds at most until they are
+// answered.
+const readTimeout = 30 * time.Second
 
 // AddSCMRoutes adds the route of source code servers.
 func AddSCMRoutes(ws *restful.WebService, r *hook.Receiver) {
@@ -48,7 +49,7 @@ func FinishReceiver(route *restful.RouteBuilder) *restful.RouteBuilder {
 		Returns(http.StatusAccepted, "Taken", response.Message{}).
 		Returns(http.StatusBadRequest, "It is no event; the message says why", metav1.Status{}).
 		Returns(http.StatusUnauthorized, "The signature or token is missing or wrong", metav1.Status{}).
-		Returns(http.StatusRequestEntityTooLarge, "The body is too large", metav1.Status{}).
+		Returns(http.StatusRequestEntityTooLarge, "The body has more than 25 MiB", metav1.Status{}).
 		Returns(http.StatusServiceUnavailable, "Too many events wait; send it again later", metav1.Status{})
 }
 
@@ -77,7 +78,8 @@ type DeliveryRepository struct {
 // DeliverSCM makes a handler of deliveries of source code servers.
 func DeliverSCM(r *hook.Receiver) kapis.Handler {
 	return func(req *restful.Request, resp *restful.Response) error {
-		body, err := ReadDelivery(resp, req)
+		body, done, err := ReadDelivery(req, resp, r)
+		defer done()
 		if err != nil {
 			return err
 		}
@@ -85,17 +87,28 @@ func DeliverSCM(r *hook.Receiver) kapis.Handler {
 	}
 }
 
-// ReadDelivery reads a body.
-func ReadDelivery(resp *restful.Response, req *restful.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(resp.ResponseWriter, req.Request.Body, maxDelivery))
+// ReadDelivery reads a body, which no filter has bounded. done is to be called when it is not used any more.
+func ReadDelivery(req *restful.Request, resp *restful.Response, r *hook.Receiver) (body []byte, done func(), err error) {
+	in := req.Request
+	if in.ContentLength > hook.MaxBody {
+		// The body is not read: the connection cannot be used again.
+		resp.Header().Set("Connection", "close")
+		return nil, func() {}, request.TooLarge(hook.MaxBody)
+	}
+	// Writers without a connection, as in tests, know no deadlines.
+	_ = http.NewResponseController(resp.ResponseWriter).SetReadDeadline(time.Now().Add(readTimeout))
+	body, done, err = r.Read(in.Context(), http.MaxBytesReader(resp.ResponseWriter, in.Body, hook.MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, request.TooLarge(tooLarge.Limit)
+	case errors.As(err, &tooLarge), errors.Is(err, hook.ErrTooLarge):
+		err = request.TooLarge(hook.MaxBody)
+	case errors.Is(err, hook.ErrBusy):
+		resp.Header().Set("Connection", "close")
+		err = response.Unavailable("too many large events are being read; send it again later")
 	case err != nil:
-		return nil, apierrors.NewBadRequest("the body ended early")
+		err = apierrors.NewBadRequest("the body ended early")
 	}
-	return body, nil
+	return body, done, err
 }
 
 // AnswerReceiver answers a sender. Who knows no secret learns nothing of what there is.
