@@ -54,8 +54,10 @@ $(DEVCLUSTER):
 	@CGO_ENABLED=0 $(GO) build -C hack/cluster -trimpath -o $(DEVCLUSTER) ./cmd/devcluster
 
 .PHONY: image
-image: ## Build the container image of one binary with Docker: make image BINARY=apiserver
-	docker build --build-arg BINARY=$(BINARY) --build-arg VERSION=$(VERSION) -t slipway/$(BINARY):$(VERSION) .
+image: IMAGE ?= slipway/slipway-$(BINARY):$(VERSION)
+image: ## Build the image of one binary with Docker: BINARY=apiserver|controller-manager|minijenkins|agent IMAGE=registry/slipway-apiserver:tag
+	$(if $(BINARY),,$(error BINARY is required: make image BINARY=apiserver))
+	docker build --build-arg BINARY=$(BINARY) --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 .PHONY: image-agent-jenkins
 image-agent-jenkins: IMAGE ?= slipway/slipway-agent-jenkins:$(VERSION)
@@ -92,11 +94,11 @@ test-kill: ## kill -9 of minijenkins at 50 random moments of builds (SLIPWAY_KIL
 contract-table: build ## Run the contract suite on the dev cluster and write docs/kubesphere-routes.md
 	@hack/test.sh contract-table
 
-.PHONY: bench-devcontainer
 .PHONY: contract
 contract: ## Check that a server is what a KubeSphere console has behind it: BASE=http://… TOKEN=… [HOST=address of this machine for it] [ARGS=…]
-	@go run ./test/contract/kubesphere/cmd/contract --base '$(BASE)' $(if $(HOST),--host '$(HOST)') $(ARGS)
+	@$(GO) run ./test/contract/kubesphere/cmd/contract --base '$(BASE)' $(if $(HOST),--host '$(HOST)') $(ARGS)
 
+.PHONY: bench-devcontainer
 bench-devcontainer: build ## Time from create to ready of ten dev containers, median
 	@hack/test.sh bench-devcontainer
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The Slipway Authors.
 # SPDX-License-Identifier: Apache-2.0
 # What the scripts of this folder share. It is sourced, not run.
+# shellcheck shell=bash disable=SC2034
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 RUN=$ROOT/.run
@@ -24,10 +25,19 @@ step() {
   echo "==> $text: $((SECONDS - start)) s"
 }
 
+# cluster_address NAME gives an address out of the dev cluster's status.
+cluster_address() { "$DEVCLUSTER" status -o json | sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+
 # cluster_up starts the dev cluster and puts the project's images into its registry.
 cluster_up() {
   make --no-print-directory -C "$ROOT" build-cluster
   "$DEVCLUSTER" up --wait
+  if [ -n "${HTTPS_PROXY:-${https_proxy:-${HTTP_PROXY:-${http_proxy:-}}}}" ]; then
+    # A proxy does not reach the cluster, which is on this machine only.
+    local direct=${NO_PROXY:-${no_proxy:-}}
+    NO_PROXY=${direct:+$direct,}$(cluster_address nodeIP),$(cluster_address hostIP)
+    export NO_PROXY no_proxy=$NO_PROXY
+  fi
   "$DEVCLUSTER" image build slipway-agent:dev --add "$BIN/slipway-agent:/slipway-agent:0755" \
     --entrypoint '["/slipway-agent"]' >/dev/null
   mkdir -p "$RUN/image"

@@ -5,9 +5,10 @@
 # used; without it the dev cluster is built and started.
 source "$(dirname "$0")/lib.sh"
 if [ -n "${KUBECONFIG:-}" ]; then
-  exec "$BIN/slipway" up --kubeconfig "$KUBECONFIG" --state-dir "$RUN/slipway" "$@"
+  # It may name several files, as for kubectl.
+  exec "$BIN/slipway" up --state-dir "$RUN/slipway" "$@"
 fi
 cluster_up
 exec "$BIN/slipway" up --kubeconfig "$("$DEVCLUSTER" kubeconfig)" --state-dir "$RUN/slipway" \
   --agent-image "$AGENT_IMAGE" --dev-image "$DEV_IMAGE" \
-  --host-ip "$("$DEVCLUSTER" status -o json | sed -n 's/.*"hostIP": *"\([^"]*\)".*/\1/p')" "$@"
+  --host-ip "$(cluster_address hostIP)" "$@"

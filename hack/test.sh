@@ -2,7 +2,7 @@
 # Copyright 2026 The Slipway Authors.
 # SPDX-License-Identifier: Apache-2.0
 # The tests in parts, each with the time it took:
-# test.sh all|unit|e2e|openapi|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz.
+# test.sh all|unit|e2e|contract-table|openapi|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz.
 source "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 export KUBEBUILDER_ASSETS=$BIN
@@ -80,7 +80,7 @@ case ${1:-all} in
     SLIPWAY_MINIJENKINS=$BIN/minijenkins SLIPWAY_KILLS=${SLIPWAY_KILLS:-50} go test -count=1 -timeout 30m -run '^TestKill$' -v ./test/minijenkins
     ;;
   *)
-    echo "usage: $0 all|unit|e2e|openapi|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz" >&2
+    echo "usage: $0 all|unit|e2e|contract-table|openapi|kill|bench-devcontainer|bench-runs|bench-api|bench-minijenkins|fuzz" >&2
     exit 2
     ;;
 esac

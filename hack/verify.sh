@@ -25,7 +25,11 @@ chart() {
     echo "building helm $HELM_VERSION"
     GOBIN=$BIN go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
   fi
-  "$BIN/helm" lint --quiet charts/slipway && "$BIN/helm" template slipway charts/slipway --kube-version 1.36.0 >/dev/null
+  local values
+  for values in charts/slipway/ci/*-values.yaml docs/examples/jenkins/values-slipway.yaml; do
+    "$BIN/helm" lint --quiet charts/slipway -f "$values" &&
+      "$BIN/helm" template slipway charts/slipway --kube-version 1.36.0 -f "$values" >/dev/null || return 1
+  done
 }
 # The database of known vulnerabilities is not reachable everywhere: then that is said, not failed.
 vulnerabilities() {
