@@ -99,41 +99,41 @@ func why(run *devopsv1alpha3.PipelineRun) (reason, message string) {
 // or as Jenkins' job is called.
 func sorted(all []devopsv1alpha3.PipelineRun, branch string) []*devopsv1alpha3.PipelineRun {
 	job := jenkins.BranchJobName(branch)
-	runs := make([]*devopsv1alpha3.PipelineRun, 0, len(all))
+	// What they are compared by is read once of each, as there may be thousands.
+	type listed struct {
+		run    *devopsv1alpha3.PipelineRun
+		number int64
+		began  int64
+	}
+	runs := make([]listed, 0, len(all))
 	branches := false
 	for i := range all {
 		run := &all[i]
-		own := ""
+		own, number := "", numberOf(run)
 		if run.Spec.SCM != nil {
 			own = run.Spec.SCM.RefName
 		}
-		if branch != "" && own != branch && own != job || numberOf(run) == 0 && pipelinerun.Ended(run) {
+		if branch != "" && own != branch && own != job || number == 0 && pipelinerun.Ended(run) {
 			continue
 		}
 		branches = branches || own != ""
-		runs = append(runs, run)
+		runs = append(runs, listed{run, number, began(run).UnixNano()})
 	}
 	byNumber := branch != "" || !branches
-	slices.SortFunc(runs, func(a, b *devopsv1alpha3.PipelineRun) int {
-		if order := cmp.Compare(waits(b), waits(a)); order != 0 {
-			return order
+	slices.SortFunc(runs, func(a, b listed) int {
+		switch {
+		case (a.number == 0) != (b.number == 0):
+			return cmp.Compare(a.number, b.number)
+		case byNumber && a.number != b.number:
+			return cmp.Compare(b.number, a.number)
 		}
-		if byNumber {
-			if order := cmp.Compare(numberOf(b), numberOf(a)); order != 0 {
-				return order
-			}
-		}
-		return cmp.Or(began(b).Compare(began(a)), cmp.Compare(numberOf(b), numberOf(a)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.began, a.began), cmp.Compare(b.number, a.number), cmp.Compare(a.run.Name, b.run.Name))
 	})
-	return runs
-}
-
-// waits is 1 for a run that has no build yet.
-func waits(run *devopsv1alpha3.PipelineRun) int {
-	if numberOf(run) == 0 {
-		return 1
+	sorted := make([]*devopsv1alpha3.PipelineRun, len(runs))
+	for i := range runs {
+		sorted[i] = runs[i].run
 	}
-	return 0
+	return sorted
 }
 
 func began(run *devopsv1alpha3.PipelineRun) time.Time {
