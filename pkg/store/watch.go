@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +27,9 @@ var ErrGap = errors.New("events are missing; list again, and watch from there")
 // ErrSlow is the ErrGap of a watch that was too slow.
 var ErrSlow = fmt.Errorf("the client reads too slowly: %w", ErrGap)
 
+// aheadTime is how long a watch may be ahead of the cache. Longer, and its version is of before a cluster was set back.
+const aheadTime = time.Minute
+
 // maxBatch bounds what a Watcher gives at once, in events.
 const maxBatch = 64
 
@@ -42,6 +46,8 @@ type Watcher struct {
 	epoch int
 	// version is the resourceVersion up to which everything was given.
 	version uint64
+	// began is when the watch was begun.
+	began time.Time
 }
 
 // Watch begins a watch. With an empty version, or 0, all objects are given first as ADDED; else only
@@ -54,7 +60,7 @@ func Watch[T client.Object](ctx context.Context, s *Store, q Query, version stri
 	if c == nil {
 		return nil, ErrNotServed
 	}
-	w := &Watcher{collection: c, query: q, matches: matcher(c.fields, q, filters)}
+	w := &Watcher{began: time.Now(), collection: c, query: q, matches: matcher(c.fields, q, filters)}
 	begin := uint64(0)
 	if version != "" {
 		if begin, err = strconv.ParseUint(version, 10, 64); err != nil {
@@ -143,7 +149,11 @@ func (w *Watcher) take() (events []event, wait <-chan struct{}, err error) {
 		e := j.ring[w.next%journaled]
 		if e.version <= w.version {
 			// The client was ahead of the cache when it began: it has read its own write, for example.
-			continue
+			if time.Since(w.began) < aheadTime {
+				continue
+			}
+			c.mu.RUnlock()
+			return nil, nil, ErrGap
 		}
 		w.version = e.version
 		events = append(events, e)

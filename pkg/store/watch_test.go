@@ -141,6 +141,18 @@ func TestWatchFromAheadOfTheCache(t *testing.T) {
 	}
 }
 
+// TestWatchFromAnotherTimeline: a version that the cache does not come near is none that the client has just made, but
+// one of before a cluster was set back. Its client would hear nothing for ever.
+func TestWatchFromAnotherTimeline(t *testing.T) {
+	s, c := journaledStore(10)
+	w := watchRuns(t, s, All("a"), "1000000")
+	w.began = w.began.Add(-aheadTime)
+	c.OnAdd(at(newRun("a", "p", "one", 1), 20), false)
+	if lines, _, err := w.Next(); !errors.Is(err, ErrGap) || errors.Is(err, ErrSlow) {
+		t.Errorf("%q, %v, want a gap", lines, err)
+	}
+}
+
 // journaledStore is a store with a collection of runs that is complete up to a version.
 func journaledStore(version uint64) (*Store, *collection) {
 	s := New(fake.NewClientBuilder().Build(), nil, scheme.New())

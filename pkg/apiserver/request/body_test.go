@@ -5,6 +5,7 @@ package request
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -104,6 +105,10 @@ func TestDecodeOptionalJSON(t *testing.T) {
 }
 
 func TestDecodeLenient(t *testing.T) {
+	var many strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&many, "\"x%d\":1,", i)
+	}
 	for reason, tt := range map[string]struct {
 		query, body string
 		dropped     []string
@@ -115,6 +120,7 @@ func TestDecodeLenient(t *testing.T) {
 		"or does not care":         {"?fieldValidation=Ignore", `{"x":1}`, nil, 0},
 		"two readings":             {"", `{"list":[],"list":[]}`, nil, 400},
 		"two readings, as wanted":  {"?fieldValidation=Warn", `{"list":[],"list":[]}`, []string{`duplicate field "list"`}, 0},
+		"two readings behind much": {"", "{" + many.String() + `"list":[],"list":[]}`, nil, 400},
 		"a wrong type is an error": {"", `{"spec":{"flag":"yes"}}`, nil, 400},
 		"no body":                  {"", "", nil, 400},
 	} {

@@ -29,7 +29,7 @@ type List[T any] struct {
 
 // Message is the answer of an action that has nothing else to say.
 type Message struct {
-	// Message is "success".
+	// Message is "success", or what a user should know beside it.
 	Message string `json:"message"`
 }
 

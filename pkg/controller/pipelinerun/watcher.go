@@ -379,7 +379,7 @@ func (w *Watcher) reliesOnEvents() bool {
 func (w *Watcher) Answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.silence = time.Time{}
+	w.silence, w.cause = time.Time{}, nil
 }
 
 // NoAnswer notes that Jenkins does not answer and gives the time since when that is so.

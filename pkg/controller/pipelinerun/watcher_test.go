@@ -5,6 +5,7 @@ package pipelinerun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -180,6 +181,7 @@ func TestWatcherKnowsRefusals(t *testing.T) {
 	}
 	w.Track(client.ObjectKey{Namespace: ns, Name: "a"}, Target{Folder: ns, Job: "job", QueueItem: 5})
 	refused := answer(http.StatusInternalServerError, jenkins.ErrInternal, "a plugin fell over")
+	unauthorized := answer(http.StatusUnauthorized, jenkins.ErrUnauthorized, "who is that?")
 	for name, ask := range map[string]func() error{
 		"folder": func() error { _, err := w.poll(t.Context(), ns, w.folders[ns]); return err },
 		"queue":  func() error { _, err := w.pollQueue(t.Context()); return err },
@@ -191,6 +193,16 @@ func TestWatcherKnowsRefusals(t *testing.T) {
 		source.err.Store(&refused)
 		if err := ask(); err == nil || w.Silent() {
 			t.Errorf("%s: %v, and Jenkins is said to be away", name, err)
+		}
+		source.err.Store(&unauthorized)
+		if err := ask(); err == nil || !errors.Is(w.Cause(), jenkins.ErrUnauthorized) {
+			t.Errorf("%s: %v, and the cause is %v", name, err, w.Cause())
+		}
+		// What a run notices next is another outage.
+		w.Answered()
+		w.NoAnswer()
+		if errors.Is(w.Cause(), jenkins.ErrUnauthorized) {
+			t.Errorf("%s: the cause is that of the outage before", name)
 		}
 	}
 }

@@ -85,13 +85,26 @@ func (h *Handler[T]) decodeBody(req *restful.Request, resp *restful.Response, ob
 	if err != nil {
 		return err
 	}
+	more := len(dropped)
 	for _, text := range dropped[:min(len(dropped), maxWarnings)] {
-		// Kubernetes tells it so; kubectl prints it.
-		if warning, err := utilnet.NewWarningHeader(299, "slipway", text); err == nil && len(warning) <= maxWarning {
-			resp.AddHeader("Warning", warning)
+		if warn(resp, text) {
+			more--
 		}
 	}
+	if more > 0 {
+		warn(resp, fmt.Sprintf("%d more fields are unknown", more))
+	}
 	return nil
+}
+
+// warn tells something as Kubernetes does; kubectl prints it. It tells nothing that is too long.
+func warn(resp *restful.Response, text string) bool {
+	warning, err := utilnet.NewWarningHeader(299, "slipway", text)
+	if err != nil || len(warning) > maxWarning {
+		return false
+	}
+	resp.AddHeader("Warning", warning)
+	return true
 }
 
 // checkNew checks the name of a new object and removes what only the server may set, so that a copy
@@ -142,6 +155,10 @@ func (h *Handler[T]) checkExisting(req *restful.Request, obj T) error {
 func (h *Handler[T]) explainConflict(err error, name, sent string) error {
 	if !apierrors.IsConflict(err) {
 		return err
+	}
+	if sent == "" {
+		return response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(
+			"%s %q is being changed by others, or it is another one than you read: GET it again, make your change and PUT it", h.kind.Resource, name))
 	}
 	return response.NewStatus(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf(
 		"%s %q was changed since you read it (you sent resourceVersion %s): GET it again, make your change and PUT it", h.kind.Resource, name, sent))

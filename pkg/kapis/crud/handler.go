@@ -226,8 +226,9 @@ func (h *Handler[T]) Update(req *restful.Request, resp *restful.Response) error 
 }
 
 // replaceLatest replaces an object that was sent without its version. What such a client does not send at all
-// stays: finalizers and owners.
+// stays: finalizers and owners, and labels or annotations if there are none in what it sent.
 func (h *Handler[T]) replaceLatest(ctx context.Context, c client.Client, obj T) error {
+	withLabels, withAnnotations := obj.GetLabels() != nil, obj.GetAnnotations() != nil
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		latest := h.kind.New()
 		if err := h.deps.Store.GetLive(ctx, obj.GetNamespace(), obj.GetName(), latest); err != nil {
@@ -236,6 +237,12 @@ func (h *Handler[T]) replaceLatest(ctx context.Context, c client.Client, obj T) 
 		obj.SetResourceVersion(latest.GetResourceVersion())
 		obj.SetFinalizers(latest.GetFinalizers())
 		obj.SetOwnerReferences(latest.GetOwnerReferences())
+		if !withLabels {
+			obj.SetLabels(latest.GetLabels())
+		}
+		if !withAnnotations {
+			obj.SetAnnotations(latest.GetAnnotations())
+		}
 		return c.Update(ctx, obj, FieldOwner)
 	})
 }

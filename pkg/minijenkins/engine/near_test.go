@@ -84,6 +84,13 @@ func TestReadWriteYAML(t *testing.T) {
 	if _, err := decodeYAML(bomb); err == nil || !strings.Contains(err.Error(), "values") {
 		t.Errorf("aliases multiply: %v", err)
 	}
+	big := groovy.NewList()
+	for range 100 {
+		big.Items = append(big.Items, strings.Repeat("x", maxStdout/50)) // texts that a script holds only once
+	}
+	if _, err := encodeYAML(big); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("a text of many MiB: %v", err)
+	}
 	if _, err := decodeYAML("a: &a [*a]"); err == nil {
 		t.Error("a value holds itself")
 	}

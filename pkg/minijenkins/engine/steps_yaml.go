@@ -191,8 +191,7 @@ func stepWriteYaml(ctx context.Context, c *stepCall) (any, error) {
 
 // encodeYAML writes a value of the script; objects of the host count by their text. Keys keep their order.
 func encodeYAML(v any) ([]byte, error) {
-	left := maxYAMLValues
-	n, err := yamlNode(v, &left, 0)
+	n, err := yamlNode(v, &yamlRoom{maxYAMLValues, maxStdout}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -204,8 +203,11 @@ func encodeYAML(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func yamlNode(v any, left *int, depth int) (*yaml.Node, error) {
-	if *left--; *left < 0 {
+// yamlRoom is how many more values, and bytes of texts, a document may have.
+type yamlRoom struct{ values, bytes int }
+
+func yamlNode(v any, left *yamlRoom, depth int) (*yaml.Node, error) {
+	if left.values--; left.values < 0 {
 		return nil, errors.New("it has more than " + strconv.Itoa(maxYAMLValues) + " values")
 	}
 	if depth > maxDataDepth {
@@ -244,7 +246,11 @@ func yamlNode(v any, left *int, depth int) (*yaml.Node, error) {
 			n.Tag, n.Value = "!!float", n.Value+".0"
 		}
 	default:
-		if err := n.Encode(groovy.ToString(v)); err != nil {
+		text := groovy.ToString(v)
+		if left.bytes -= len(text); left.bytes < 0 {
+			return nil, errors.New("it has more than " + strconv.Itoa(maxStdout) + " bytes")
+		}
+		if err := n.Encode(text); err != nil {
 			return nil, err
 		}
 	}

@@ -291,7 +291,7 @@ type dateFields struct {
 func parseDate(s, pattern string, zone *time.Location) (time.Time, error) {
 	fields := dateFields{"2006 1 2 15 4 5.000", map[byte]string{'y': "1970", 'M': "1", 'd': "1", 'H': "0", 'm': "0", 's': "0", 'S': "000"}}
 	unparseable := &Exception{Class: "java.text.ParseException", Message: "Unparseable date: \"" + clip(s) + "\""}
-	rest := s
+	rest := s[:min(len(s), len(pattern)+64)] // what is behind a date is not looked at
 	for i := 0; i < len(pattern) && len(pattern) <= maxPattern; {
 		c, n := pattern[i], 1
 		for i+n < len(pattern) && pattern[i+n] == c && c != '\'' {

@@ -287,8 +287,11 @@ func (f *frame) spread(obj any, pos jenkinsfile.Pos, each func(any) (any, error)
 	for _, item := range items.Items {
 		var v any
 		if item != nil {
-			var err error
-			if v, err = each(item); err != nil {
+			err := f.tick(pos)
+			if err == nil {
+				v, err = each(item)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -370,7 +373,19 @@ func (f *frame) listProperty(l *List, name string, pos jenkinsfile.Pos) (any, er
 	case l.span != "" && (name == "from" || name == "to"):
 		return f.invoke(l, "get"+strings.ToUpper(name[:1])+name[1:], nil, pos)
 	}
-	return f.spread(l, pos, func(item any) (any, error) { return f.get(item, name, pos) })
+	return f.within(pos, func() (any, error) {
+		return f.spread(l, pos, func(item any) (any, error) { return f.get(item, name, pos) })
+	})
+}
+
+// within goes a level deeper into values: a list may hold itself, and the stack of Go has no bottom that a script may reach.
+func (f *frame) within(pos jenkinsfile.Pos, into func() (any, error)) (any, error) {
+	if f.nested >= maxNested {
+		return nil, &LimitError{Message: fmt.Sprintf("Values nested deeper than %d", maxNested), Pos: pos}
+	}
+	f.nested++
+	defer func() { f.nested-- }()
+	return into()
 }
 
 // hasMaps tells if a property of the list may be a key of its items.

@@ -68,7 +68,7 @@ func (c *methodCall) mapMethod(m *Map) (any, bool, error) {
 	case "remove":
 		return m.Remove(c.arg(0)), true, nil
 	case "clear":
-		m.keys, m.values, m.keyBytes, m.most = nil, map[any]any{}, 0, 0
+		m.keys, m.ids, m.values, m.keyBytes, m.most = nil, nil, map[any]any{}, 0, 0
 		return nil, true, nil
 	}
 	return c.mapClosure(m)

@@ -366,10 +366,9 @@ func (w *walker) insideMap(m *Map) {
 	}
 	for i, k := range m.keys {
 		m.keys[i] = w.add(k)
-		old := m.value(k)
-		switch v := w.add(old).(type) {
+		switch v := w.add(m.values[m.ids[i]]).(type) {
 		case string, GString:
-			m.values[mapKey(k)] = v
+			m.values[m.ids[i]] = v
 		}
 		if w.size > w.limit {
 			return

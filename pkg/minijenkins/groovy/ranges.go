@@ -80,7 +80,10 @@ func (f *frame) slice(obj any, keys *List, pos jenkinsfile.Pos) (any, error) {
 	out := &List{}
 	for _, k := range keys.Items {
 		if part, ok := k.(*List); ok {
-			v, err := f.slice(obj, part, pos)
+			v, err := f.within(pos, func() (any, error) { return f.slice(obj, part, pos) })
+			if err == nil {
+				err = f.tick(pos)
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -87,6 +87,8 @@ func NewList(items ...any) *List { return &List{Items: items} }
 type Map struct {
 	keys   []any
 	values map[any]any
+	// ids are what stands for the keys in values. It is not asked for again: a map may be, or be in, a key of its own.
+	ids []any
 	// fallback makes the values of missing keys; see withDefault.
 	fallback *Closure
 	// sorted keeps the keys in their natural order.
@@ -122,11 +124,9 @@ func (m *Map) Put(key, value any) {
 		}
 		if m.sorted {
 			i := sort.Search(len(m.keys), func(i int) bool { n, _ := compare(m.keys[i], key); return n > 0 })
-			m.keys = append(m.keys, nil)
-			copy(m.keys[i+1:], m.keys[i:])
-			m.keys[i] = key
+			m.keys, m.ids = slices.Insert(m.keys, i, key), slices.Insert(m.ids, i, k)
 		} else {
-			m.keys = append(m.keys, key)
+			m.keys, m.ids = append(m.keys, key), append(m.ids, k)
 		}
 	}
 	if _, ok := m.values[k]; !ok {
@@ -139,10 +139,10 @@ func (m *Map) Put(key, value any) {
 // shrink gives memory back that removed entries took.
 func (m *Map) shrink() {
 	values := make(map[any]any, len(m.values))
-	for _, k := range m.keys {
-		values[mapKey(k)] = m.value(k)
+	for _, id := range m.ids {
+		values[id] = m.values[id]
 	}
-	m.keys, m.values, m.most = slices.Clone(m.keys), values, len(m.keys)
+	m.keys, m.ids, m.values, m.most = slices.Clone(m.keys), slices.Clone(m.ids), values, len(m.keys)
 }
 
 // keySize is the length of the text that stands for a key.
@@ -162,11 +162,8 @@ func (m *Map) Remove(key any) any {
 	}
 	delete(m.values, k)
 	m.keyBytes -= keySize(k)
-	for i, x := range m.keys {
-		if mapKey(x) == k {
-			m.keys = append(m.keys[:i:i], m.keys[i+1:]...)
-			break
-		}
+	if i := slices.Index(m.ids, k); i >= 0 {
+		m.keys, m.ids = append(m.keys[:i:i], m.keys[i+1:]...), append(m.ids[:i:i], m.ids[i+1:]...)
 	}
 	return v
 }
@@ -423,7 +420,7 @@ func writeMap(b *strings.Builder, m *Map, depth int, o textOptions) {
 		}
 		writeMember(b, m, k, depth, o)
 		b.WriteByte(':')
-		writeMember(b, m, m.value(k), depth, o)
+		writeMember(b, m, m.values[m.ids[i]], depth, o)
 	}
 	b.WriteByte(']')
 }

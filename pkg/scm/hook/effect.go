@@ -43,7 +43,10 @@ const (
 	maxExpressions = 100
 )
 
-// apply does what an event calls for. All of it may be done again.
+// errNothing says that an event called for nothing.
+var errNothing = errors.New("no pipeline wants the event")
+
+// apply does what an event calls for. All of it may be done again. The error is errNothing if there was nothing to do.
 func (r *Receiver) apply(ctx context.Context, e *Event, g grant) error {
 	pipelines, err := r.pipelines(ctx, e.Keys)
 	if err != nil {
@@ -54,7 +57,7 @@ func (r *Receiver) apply(ctx context.Context, e *Event, g grant) error {
 	var errs []error
 	for _, p := range pipelines {
 		if ctx.Err() != nil {
-			return errors.Join(append(errs, ctx.Err())...)
+			break
 		}
 		if p.Spec.Type == devopsv1alpha3.MultiBranchPipelineType {
 			errs = append(errs, r.scan(ctx, p))
@@ -68,6 +71,12 @@ func (r *Receiver) apply(ctx context.Context, e *Event, g grant) error {
 				what: []string{c.Ref, c.Before, c.After}, delivery: string(e.Provider) + "/" + e.Said,
 			}))
 		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.Join(append(errs, ctx.Err())...)
+	case len(errs) == 0:
+		return errNothing
 	}
 	return errors.Join(errs...)
 }
@@ -102,6 +111,9 @@ func wantsRef(ctx context.Context, p *devopsv1alpha3.Pipeline, ref string) bool 
 	}
 	short := strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
 	for _, expression := range expressions {
+		if ctx.Err() != nil {
+			return false
+		}
 		found, err := finds(expression, ref, short)
 		if err != nil {
 			log.Info("the annotation "+RefAnnotation+" has what is no regular expression, or a too large one", "error", err.Error())

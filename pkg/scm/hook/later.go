@@ -5,6 +5,7 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -82,6 +83,9 @@ func (r *Receiver) later(ctx context.Context, t task) error {
 			if t.key != "" {
 				r.known.Remove(t.key)
 			}
+			if errors.Is(err, errNothing) {
+				return // it may come again when a pipeline has been made or corrected
+			}
 			logr.FromContextOrDiscard(ctx).Error(err, "an event of a source code server was not passed on")
 		}
 	}()
@@ -114,7 +118,7 @@ func lasts(err error) bool {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !lasts(err) })
 	}
-	return err == nil || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
+	return err == nil || errors.Is(err, errNothing) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
 		apierrors.IsRequestEntityTooLargeError(err)
 }
 

@@ -43,6 +43,8 @@ var (
 	ErrSignature = errors.New("the signature fits no secret")
 	// ErrBusy says that too many deliveries wait.
 	ErrBusy = errors.New("too many events wait")
+	// ErrKnown says that a delivery was taken before: nothing is wrong, and nothing happens.
+	ErrKnown = errors.New("this event was taken before and starts nothing again; to run a pipeline again, start it")
 )
 
 const (
@@ -111,7 +113,7 @@ func New(o Options) *Receiver {
 func (r *Receiver) Configured() bool { return len(r.opts.Secret) > 0 || r.opts.AllowUnsigned }
 
 // Deliver takes a delivery of a source code server. It returns before the delivery has been dealt with.
-// The errors are ErrMalformed, ErrUnsigned, ErrSignature, ErrBusy, and failures of the cache.
+// The errors are ErrMalformed, ErrUnsigned, ErrSignature, ErrBusy, ErrKnown, and failures of the cache.
 func (r *Receiver) Deliver(ctx context.Context, h http.Header, body []byte) error {
 	provider := ProviderOf(h)
 	if provider == "" {
@@ -140,7 +142,7 @@ func (r *Receiver) Deliver(ctx context.Context, h http.Header, body []byte) erro
 	key := deliveryKey(event, sig)
 	if key != "" {
 		if _, known := r.known.Get(key); known {
-			return nil
+			return ErrKnown
 		}
 	}
 	return r.later(ctx, task{key: key, project: reach.project(), work: func(ctx context.Context) error { return r.apply(ctx, event, reach) }})

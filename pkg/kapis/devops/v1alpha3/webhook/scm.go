@@ -118,6 +118,9 @@ func AnswerReceiver(req *restful.Request, resp *restful.Response, err error) err
 	case err == nil:
 		response.Write(resp.ResponseWriter, req.Request, http.StatusAccepted, response.Success())
 		return nil
+	case errors.Is(err, hook.ErrKnown):
+		response.Write(resp.ResponseWriter, req.Request, http.StatusAccepted, response.Message{Message: err.Error()})
+		return nil
 	case errors.Is(err, hook.ErrUnsigned):
 		return response.Unauthorized("the request has no signature or token: set the secret of the webhook, the one of --scm-webhook-secret-file or one of your project's")
 	case errors.Is(err, hook.ErrSignature):
