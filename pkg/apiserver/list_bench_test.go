@@ -112,7 +112,8 @@ func newBench(tb testing.TB, runs int, change ...func(*Config)) (http.Handler, *
 		}
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() { defer close(done); informer.Run(stop) }()
-		tb.Cleanup(func() { source.Shutdown(); close(stop); <-done })
+		// The source stays locked once it is shut down, and an informer that begins to watch then never ends.
+		tb.Cleanup(func() { close(stop); <-done; source.Shutdown() })
 		reader.informers[fmt.Sprintf("%T", kind)] = informer
 	}
 	var last string

@@ -11,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +248,58 @@ func TestSlowClientIsCut(t *testing.T) {
 				if time.Now().After(deadline) {
 					t.Fatal("the stream is still in work")
 				}
+			}
+		})
+	}
+}
+
+// lateWriter is a connection whose client does not take what is flushed in time.
+type lateWriter struct{ *httptest.ResponseRecorder }
+
+// FlushError is what http.ResponseController calls.
+func (lateWriter) FlushError() error {
+	return fmt.Errorf("write tcp: %w", os.ErrDeadlineExceeded)
+}
+
+// TestSlowFlushIsCounted lets an answer fail where its last part is sent, which Write does not tell.
+func TestSlowFlushIsCounted(t *testing.T) {
+	streams := map[string]string{
+		"log":   devops + "/namespaces/ann-demo/pipelineruns/r/log?follow=true",
+		"watch": devops + "/namespaces/ann-demo/pipelineruns?watch=true",
+	}
+	for name, path := range streams {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, withSources(&fakeSources{text: "one line\n", more: true}), sampleRun("r", nil))
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer func() {
+					// This is how a log says that it is not whole.
+					if cut := recover(); cut != nil && cut != any(http.ErrAbortHandler) {
+						t.Error(cut)
+					}
+				}()
+				w.server.Handler().ServeHTTP(lateWriter{httptest.NewRecorder()}, w.request(call{path: path, user: "ann"}).WithContext(ctx))
+			}()
+			for i := 0; ; i++ {
+				select {
+				case <-ended:
+				case <-time.After(20 * time.Millisecond):
+					// Something for a watch to tell.
+					if err := w.kube.Create(ctx, sampleRun(fmt.Sprintf("r%d", i), nil)); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
+				break
+			}
+			if ctx.Err() != nil {
+				t.Error("the stream went on after its client was too slow")
+			}
+			if metrics := w.do(call{path: "/metrics", user: "root"}).Body.String(); !strings.Contains(metrics, "slipway_apiserver_slow_clients_total 1\n") {
+				t.Error("the client is not counted as a slow one")
 			}
 		})
 	}

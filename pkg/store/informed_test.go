@@ -56,7 +56,8 @@ func newInformed(tb testing.TB, runs ...*devopsv1alpha3.PipelineRun) (*informed,
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() { defer close(done); r.informer.Run(stop) }()
-	tb.Cleanup(func() { source.Shutdown(); close(stop); <-done })
+	// The source stays locked once it is shut down, and an informer that begins to watch then never ends.
+	tb.Cleanup(func() { close(stop); <-done; source.Shutdown() })
 	return r, New(r, nil, scheme.New())
 }
 
