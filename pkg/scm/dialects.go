@@ -18,7 +18,6 @@ const (
 	askUser          = "tell who it is of"
 	askOrganizations = "list organizations"
 	askRepositories  = "list repositories"
-	askHook          = "make a webhook"
 )
 
 func paging(size string, page, count int) url.Values {
@@ -96,10 +95,6 @@ func (d githubDialect) own(ctx context.Context, h *hosted, _ string, page, size 
 	return d.list(ctx, h, "user/repos", query, page)
 }
 
-func (githubDialect) createHook(context.Context, *hosted, string, HookInput) (Hook, bool, error) {
-	return Hook{}, false, nil
-}
-
 // gitlabDialect is https://docs.gitlab.com/api.
 type gitlabDialect struct{}
 
@@ -167,19 +162,6 @@ func (d gitlabDialect) own(ctx context.Context, h *hosted, login string, page, s
 	return d.list(ctx, h, "api/v4/users/"+url.PathEscape(login)+"/projects", paging("per_page", page, size), page)
 }
 
-// createHook is not left to go-scm, which writes the secret into the address of the request.
-func (gitlabDialect) createHook(ctx context.Context, h *hosted, repository string, in HookInput) (Hook, bool, error) {
-	var made struct {
-		ID  int64  `json:"id"`
-		URL string `json:"url"`
-	}
-	err := h.post(ctx, askHook, "api/v4/projects/"+strings.ReplaceAll(repository, "/", "%2F")+"/hooks", map[string]any{
-		"url": in.Target, "name": in.Name, "token": in.Secret, "enable_ssl_verification": !in.SkipVerify,
-		"push_events": true, "tag_push_events": true, "merge_requests_events": true,
-	}, &made)
-	return Hook{ID: strconv.FormatInt(made.ID, 10), Target: made.URL, Active: true}, true, err
-}
-
 // giteaDialect is the API of Gitea and Forgejo, https://gitea.com/api/swagger.
 type giteaDialect struct{}
 
@@ -234,20 +216,6 @@ func (d giteaDialect) repositories(ctx context.Context, h *hosted, organization 
 
 func (d giteaDialect) own(ctx context.Context, h *hosted, login string, page, size int) ([]Repository, bool, error) {
 	return d.list(ctx, h, "api/v1/users/"+url.PathEscape(login)+"/repos", page, size)
-}
-
-// createHook is not left to go-scm, which writes the secret into the address of the receiver.
-func (giteaDialect) createHook(ctx context.Context, h *hosted, repository string, in HookInput) (Hook, bool, error) {
-	var made struct {
-		ID     int64             `json:"id"`
-		Config map[string]string `json:"config"`
-		Active bool              `json:"active"`
-	}
-	err := h.post(ctx, askHook, "api/v1/repos/"+repository+"/hooks", map[string]any{
-		"type": "gitea", "active": true, "events": []string{"push", "create", "delete", "pull_request", "pull_request_sync"},
-		"config": map[string]string{"url": in.Target, "secret": in.Secret, "content_type": "json"},
-	}, &made)
-	return Hook{ID: strconv.FormatInt(made.ID, 10), Target: made.Config["url"], Active: made.Active}, true, err
 }
 
 // bitbucketDialect is https://developer.atlassian.com/cloud/bitbucket/rest.
@@ -353,20 +321,6 @@ func (d bitbucketDialect) own(ctx context.Context, h *hosted, login string, page
 	return d.repositories(ctx, h, login, page, size)
 }
 
-// createHook is not left to go-scm, which writes the secret into the address of the receiver.
-func (bitbucketDialect) createHook(ctx context.Context, h *hosted, repository string, in HookInput) (Hook, bool, error) {
-	var made struct {
-		UUID   string `json:"uuid"`
-		URL    string `json:"url"`
-		Active bool   `json:"active"`
-	}
-	err := h.post(ctx, askHook, "2.0/repositories/"+repository+"/hooks", map[string]any{
-		"description": in.Name, "url": in.Target, "secret": in.Secret, "active": true, "skip_cert_verification": in.SkipVerify,
-		"events": []string{"repo:push", "pullrequest:created", "pullrequest:updated", "pullrequest:fulfilled", "pullrequest:rejected"},
-	}, &made)
-	return Hook{ID: made.UUID, Target: made.URL, Active: made.Active}, true, err
-}
-
 // stashDialect is https://developer.atlassian.com/server/bitbucket/rest.
 type stashDialect struct{}
 
@@ -447,8 +401,4 @@ func (stashDialect) repositories(ctx context.Context, h *hosted, organization st
 
 func (d stashDialect) own(ctx context.Context, h *hosted, login string, page, size int) ([]Repository, bool, error) {
 	return d.repositories(ctx, h, "~"+login, page, size)
-}
-
-func (stashDialect) createHook(context.Context, *hosted, string, HookInput) (Hook, bool, error) {
-	return Hook{}, false, nil
 }

@@ -45,7 +45,7 @@ const (
 	BadTLS Reason = "BadTLS"
 	// Refused: the address may not be used.
 	Refused Reason = "Refused"
-	// Conflict: the server refuses it as things are, as a pull request that is there already.
+	// Conflict: the server refuses it as things are.
 	Conflict Reason = "Conflict"
 	// ServerError: the server failed, or answers as no server of the kind does.
 	ServerError Reason = "ServerError"

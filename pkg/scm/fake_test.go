@@ -30,8 +30,6 @@ type fake struct {
 	mu sync.Mutex
 	// asked are the requests, method and path with the query.
 	asked []string
-	// posted are the bodies of requests that write, by path.
-	posted map[string]map[string]any
 	// limited answers everything with a rate limit.
 	limited http.HandlerFunc
 	// cap is the most that Gitea gives at once.
@@ -47,7 +45,7 @@ func newFake(t *testing.T) *fake {
 func start(t *testing.T, serve func(http.Handler) *httptest.Server) *fake {
 	t.Helper()
 	log.SetOutput(io.Discard) // refused handshakes
-	f := &fake{posted: map[string]map[string]any{}, cap: 50}
+	f := &fake{cap: 50}
 	mux := http.NewServeMux()
 	f.github(mux)
 	f.gitlab(mux)
@@ -57,12 +55,6 @@ func start(t *testing.T, serve func(http.Handler) *httptest.Server) *fake {
 	f.Server = serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.asked = append(f.asked, r.Method+" "+r.URL.RequestURI())
-		if r.Method != http.MethodGet && r.Body != nil {
-			body := map[string]any{}
-			data, _ := io.ReadAll(r.Body)
-			_ = json.Unmarshal(data, &body)
-			f.posted[r.URL.Path] = body
-		}
 		limited := f.limited
 		f.mu.Unlock()
 		if limited != nil {
@@ -155,24 +147,6 @@ func (f *fake) github(mux *http.ServeMux) {
 		}
 		f.linkedPage(w, r, 3, size(r), githubRepo)
 	})
-	mux.HandleFunc("GET "+api+"/repos/team/app/branches", func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, organizations, size(r), func(i int) map[string]any {
-			return map[string]any{"name": fmt.Sprintf("b-%03d", i), "commit": map[string]any{"sha": "c1"}}
-		})
-	})
-	mux.HandleFunc("POST "+api+"/repos/team/app/pulls", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"number": 7, "html_url": "https://example.test/pr/7"})
-	})
-	mux.HandleFunc("POST "+api+"/repos/team/app/statuses/c1", func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, map[string]any{}) })
-	mux.HandleFunc("POST "+api+"/repos/team/app/hooks", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"id": 5, "active": true, "config": map[string]any{"url": "https://slipway.test/hook"}})
-	})
-	mux.HandleFunc("GET "+api+"/repos/team/app/hooks", func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, 1, size(r), func(int) map[string]any {
-			return map[string]any{"id": 5, "active": true, "config": map[string]any{"url": "https://slipway.test/hook"}}
-		})
-	})
-	mux.HandleFunc("DELETE "+api+"/repos/team/app/hooks/5", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc(api+"/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, 404, map[string]any{"message": "Not Found", "documentation_url": "https://docs.github.com"})
 	})
@@ -206,23 +180,6 @@ func (f *fake) gitlab(mux *http.ServeMux) {
 		f.linkedPage(w, r, repositories, size(r), project)
 	})
 	mux.HandleFunc("GET "+api+"/users/dev/projects", func(w http.ResponseWriter, r *http.Request) { f.linkedPage(w, r, 3, size(r), project) })
-	at := func(suffix string) string { return api + "/projects/{id}" + suffix }
-	mux.HandleFunc("GET "+at("/repository/branches"), func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, organizations, size(r), func(i int) map[string]any {
-			return map[string]any{"name": fmt.Sprintf("b-%03d", i), "commit": map[string]any{"id": "c1"}}
-		})
-	})
-	mux.HandleFunc("POST "+at("/merge_requests"), func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"iid": 7, "web_url": "https://example.test/pr/7"})
-	})
-	mux.HandleFunc("POST "+at("/statuses/c1"), func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, map[string]any{}) })
-	mux.HandleFunc("POST "+at("/hooks"), func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"id": 5, "url": "https://slipway.test/hook"})
-	})
-	mux.HandleFunc("GET "+at("/hooks"), func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, 1, size(r), func(int) map[string]any { return map[string]any{"id": 5, "url": "https://slipway.test/hook"} })
-	})
-	mux.HandleFunc("DELETE "+at("/hooks/5"), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc(api+"/", func(w http.ResponseWriter, _ *http.Request) { reply(w, 404, map[string]any{"error": "404 Not Found"}) })
 }
 
@@ -245,24 +202,6 @@ func (f *fake) gitea(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("GET "+api+"/orgs/team/repos", func(w http.ResponseWriter, r *http.Request) { f.linkedPage(w, r, repositories, size(r), githubRepo) })
 	mux.HandleFunc("GET "+api+"/users/dev/repos", func(w http.ResponseWriter, r *http.Request) { f.linkedPage(w, r, 3, size(r), githubRepo) })
-	mux.HandleFunc("GET "+api+"/repos/team/app/branches", func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, organizations, size(r), func(i int) map[string]any {
-			return map[string]any{"name": fmt.Sprintf("b-%03d", i), "commit": map[string]any{"id": "c1"}}
-		})
-	})
-	mux.HandleFunc("POST "+api+"/repos/team/app/pulls", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"number": 7, "html_url": "https://example.test/pr/7"})
-	})
-	mux.HandleFunc("POST "+api+"/repos/team/app/statuses/c1", func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, map[string]any{}) })
-	mux.HandleFunc("POST "+api+"/repos/team/app/hooks", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"id": 5, "active": true, "config": map[string]any{"url": "https://slipway.test/hook"}})
-	})
-	mux.HandleFunc("GET "+api+"/repos/team/app/hooks", func(w http.ResponseWriter, r *http.Request) {
-		f.linkedPage(w, r, 1, size(r), func(int) map[string]any {
-			return map[string]any{"id": 5, "active": true, "config": map[string]any{"url": "https://slipway.test/hook"}}
-		})
-	})
-	mux.HandleFunc("DELETE "+api+"/repos/team/app/hooks/5", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc(api+"/", func(w http.ResponseWriter, _ *http.Request) { reply(w, 404, map[string]any{"message": "not found"}) })
 }
 
@@ -298,21 +237,6 @@ func (f *fake) cloud(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET "+api+"/repositories/team", func(w http.ResponseWriter, r *http.Request) { f.cloudPage(w, r, repositories, repo) })
 	mux.HandleFunc("GET "+api+"/repositories/dev", func(w http.ResponseWriter, r *http.Request) { f.cloudPage(w, r, 3, repo) })
-	mux.HandleFunc("GET "+api+"/repositories/team/app/refs/branches", func(w http.ResponseWriter, r *http.Request) {
-		f.cloudPage(w, r, organizations, func(i int) map[string]any {
-			return map[string]any{"name": fmt.Sprintf("b-%03d", i), "target": map[string]any{"hash": "c1"}}
-		})
-	})
-	mux.HandleFunc("POST "+api+"/repositories/team/app/pullrequests", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"id": 7, "links": map[string]any{"html": map[string]any{"href": "https://example.test/pr/7"}}})
-	})
-	mux.HandleFunc("POST "+api+"/repositories/team/app/commit/c1/statuses/build", func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, map[string]any{}) })
-	hook := map[string]any{"uuid": "{5}", "url": "https://slipway.test/hook", "active": true}
-	mux.HandleFunc("POST "+api+"/repositories/team/app/hooks", func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, hook) })
-	mux.HandleFunc("GET "+api+"/repositories/team/app/hooks", func(w http.ResponseWriter, r *http.Request) {
-		f.cloudPage(w, r, 1, func(int) map[string]any { return hook })
-	})
-	mux.HandleFunc("DELETE "+api+"/repositories/team/app/hooks/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc(api+"/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, 404, map[string]any{"type": "error", "error": map[string]any{"message": "Workspace not found"}})
 	})
@@ -352,22 +276,6 @@ func (f *fake) stash(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET "+api+"/projects/team/repos", func(w http.ResponseWriter, r *http.Request) { f.stashPage(w, r, repositories, repo) })
 	mux.HandleFunc("GET "+api+"/projects/~dev/repos", func(w http.ResponseWriter, r *http.Request) { f.stashPage(w, r, 3, repo) })
-	at := api + "/projects/team/repos/app"
-	mux.HandleFunc("GET "+at+"/branches", func(w http.ResponseWriter, r *http.Request) {
-		f.stashPage(w, r, organizations, func(i int) map[string]any {
-			return map[string]any{"id": fmt.Sprintf("refs/heads/b-%03d", i), "displayId": fmt.Sprintf("b-%03d", i), "latestCommit": "c1"}
-		})
-	})
-	mux.HandleFunc("POST "+at+"/pull-requests", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, 201, map[string]any{"id": 7, "links": map[string]any{"self": []any{map[string]any{"href": "https://example.test/pr/7"}}}})
-	})
-	mux.HandleFunc("POST /rest/build-status/1.0/commits/c1", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
-	hook := map[string]any{"id": 5, "url": "https://slipway.test/hook", "active": true}
-	mux.HandleFunc("POST "+at+"/webhooks", func(w http.ResponseWriter, _ *http.Request) { reply(w, 201, hook) })
-	mux.HandleFunc("GET "+at+"/webhooks", func(w http.ResponseWriter, r *http.Request) {
-		f.stashPage(w, r, 1, func(int) map[string]any { return hook })
-	})
-	mux.HandleFunc("DELETE "+at+"/webhooks/5", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	mux.HandleFunc(api+"/", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, 404, map[string]any{"errors": []any{map[string]any{"message": "Project does not exist."}}})
 	})

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -18,35 +16,31 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// gitClient is one repository on a server without an API: it can be looked at, and has branches.
+// gitClient is one repository on a server without an API: it can be looked at.
 type gitClient struct {
 	url        *url.URL
 	http       *http.Client
 	credential Credential
 }
 
-// refs asks for what git ls-remote shows.
-func (g *gitClient) refs(ctx context.Context) (map[string]plumbing.Hash, error) {
+// look asks for what git ls-remote shows, which only those who can read the repository are told.
+func (g *gitClient) look(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	endpoint, err := transport.NewEndpoint(g.url.String())
 	if err != nil {
-		return nil, failure(Invalid, "the address of the repository is not usable")
+		return failure(Invalid, "the address of the repository is not usable")
 	}
 	// The credential is sent by the client of HTTP, which does not send it elsewhere.
 	session, err := githttp.NewClient(g.http).NewUploadPackSession(endpoint, nil)
 	if err != nil {
-		return nil, failure(Invalid, "the address of the repository is not usable")
+		return failure(Invalid, "the address of the repository is not usable")
 	}
 	defer func() { _ = session.Close() }()
-	advertised, err := session.AdvertisedReferencesContext(ctx)
-	switch {
-	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return nil, nil
-	case err != nil:
-		return nil, g.explain(ctx, err)
+	if _, err := session.AdvertisedReferencesContext(ctx); err != nil && !errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return g.explain(ctx, err)
 	}
-	return advertised.References, nil
+	return nil
 }
 
 // explain makes an error of one of go-git's.
@@ -80,15 +74,13 @@ func (g *gitClient) explain(ctx context.Context, err error) error {
 // Verify implements Client. Nobody can ask a git server who a credential is of: it is good if the
 // repository can be read.
 func (g *gitClient) Verify(ctx context.Context) (User, error) {
-	_, err := g.refs(ctx)
-	return User{Login: g.credential.Username}, err
+	return User{Login: g.credential.Username}, g.look(ctx)
 }
 
 // Organizations implements Client: there are none. The repository is looked at, so that a bad address or
 // credential is told.
 func (g *gitClient) Organizations(ctx context.Context, _ bool) ([]Organization, error) {
-	_, err := g.refs(ctx)
-	return nil, err
+	return nil, g.look(ctx)
 }
 
 // Repositories implements Client: there is no list.
@@ -96,49 +88,6 @@ func (g *gitClient) Repositories(context.Context, string, Page) ([]Repository, e
 	return nil, g.unsupported("list repositories")
 }
 
-// Branches implements Client. The name of the repository does not count: the client is for one.
-func (g *gitClient) Branches(ctx context.Context, _ string, page Page) ([]Branch, error) {
-	refs, err := g.refs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var branches []Branch
-	for name, hash := range refs {
-		if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok {
-			branches = append(branches, Branch{Name: branch, Commit: hash.String()})
-		}
-	}
-	slices.SortFunc(branches, func(a, b Branch) int { return strings.Compare(a.Name, b.Name) })
-	page = page.normal()
-	start := min((page.Number-1)*page.Size, len(branches))
-	return branches[start:min(start+page.Size, len(branches))], nil
-}
-
 func (g *gitClient) unsupported(what string) error {
 	return failure(Unsupported, "a plain git server cannot %s; give the address of the repository itself", what)
-}
-
-// CreatePullRequest implements Client.
-func (g *gitClient) CreatePullRequest(context.Context, string, PullRequestInput) (PullRequest, error) {
-	return PullRequest{}, g.unsupported("take pull requests")
-}
-
-// CreateStatus implements Client.
-func (g *gitClient) CreateStatus(context.Context, string, string, Status) error {
-	return g.unsupported("show the state of commits")
-}
-
-// ListHooks implements Client.
-func (g *gitClient) ListHooks(context.Context, string) ([]Hook, error) {
-	return nil, g.unsupported("list webhooks")
-}
-
-// CreateHook implements Client.
-func (g *gitClient) CreateHook(context.Context, string, HookInput) (Hook, error) {
-	return Hook{}, g.unsupported("make webhooks")
-}
-
-// DeleteHook implements Client.
-func (g *gitClient) DeleteHook(context.Context, string, string) error {
-	return g.unsupported("delete webhooks")
 }

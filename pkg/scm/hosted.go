@@ -4,14 +4,13 @@
 package scm
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	goscm "github.com/drone/go-scm/scm"
@@ -22,9 +21,9 @@ import (
 	"github.com/drone/go-scm/scm/driver/stash"
 )
 
-// hosted is a client of a server with an API. Branches, pull requests, statuses and webhooks are go-scm's;
-// users, organizations and repositories are asked for by a dialect: go-scm has no groups in groups of
-// GitLab, no projects of Bitbucket Server, and leaves names unescaped.
+// hosted is a client of a server with an API. go-scm knows how to speak with each kind of server; users, organizations
+// and repositories are asked for by a dialect: go-scm has no groups in groups of GitLab, no projects of Bitbucket
+// Server, and leaves names unescaped.
 type hosted struct {
 	provider   Provider
 	host       string
@@ -42,8 +41,6 @@ type dialect interface {
 	own(ctx context.Context, h *hosted, login string, page, size int) (items []Repository, more bool, err error)
 	// pageSize is the most that the server gives at once.
 	pageSize() int
-	// createHook makes a webhook; ok is false where go-scm is to do it.
-	createHook(ctx context.Context, h *hosted, repository string, in HookInput) (hook Hook, ok bool, err error)
 }
 
 func newHosted(o Options, server *url.URL, httpClient *http.Client) (Client, error) {
@@ -101,6 +98,9 @@ func (h *hosted) Organizations(ctx context.Context, includeUser bool) ([]Organiz
 		return h.dialect.organizations(ctx, h, page, size)
 	})
 	for _, o := range found {
+		if o.Name == "" {
+			return nil, h.other()
+		}
 		if len(out) == 0 || !out[0].User || o.Name != out[0].Name {
 			out = append(out, o)
 		}
@@ -110,6 +110,19 @@ func (h *hosted) Organizations(ctx context.Context, includeUser bool) ([]Organiz
 
 // Repositories implements Client. A name that no organization has may be the user's.
 func (h *hosted) Repositories(ctx context.Context, organization string, page Page) ([]Repository, error) {
+	found, err := h.repositories(ctx, organization, page)
+	if err == nil && slices.ContainsFunc(found, func(r Repository) bool { return r.Name == "" }) {
+		return nil, h.other()
+	}
+	return found, err
+}
+
+// other says that a server does not speak as its kind does.
+func (h *hosted) other() error {
+	return failure(ServerError, "%s does not answer as a server of this kind does; check the address and the kind of the server", h.host)
+}
+
+func (h *hosted) repositories(ctx context.Context, organization string, page Page) ([]Repository, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if strings.Trim(organization, "/ ") == "" {
@@ -143,17 +156,6 @@ func (h *hosted) call(ctx context.Context, what, path string, query url.Values, 
 		path += "?" + query.Encode()
 	}
 	return h.send(ctx, what, &goscm.Request{Method: http.MethodGet, Path: path, Header: http.Header{"Accept": {"application/json"}}}, out)
-}
-
-// post sends JSON.
-func (h *hosted) post(ctx context.Context, what, path string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
-	}
-	_, err = h.send(ctx, what, &goscm.Request{Method: http.MethodPost, Path: path, Body: bytes.NewReader(body),
-		Header: http.Header{"Accept": {"application/json"}, "Content-Type": {"application/json"}}}, out)
-	return err
 }
 
 func (h *hosted) send(ctx context.Context, what string, req *goscm.Request, out any) (*goscm.Response, error) {
@@ -225,46 +227,4 @@ func isSyntax(err error) bool {
 		large  *http.MaxBytesError
 	)
 	return errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &large) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// library makes an error of a failed call of go-scm. Its errors have a server's text at best.
-func (h *hosted) library(ctx context.Context, what string, resp *goscm.Response, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, goscm.ErrNotSupported):
-		return failure(Unsupported, "%s cannot be done with servers of the kind %s", what, h.provider)
-	case resp == nil || resp.Status < 300:
-		return explainTransport(ctx, h.host, err)
-	}
-	message := err.Error()
-	if errors.Is(err, goscm.ErrNotAuthorized) || errors.Is(err, goscm.ErrNotFound) {
-		message = ""
-	}
-	return explainAnswer(h.host, what, answer{status: resp.Status, header: resp.Header, message: h.credential.hide(message)})
-}
-
-// guard turns a panic of go-scm into an error: some of its conversions take for granted what a server
-// that means ill leaves out.
-func (h *hosted) guard(err *error) {
-	if r := recover(); r != nil {
-		*err = &Error{Reason: ServerError, Message: h.host + " does not answer as a server of this kind does; check the address and the kind of the server", Err: fmt.Errorf("decode answer: %v", r)}
-	}
-}
-
-// repositoryPath checks and escapes the full name of a repository, as go-scm puts it into addresses as it
-// is. Those of GitLab are escaped there.
-func (h *hosted) repositoryPath(name string) (string, error) {
-	name = strings.Trim(name, "/")
-	parts := strings.Split(name, "/")
-	for i, part := range parts {
-		if part == "" || part == "." || part == ".." {
-			return "", failure(Invalid, "%q is no full name of a repository, such as team/app", oneLine(name))
-		}
-		parts[i] = url.PathEscape(part)
-	}
-	if len(parts) < 2 || len(parts) > 2 && h.provider != GitLab {
-		return "", failure(Invalid, "%q is no full name of a repository, such as team/app", oneLine(name))
-	}
-	return strings.Join(parts, "/"), nil
 }

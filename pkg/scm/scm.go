@@ -105,67 +105,6 @@ func (p Page) normal() Page {
 	return Page{Number: min(max(p.Number, 1), maxPages), Size: min(p.Size, MaxPageSize)}
 }
 
-// Branch is a branch of a repository.
-type Branch struct {
-	Name, Commit string
-}
-
-// PullRequestInput describes a pull request to make.
-type PullRequestInput struct {
-	Title, Body string
-	// Source and Target are names of branches.
-	Source, Target string
-}
-
-// PullRequest is a pull request, or a merge request.
-type PullRequest struct {
-	Number int
-	// URL is the address of its page.
-	URL string
-}
-
-// State is the state of a commit.
-type State string
-
-// The states of a commit.
-const (
-	StatePending State = "pending"
-	StateRunning State = "running"
-	StateSuccess State = "success"
-	StateFailure State = "failure"
-	StateError   State = "error"
-	StateAborted State = "aborted"
-)
-
-// Status is what is reported about a commit.
-type Status struct {
-	State State
-	// Label tells this status from others of the commit.
-	Label string
-	// Description is a short sentence.
-	Description string
-	// URL is where there is more to see.
-	URL string
-}
-
-// Hook is a webhook of a repository.
-type Hook struct {
-	ID, Target string
-	Active     bool
-}
-
-// HookInput describes a webhook to make. It is to tell of pushes, tags and pull requests.
-type HookInput struct {
-	// Name is shown where the server has names of webhooks.
-	Name string
-	// Target is the address that the server sends to.
-	Target string
-	// Secret is what the server signs with.
-	Secret string
-	// SkipVerify lets the server send to an address with a certificate that it cannot check.
-	SkipVerify bool
-}
-
 // Client is one server, used with one credential for one request of a user: it reads so many bytes of answers and no
 // more. Its methods may be called from several goroutines.
 type Client interface {
@@ -176,18 +115,6 @@ type Client interface {
 	Organizations(ctx context.Context, includeUser bool) ([]Organization, error)
 	// Repositories gives a page of what belongs to an organization or to the user.
 	Repositories(ctx context.Context, organization string, page Page) ([]Repository, error)
-	// Branches gives a page of the branches of a repository, which is named by its full name.
-	Branches(ctx context.Context, repository string, page Page) ([]Branch, error)
-	// CreatePullRequest makes a pull request.
-	CreatePullRequest(ctx context.Context, repository string, in PullRequestInput) (PullRequest, error)
-	// CreateStatus reports about a commit.
-	CreateStatus(ctx context.Context, repository, commit string, status Status) error
-	// ListHooks gives the webhooks of a repository.
-	ListHooks(ctx context.Context, repository string) ([]Hook, error)
-	// CreateHook makes a webhook.
-	CreateHook(ctx context.Context, repository string, in HookInput) (Hook, error)
-	// DeleteHook removes a webhook. It is no error if there is none.
-	DeleteHook(ctx context.Context, repository, id string) error
 }
 
 // maxPages bounds what is asked for in one go.

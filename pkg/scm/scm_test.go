@@ -171,58 +171,6 @@ func TestGitLabGroupInGroup(t *testing.T) {
 	}
 }
 
-func TestOperations(t *testing.T) {
-	each(t, func(t trial) {
-		p, f, c := t.p, t.f, t.c
-		ctx := t.Context()
-		branches, err := c.Branches(ctx, "team/app", Page{Number: 2, Size: 100})
-		if err != nil || len(branches) != 30 || branches[0] != (Branch{Name: "b-100", Commit: "c1"}) {
-			t.Errorf("branches: %d, %v", len(branches), err)
-		}
-		pr, err := c.CreatePullRequest(ctx, "team/app", PullRequestInput{Title: "T", Body: "B", Source: "feat/x", Target: "main"})
-		if err != nil || pr.Number != 7 || p != BitbucketCloud && pr.URL != "https://example.test/pr/7" {
-			t.Errorf("pull request: %+v, %v", pr, err)
-		}
-		if err := c.CreateStatus(ctx, "team/app", "c1", Status{State: StateSuccess, Label: "slipway", Description: "done", URL: "https://slipway.test/run"}); err != nil {
-			t.Errorf("status: %v", err)
-		}
-		if err := c.CreateStatus(ctx, "team/app", "c1", Status{State: "great"}); !errors.Is(err, Invalid) {
-			t.Errorf("status that does not exist: %v", err)
-		}
-		hook, err := c.CreateHook(ctx, "team/app", HookInput{Name: "slipway", Target: "https://slipway.test/hook", Secret: "hook-secret-0123"})
-		if err != nil || !strings.Contains(hook.ID, "5") || hook.Target != "https://slipway.test/hook" {
-			t.Errorf("webhook: %+v, %v", hook, err)
-		}
-		for _, asked := range f.asked {
-			if strings.Contains(asked, "hook-secret") {
-				t.Errorf("the secret is in an address: %s", asked)
-			}
-		}
-		for path, body := range f.posted {
-			if strings.Contains(fmt.Sprint(body["url"], body["config"]), "secret=") {
-				t.Errorf("%s: the secret is in the address of the receiver: %v", path, body)
-			}
-		}
-		hooks, err := c.ListHooks(ctx, "team/app")
-		if err != nil || len(hooks) != 1 || hooks[0].Target != "https://slipway.test/hook" {
-			t.Errorf("webhooks: %+v, %v", hooks, err)
-		}
-		if err := c.DeleteHook(ctx, "team/app", hook.ID); err != nil {
-			t.Errorf("delete: %v", err)
-		}
-		if p != BitbucketCloud {
-			if err := c.DeleteHook(ctx, "team/app", "77"); err != nil {
-				t.Errorf("delete what is gone: %v", err)
-			}
-		}
-		for _, bad := range []string{"app", "team/../../x", "team//app", "", "team/."} {
-			if _, err := c.Branches(ctx, bad, Page{}); !errors.Is(err, Invalid) {
-				t.Errorf("repository %q: %v", bad, err)
-			}
-		}
-	})
-}
-
 // TestFailures: each kind of failure is told from others, with what to do and without the credential.
 func TestFailures(t *testing.T) {
 	limit := func(code int, header map[string]string) func(*fake) {
@@ -273,8 +221,9 @@ func TestFailures(t *testing.T) {
 				}
 				c := connect(t.T, Options{Provider: p, Server: f.URL, Credential: Credential{Token: tc.token}})
 				_, verifyErr := c.Verify(t.Context())
-				_, branchErr := c.Branches(t.Context(), "team/app", Page{})
-				for i, err := range []error{verifyErr, branchErr} {
+				_, listErr := c.Organizations(t.Context(), false)
+				_, repositoriesErr := c.Repositories(t.Context(), "team", Page{})
+				for i, err := range []error{verifyErr, listErr, repositoriesErr} {
 					if p == BitbucketServer && i == 0 && tc.want == ServerError && (name == "a page" || name == "null" || name == "cut") {
 						// The answer to who it is is text.
 						if !errors.Is(err, ServerError) {
