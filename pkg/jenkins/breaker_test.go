@@ -342,7 +342,7 @@ func TestBreaker(t *testing.T) {
 		c := client(t, Config{URL: srv.URL, Username: "admin", Token: "TOKEN", MaxSilent: 2, ProbeInterval: time.Millisecond})
 		c.accepted.Store(true) // it worked before the restart
 		c.OnRestart(func() { restarts <- struct{}{} })
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		opened := false
 		for {
 			err := c.Ping(t.Context())
@@ -361,7 +361,7 @@ func TestBreaker(t *testing.T) {
 		}
 		select {
 		case <-restarts:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("nobody was told of the restart")
 		}
 	})

@@ -177,6 +177,9 @@ func TestFailures(t *testing.T) {
 		return func(f *fake) {
 			f.limited = func(w http.ResponseWriter, _ *http.Request) {
 				for name, value := range header {
+					if name == "X-RateLimit-Reset" {
+						value = strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
+					}
 					w.Header().Set(name, value)
 				}
 				reply(w, code, map[string]any{"message": "API rate limit exceeded for you"})
@@ -193,7 +196,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"wrong":         {"", "wrong-token-0123456789", nil, BadCredential, "does not accept the credential", 0},
 		"weak":          {"", weakToken, nil, NoRight, "scopes", 0},
-		"limited":       {"GitHub says it with 403", goodToken, limit(403, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": fmt.Sprint(time.Now().Add(time.Hour).Unix())}), RateLimited, "try again in", time.Hour},
+		"limited":       {"GitHub says it with 403", goodToken, limit(403, map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "in an hour"}), RateLimited, "try again in", time.Hour},
 		"secondary":     {"and without a count", goodToken, limit(403, map[string]string{"Retry-After": "60"}), RateLimited, "try again in 1m0s", time.Minute},
 		"too many":      {"others with 429", goodToken, limit(429, map[string]string{"Retry-After": "7"}), RateLimited, "7s", 7 * time.Second},
 		"no time":       {"", goodToken, limit(429, nil), RateLimited, "try again later", 0},

@@ -104,7 +104,7 @@ func TestGlobSymlinks(t *testing.T) {
 	if diff := cmp.Diff([]string{"file", "linked/f", "real/f"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > time.Minute {
 		t.Errorf("took %s", d)
 	}
 }

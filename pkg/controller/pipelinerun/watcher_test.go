@@ -67,7 +67,7 @@ func startWatcher(t *testing.T) (*Watcher, *bulk) {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the watcher does not stop")
 		}
 	})

@@ -171,7 +171,7 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			_, _, err := run(t.Context(), t, tc.src, Limits{Steps: 1000000, StringBytes: 1 << 20, Items: 10000, Bytes: 32 << 20})
-			if d := time.Since(begin); d > 5*time.Second {
+			if d := time.Since(begin); d > time.Minute {
 				t.Errorf("took %v", d)
 			}
 			if tc.message == "" {
