@@ -86,7 +86,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	for name, args := range map[string][]string{"flag": {"--version"}, "text": {"version"}, "json": {"version", "-o", "json"}, "help": nil} {
+	for name, args := range map[string][]string{"flag": {"--version"}, "text": {"version"}, "json": {"version", "-o", "json"}, "help": {}} {
 		root := newProgram()
 		var out bytes.Buffer
 		root.SetOut(&out)
