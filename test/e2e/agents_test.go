@@ -312,7 +312,9 @@ func (b *agentBench) measure(ctx context.Context, t *testing.T, c *agentCase, ru
 		t.Errorf("the condition AgentReady is %+v, want the reason %s", runCondition(run, devopsv1alpha3.ConditionAgentReady), c.reason)
 	}
 	if end == nil || end.Reason != c.reason || run.Status.Phase != devopsv1alpha3.Failed {
-		t.Errorf("the run ended as %s: %+v, want Failed with the reason %s", run.Status.Phase, end, c.reason)
+		var log strings.Builder
+		err := b.session.StreamLog(ctx, run, &log)
+		t.Errorf("the run ended as %s: %+v, want Failed with the reason %s; its log (%v):\n%s", run.Status.Phase, end, c.reason, err, log.String())
 	}
 	if caused.IsZero() {
 		// The pod was gone before this test saw it.

@@ -157,22 +157,31 @@ func agentImage(pod *corev1.Pod) string {
 
 // interrupted tells if the log of an aborted build ends with the note of an engine that was restarted
 // under it.
-func (s *scope) interrupted(ctx context.Context) bool {
-	return bytes.Contains(s.logTail(ctx), []byte("interrupted by a restart"))
+func (s *scope) interrupted(ctx context.Context) (bool, error) {
+	tail, err := s.logTail(ctx)
+	return bytes.Contains(tail, []byte("interrupted by a restart")), err
 }
 
-// logTail gives the end of the log; nil if it cannot be read.
-func (s *scope) logTail(ctx context.Context) []byte {
+// logTail gives the end of the log; nil if there is none. The error is that of a Jenkins that is away.
+func (s *scope) logTail(ctx context.Context) ([]byte, error) {
 	text, _, _, err := s.Jenkins.Log(ctx, s.folder, s.job, s.build(), 0)
 	if err != nil {
-		return nil
+		return nil, onlyAway(err)
 	}
 	defer func() { _ = text.Close() }()
 	tail, err := tailOf(io.LimitReader(text, maxLogScan), maxLogTail)
 	if err != nil {
-		return nil
+		return nil, onlyAway(err)
 	}
-	return tail
+	return tail, nil
+}
+
+// onlyAway gives the error if it says that Jenkins is away: what cannot be read for another reason is not read again.
+func onlyAway(err error) error {
+	if away(err) {
+		return err
+	}
+	return nil
 }
 
 // tailOf reads r to its end and gives at least its last n bytes.

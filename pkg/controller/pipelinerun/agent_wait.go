@@ -215,45 +215,49 @@ func lostAgent(name string) *regexp.Regexp {
 }
 
 // explainAgentEnd gives a build that ended with its agent the reason for that. Jenkins calls it aborted or
-// failed, and tells no more.
-func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) {
+// failed, and tells no more. The error is that of a Jenkins that is away.
+func (s *scope) explainAgentEnd(ctx context.Context, seen *observation) error {
 	aborted := seen.reason == devopsv1alpha3.ReasonAborted
 	if s.Agents == nil || s.stopWanted() || s.lateReason() != nil || !aborted && seen.reason != devopsv1alpha3.ReasonFailure {
-		return
+		return nil
 	}
-	reason, message := s.agentEnd(ctx, aborted)
-	if reason == "" {
-		return
+	reason, message, err := s.agentEnd(ctx, aborted)
+	if err != nil || reason == "" {
+		return err
 	}
 	seen.phase, seen.reason, seen.message = devopsv1alpha3.Failed, reason, message
 	s.setAgentReady(metav1.ConditionFalse, reason, message)
+	return nil
 }
 
 // agentEnd gives the reason for the end of the run's agent, or for its not having had one.
-func (s *scope) agentEnd(ctx context.Context, aborted bool) (reason, message string) {
+func (s *scope) agentEnd(ctx context.Context, aborted bool) (reason, message string, err error) {
 	name := s.run.Annotations[devopsv1alpha3.AgentPodNameAnnotation]
 	if name == "" {
 		if aborted {
-			return "", "" // somebody stopped it
+			return "", "", nil // somebody stopped it
 		}
 		return s.neverHadAgent(ctx)
 	}
 	pod, ok := s.Agents.Find(name)
 	switch {
 	case !ok || pod.Project != s.run.Namespace:
-		return "", ""
+		return "", "", nil
 	case pod.Problem != nil:
-		return pod.Problem.Reason, pod.Problem.Message
+		return pod.Problem.Reason, pod.Problem.Message, nil
 	}
-	tail := s.logTail(ctx)
+	tail, err := s.logTail(ctx)
+	if err != nil {
+		return "", "", err
+	}
 	if aborted && agentLost.Match(tail) || lostAgent(name).Match(tail) {
 		return devopsv1alpha3.ReasonAgentLost, fmt.Sprintf("the agent pod %s was deleted while the build ran. What to do: start the run again; "+
-			"with agent { label { label '%s'; retries 2 } } Jenkins does so by itself", name, strings.Join(pod.Labels[:min(1, len(pod.Labels))], ""))
+			"with agent { label { label '%s'; retries 2 } } Jenkins does so by itself", name, strings.Join(pod.Labels[:min(1, len(pod.Labels))], "")), nil
 	}
 	if problem, found := pod.KilledStep(tail); found && !aborted {
-		return problem.Reason, problem.Message
+		return problem.Reason, problem.Message, nil
 	}
-	return "", ""
+	return "", "", nil
 }
 
 // agentOfEnd is how minijenkins names the pod that it could not use.
@@ -261,14 +265,17 @@ var agentOfEnd = regexp.MustCompile(`(?m)^ERROR: .*The agent pod (\S+) `)
 
 // neverHadAgent gives the reason for which a build failed before it had an agent: a build that fails while
 // its agent cannot start fails for that.
-func (s *scope) neverHadAgent(ctx context.Context) (reason, message string) {
+func (s *scope) neverHadAgent(ctx context.Context) (reason, message string, err error) {
 	if c := conditionOf(s.run, devopsv1alpha3.ConditionAgentReady); c != nil && c.Status == metav1.ConditionFalse {
-		return c.Reason, c.Message
+		return c.Reason, c.Message, nil
 	}
-	tail := s.logTail(ctx)
+	tail, err := s.logTail(ctx)
+	if err != nil {
+		return "", "", err
+	}
 	if named := agentOfEnd.FindSubmatch(tail); named != nil {
 		if pod, ok := s.Agents.Find(string(named[1])); ok && pod.Project == s.run.Namespace && pod.Problem != nil {
-			return pod.Problem.Reason, pod.Problem.Message
+			return pod.Problem.Reason, pod.Problem.Message, nil
 		}
 	}
 	problem, found := agentpod.Told(tail)
@@ -278,7 +285,7 @@ func (s *scope) neverHadAgent(ctx context.Context) (reason, message string) {
 			problem = *closer
 		}
 	}
-	return problem.Reason, problem.Message
+	return problem.Reason, problem.Message, nil
 }
 
 // labelCache keeps what the Jenkinsfiles of pipelines ask for.

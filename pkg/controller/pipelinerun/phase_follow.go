@@ -411,11 +411,19 @@ func (s *scope) endBuild(ctx context.Context, build *jenkins.Run, seen *observat
 	if err := s.keepRunJSON(build, true); err != nil {
 		return err
 	}
-	if seen.reason == devopsv1alpha3.ReasonAborted && !s.stopWanted() && s.interrupted(ctx) {
-		seen.phase, seen.reason = devopsv1alpha3.Failed, devopsv1alpha3.ReasonInterrupted
-		seen.message = "the build engine was restarted while the build ran; start the run again"
+	if seen.reason == devopsv1alpha3.ReasonAborted && !s.stopWanted() {
+		interrupted, err := s.interrupted(ctx)
+		if err != nil {
+			return s.failed(err)
+		}
+		if interrupted {
+			seen.phase, seen.reason = devopsv1alpha3.Failed, devopsv1alpha3.ReasonInterrupted
+			seen.message = "the build engine was restarted while the build ran; start the run again"
+		}
 	}
-	s.explainAgentEnd(ctx, seen)
+	if err := s.explainAgentEnd(ctx, seen); err != nil {
+		return s.failed(err)
+	}
 	s.explainRefusal(seen)
 	s.explainEnd(seen)
 	if seen.end.IsZero() {

@@ -123,6 +123,21 @@ func TestOutcomes(t *testing.T) {
 			b.jenkins.result = jenkins.ResultAborted
 			b.jenkins.log = strings.Repeat("x\n", 5000) + "The build was interrupted by a restart of minijenkins.\nFinished: ABORTED\n"
 		}, want: "Failed/Interrupted", says: "start the run again", builds: 1},
+		"InterruptedAndAway": {reason: "the log that tells why is waited for while Jenkins is away", prepare: func(b *bench, _ *devopsv1alpha3.PipelineRun) {
+			b.jenkins.result = jenkins.ResultAborted
+			b.jenkins.log = "The build was interrupted by a restart of minijenkins.\nFinished: ABORTED\n"
+			n := 0
+			b.jenkins.fault = func(call, when string) error {
+				// Its beginning is read before its end.
+				if call == "jenkins Log" && when == "before" {
+					n++
+				}
+				if call == "jenkins Log" && n%2 == 0 && n <= 10 {
+					return jenkins.ErrUnavailable
+				}
+				return nil
+			}
+		}, want: "Failed/Interrupted", says: "start the run again", builds: 1},
 		"PipelineMissing": {prepare: func(_ *bench, r *devopsv1alpha3.PipelineRun) { r.Spec.PipelineRef.Name = "nothing" }, want: "Failed/PipelineMissing", says: "no pipeline nothing"},
 		"NoReference":     {prepare: func(_ *bench, r *devopsv1alpha3.PipelineRun) { r.Spec.PipelineRef = nil }, want: "Failed/PipelineMissing", says: "spec.pipelineRef.name"},
 		"InvalidParameters": {prepare: func(_ *bench, r *devopsv1alpha3.PipelineRun) {

@@ -18,7 +18,9 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-dev/slipway/pkg/minijenkins/engine"
 )
@@ -87,12 +89,24 @@ func (a *podAgent) watchLife(ctx context.Context) {
 
 // alive returns why the pod cannot run steps any more; nil while it can.
 func (a *podAgent) alive() error {
-	pod, err := a.p.pods.Get(a.name)
+	return a.judge(a.p.pods.Get(a.name))
+}
+
+// ended is alive by the API server's own word. Who deletes a pod ends what runs in it, which may be noticed before the
+// watch has told of the deletion.
+func (a *podAgent) ended(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return a.judge(a.p.client.CoreV1().Pods(a.p.cfg.Namespace).Get(ctx, a.name, metav1.GetOptions{}))
+}
+
+// judge says what a pod that was read, or the failure to read it, means for steps.
+func (a *podAgent) judge(pod *corev1.Pod, err error) error {
 	if apierrors.IsNotFound(err) {
 		return failf("Agent %s was deleted", a.name)
 	}
 	if err != nil {
-		return nil //nolint:nilerr // the cache is asked again after the next change
+		return nil //nolint:nilerr // nothing is known; it is read again after the next change
 	}
 	if st := describe(pod, a.container); st.fatal {
 		return failf("Agent %s is gone: %s", a.name, st.reason)
@@ -140,6 +154,13 @@ func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Write
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return t, cause
+			}
+			// A command that fails by itself says why.
+			var own *commandError
+			if !errors.As(err, &own) || own.reason == "" {
+				if dead := a.ended(ctx); dead != nil {
+					return t, dead
+				}
 			}
 		}
 		return t, err
@@ -192,6 +213,12 @@ func (a *podAgent) Shell(ctx context.Context, req engine.ShellRequest, out, stdo
 	close(attached)
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
+	}
+	if err == nil && code != 0 {
+		// A script in a pod that is deleted is terminated, and tells its exit code before the pod is gone.
+		if dead := a.ended(ctx); dead != nil {
+			return 0, dead
+		}
 	}
 	return code, err
 }

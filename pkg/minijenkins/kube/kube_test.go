@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes/fake"
@@ -244,6 +245,9 @@ func fakeAgent(t *testing.T, p *Provider) *podAgent {
 	if err := p.factory.Core().V1().Pods().Informer().GetIndexer().Add(pod); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := p.client.CoreV1().Pods("workers").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
 	ch, stop := p.watch("p")
 	return &podAgent{p: p, name: "p", container: "dev", workspace: "/w", changed: ch, stopWatch: stop}
 }
@@ -275,6 +279,52 @@ func TestBrokenStream(t *testing.T) {
 		"step attach --id s-1 --offset 14", "step attach --id s-1 --offset 14"}
 	if d := cmp.Diff(want, calls); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestDeletedUnderAStep: scripts of a pod that is deleted end before the watch tells of it, each in its way.
+func TestDeletedUnderAStep(t *testing.T) {
+	started := func(execRequest) error { return nil }
+	killed := func(execRequest) error { return clientexec.CodeExitError{Err: errors.New("killed"), Code: 137} }
+	for name, c := range map[string]struct {
+		gone    bool
+		answers []func(execRequest) error
+		want    string
+	}{
+		"terminated": {answers: []func(execRequest) error{started, func(r execRequest) error {
+			_, err := io.WriteString(r.stderr, `{"exitCode":143}`+"\n")
+			return err
+		}}, want: "Agent p is gone: the pod is being deleted"},
+		"killed at its start": {answers: []func(execRequest) error{killed}, want: "Agent p is gone: the pod is being deleted"},
+		"killed":              {answers: []func(execRequest) error{started, killed}, want: "Agent p is gone: the pod is being deleted"},
+		"no container": {gone: true, answers: []func(execRequest) error{started, func(execRequest) error {
+			return errors.New(`unable to upgrade connection: container not found ("dev")`)
+		}}, want: "Agent p was deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newFake(t)
+			a := fakeAgent(t, p)
+			api := p.client.CoreV1().Pods("workers")
+			if err := api.Delete(t.Context(), "p", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if !c.gone {
+				now := metav1.Now()
+				ending := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "workers", DeletionTimestamp: &now, Finalizers: []string{"kubelet"}}}
+				if _, err := api.Create(t.Context(), ending, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var calls []string
+			p.exec = scriptedExec(t, &calls, c.answers...)
+			var dead *Error
+			if code, err := a.Shell(t.Context(), engine.ShellRequest{ID: "s", Dir: "/w"}, io.Discard, nil); !errors.As(err, &dead) || err.Error() != c.want {
+				t.Errorf("code %d, %v, want %q", code, err, c.want)
+			}
+			if len(calls) != len(c.answers) {
+				t.Errorf("calls: %q", calls)
+			}
+		})
 	}
 }
 
