@@ -135,6 +135,7 @@ func TestFault13HeadersOfLogs(t *testing.T) {
 	p.newPipeline("talks", "pipeline { agent none\n stages { stage('a') { steps {\necho 'hello'\n} }\n stage('b') { steps { input 'Go on?' } } } }")
 	run := p.startRun("talks", "")
 	p.wait("the run has a build", func() (bool, string) { p.read(run); return number(run) != "", fmt.Sprint(run.Status) })
+	p.served(run)
 	in := p.input("talks", number(run))
 	for name, path := range map[string]string{
 		"older": p.v2("pipelines/talks/runs/" + number(run) + "/log/"), "newer": p.v3("pipelineruns/" + run.Name + "/log"),

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -564,6 +565,24 @@ func (p *project) reaches(run *devopsv1alpha3.PipelineRun, phase devopsv1alpha3.
 	p.wait(fmt.Sprintf("the run %s is %s", run.Name, phase), func() (bool, string) {
 		p.read(run)
 		return run.Status.Phase == phase && (phase != devopsv1alpha3.Running || number(run) != ""), fmt.Sprint(run.Status.Phase, run.Status.Conditions)
+	})
+	p.served(run)
+}
+
+// served waits until the API server has a run as it was read in Kubernetes, or a later one: it answers from its cache.
+func (p *project) served(run *devopsv1alpha3.PipelineRun) {
+	p.Helper()
+	version := func(r *devopsv1alpha3.PipelineRun) int {
+		n, err := strconv.Atoi(r.ResourceVersion)
+		if err != nil {
+			p.Fatal(err)
+		}
+		return n
+	}
+	p.wait("the API server knows the run "+run.Name, func() (bool, string) {
+		cached := &devopsv1alpha3.PipelineRun{}
+		p.get(p.v3("pipelineruns/"+run.Name)).into(p, cached)
+		return version(cached) >= version(run), cached.ResourceVersion
 	})
 }
 
