@@ -155,9 +155,9 @@ func (a *podAgent) command(ctx context.Context, stdin io.Reader, stdout io.Write
 			if cause := context.Cause(ctx); cause != nil {
 				return t, cause
 			}
-			// A command that fails by itself says why.
+			// A command that fails by itself says why; a step that was killed with all of its pod does not.
 			var own *commandError
-			if !errors.As(err, &own) || own.reason == "" {
+			if !errors.As(err, &own) || own.reason == "" || own.code == exitLost {
 				if dead := a.ended(ctx); dead != nil {
 					return t, dead
 				}

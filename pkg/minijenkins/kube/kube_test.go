@@ -297,6 +297,10 @@ func TestDeletedUnderAStep(t *testing.T) {
 		}}, want: "Agent p is gone: the pod is being deleted"},
 		"killed at its start": {answers: []func(execRequest) error{killed}, want: "Agent p is gone: the pod is being deleted"},
 		"killed":              {answers: []func(execRequest) error{started, killed}, want: "Agent p is gone: the pod is being deleted"},
+		"killed with its supervisor": {answers: []func(execRequest) error{started, func(r execRequest) error {
+			_, _ = io.WriteString(r.stderr, `{"error":"the supervisor was killed","reason":"Lost"}`+"\n")
+			return clientexec.CodeExitError{Err: errors.New("lost"), Code: exitLost}
+		}}, want: "Agent p is gone: the pod is being deleted"},
 		"no container": {gone: true, answers: []func(execRequest) error{started, func(execRequest) error {
 			return errors.New(`unable to upgrade connection: container not found ("dev")`)
 		}}, want: "Agent p was deleted"},
