@@ -53,6 +53,9 @@ const (
 	Unsupported Reason = "Unsupported"
 )
 
+// otherKind is the message about a host that does not speak as servers of its kind do.
+const otherKind = "%s does not answer as a server of this kind does; check the address and the kind of the server"
+
 // Error is a failure. Its text is for the user and has no credential in it.
 type Error struct {
 	Reason Reason
@@ -177,7 +180,7 @@ func explainTransport(ctx context.Context, host string, err error) error {
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		e.Reason, e.Message = NoServer, fmt.Sprintf("%s did not answer in time; check the address, and that Slipway may connect to it", host)
 	case isSyntax(err):
-		e.Reason, e.Message = ServerError, fmt.Sprintf("%s does not answer as a server of this kind does; check the address and the kind of the server", host)
+		e.Reason, e.Message = ServerError, fmt.Sprintf(otherKind, host)
 	default:
 		// Not the whole error: it has addresses of the network that Slipway is in.
 		why := "the connection failed"

@@ -99,7 +99,7 @@ func (h *hosted) Organizations(ctx context.Context, includeUser bool) ([]Organiz
 	})
 	for _, o := range found {
 		if o.Name == "" {
-			return nil, h.other()
+			return nil, failure(ServerError, otherKind, h.host)
 		}
 		if len(out) == 0 || !out[0].User || o.Name != out[0].Name {
 			out = append(out, o)
@@ -112,14 +112,9 @@ func (h *hosted) Organizations(ctx context.Context, includeUser bool) ([]Organiz
 func (h *hosted) Repositories(ctx context.Context, organization string, page Page) ([]Repository, error) {
 	found, err := h.repositories(ctx, organization, page)
 	if err == nil && slices.ContainsFunc(found, func(r Repository) bool { return r.Name == "" }) {
-		return nil, h.other()
+		return nil, failure(ServerError, otherKind, h.host)
 	}
 	return found, err
-}
-
-// other says that a server does not speak as its kind does.
-func (h *hosted) other() error {
-	return failure(ServerError, "%s does not answer as a server of this kind does; check the address and the kind of the server", h.host)
 }
 
 func (h *hosted) repositories(ctx context.Context, organization string, page Page) ([]Repository, error) {
